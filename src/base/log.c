@@ -1,0 +1,79 @@
+/*
+ * log.c - words for the operator, on standard error
+ *
+ * One write per line, so that lines of several threads do not mix.
+ *
+ * Lock     none: the level is atomic, stderr serialises; a log_limit is
+ *          written without a lock, a lost count does no harm
+ */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static _Atomic int log_level = LOG_WARN;
+static _Atomic bool log_crlf;
+
+void log_set_level(enum log_level level)
+{
+	atomic_store(&log_level, (int)level);
+}
+
+void log_set_crlf(bool on)
+{
+	atomic_store(&log_crlf, on);
+}
+
+PRINTF(4, 0)
+static void log_line(enum log_level level, const char *tag, uint32_t dropped,
+		     const char *fmt, va_list ap)
+{
+	static const char *const word[] = { "error: ", "warning: ", "", "" };
+	char line[512];
+	int n, room = (int)sizeof(line) - 40;
+
+	if ((int)level > atomic_load(&log_level))
+		return;
+	n = snprintf(line, (size_t)room, "genvisor: %s%s: ", word[level], tag);
+	if (n < room)
+		n += vsnprintf(line + n, (size_t)(room - n), fmt, ap);
+	if (n >= room)
+		n = room - 1;
+	if (dropped > 0)
+		n += snprintf(line + n, 32, " (%u more)", dropped);
+	n += snprintf(line + n, 3, "%s", atomic_load(&log_crlf) ? "\r\n" : "\n");
+	if (write(STDERR_FILENO, line, (size_t)n) < 0)
+		return;		/* nobody is listening */
+}
+
+#define LOG_BODY(level) \
+	do { \
+		va_list ap; \
+		va_start(ap, fmt); \
+		log_line(level, tag, 0, fmt, ap); \
+		va_end(ap); \
+	} while (0)
+
+void log_err(const char *tag, const char *fmt, ...) { LOG_BODY(LOG_ERR); }
+void log_warn(const char *tag, const char *fmt, ...) { LOG_BODY(LOG_WARN); }
+void log_info(const char *tag, const char *fmt, ...) { LOG_BODY(LOG_INFO); }
+void log_debug(const char *tag, const char *fmt, ...) { LOG_BODY(LOG_DEBUG); }
+
+void log_guest(struct log_limit *limit, const char *tag, const char *fmt, ...)
+{
+	uint64_t now = base_monotonic_ns();
+	va_list ap;
+
+	if (limit->shown >= 10 && now < limit->next_ns) {
+		limit->dropped++;
+		return;
+	}
+	va_start(ap, fmt);
+	log_line(LOG_INFO, tag, limit->dropped, fmt, ap);
+	va_end(ap);
+	limit->shown++;
+	limit->dropped = 0;
+	limit->next_ns = now + 60 * NS_PER_SEC;
+}

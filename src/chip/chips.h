@@ -1,0 +1,63 @@
+/*
+ * chips.h - configuration of the small chips; each is a dev_ops of its own
+ */
+#ifndef CHIP_CHIPS_H
+#define CHIP_CHIPS_H
+
+#include "dev/chr.h"
+#include "dev/dev.h"
+
+struct lapic_set;
+struct ioapic;
+
+struct ioapic_conf {
+	uint64_t base;			/* 0xfec00000 */
+	struct lapic_set *lapics;
+};
+extern const struct dev_ops ioapic_dev;
+void ioapic_pin(void *self, unsigned pin, bool level);	/* chip lock held; irq.set of lines */
+void ioapic_eoi(void *self, uint8_t vector);		/* chip lock held */
+
+struct rtc_conf {
+	uint16_t port;			/* 0x70 */
+	struct irq irq;
+	int64_t (*unix_time)(void *arg);	/* seconds, the host's; NULL = time() */
+	void *arg;
+};
+extern const struct dev_ops rtc_dev;
+
+struct pm_conf {
+	uint16_t base;			/* 0x400 */
+	struct irq sci;
+	bool acpi_on;			/* SCI_EN from reset (Generation 2) */
+	void (*power_off)(void *arg);	/* S5; chip lock held: only note it */
+	void (*reset)(void *arg);
+	void *arg;
+};
+extern const struct dev_ops pm_dev;
+/* Chip lock held: the power button was pressed. */
+void pm_power_button(void *self);
+
+struct uart_conf {
+	uint16_t port;			/* 0x3f8 */
+	struct irq irq;
+	struct chr *chr;		/* NULL: nothing attached */
+};
+extern const struct dev_ops uart_dev;	/* 16550A */
+
+/* Ports that a Generation 2 machine absorbs silently: 20/21, A0/A1, 40-43, 61, CF8-CFF, 87, 80. */
+struct absorb_conf {
+	const struct { uint16_t port, len; } *ranges;
+	unsigned nr;
+};
+extern const struct dev_ops absorb_dev;
+
+/* --test-devices only: debug-exit 0xF4, the latch at E0, IRQ lines at 2000. */
+struct testdev_conf {
+	void (*exit)(void *arg, uint32_t val);	/* chip lock held: only note it */
+	void *arg;
+	struct irq lines[24];
+};
+extern const struct dev_ops testdev_dev;
+
+#endif

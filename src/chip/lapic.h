@@ -1,0 +1,59 @@
+/*
+ * lapic.h - the local APICs of a machine
+ *
+ * xAPIC page and x2APIC MSRs, timer with TSC deadline, IPIs, INIT/SIPI.  Not
+ * behind the chip lock: registers of one APIC belong to its vCPU's thread, IRR
+ * and the rest that others touch are atomic, so that any thread may post.
+ */
+#ifndef CHIP_LAPIC_H
+#define CHIP_LAPIC_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "dev/clock.h"
+
+struct lapic_set;
+
+struct lapic_client {		/* any thread may be calling */
+	void (*notify)(void *self, unsigned vp);	/* something may be deliverable: wake it */
+	void (*nmi)(void *self, unsigned vp);
+	void (*init)(void *self, unsigned vp);		/* INIT assert */
+	void (*sipi)(void *self, unsigned vp, uint8_t vector);
+	void (*eoi)(void *self, unsigned vp, uint8_t vector, bool level);	/* vp's own thread */
+	uint64_t (*tsc)(void *self);			/* guest TSC now */
+};
+
+struct lapic_conf {
+	unsigned nr;			/* APIC id = VP index */
+	struct clock *clock;
+	uint64_t timer_hz;		/* input of the timer, before its divider */
+	uint64_t tsc_hz;
+	const struct lapic_client *client;
+	void *self;
+};
+
+MUST_CHECK int lapic_new(const struct lapic_conf *conf, struct lapic_set **ret_s, struct err *err);
+void lapic_free(struct lapic_set *s);
+void lapic_reset(struct lapic_set *s, unsigned vp, bool init);
+
+/* vp's own thread: registers by xAPIC byte offset (0x20, 0x30, 0x80, ...). */
+uint32_t lapic_read(struct lapic_set *s, unsigned vp, uint32_t off);
+void lapic_write(struct lapic_set *s, unsigned vp, uint32_t off, uint32_t val);
+/* MSRs 0x1b, 0x6e0, 0x800..0x8ff.  0 or -ENOENT: #GP. */
+MUST_CHECK int lapic_msr_read(struct lapic_set *s, unsigned vp, uint32_t msr, uint64_t *ret_val);
+MUST_CHECK int lapic_msr_write(struct lapic_set *s, unsigned vp, uint32_t msr, uint64_t val);
+/* GPA of the xAPIC page, or 0 when off or in x2APIC mode. */
+uint64_t lapic_page(struct lapic_set *s, unsigned vp);
+bool lapic_x2apic(struct lapic_set *s, unsigned vp);
+int lapic_take(struct lapic_set *s, unsigned vp);	/* acknowledge: vector, or -1 */
+bool lapic_ready(struct lapic_set *s, unsigned vp);
+uint8_t lapic_cr8(struct lapic_set *s, unsigned vp);
+void lapic_set_cr8(struct lapic_set *s, unsigned vp, uint8_t cr8);
+
+/* Any thread.  A fixed interrupt; level: EOI is reported with level set; auto_eoi: over on delivery. */
+void lapic_post(struct lapic_set *s, unsigned vp, uint8_t vector, bool level, bool auto_eoi);
+/* A message as IOAPIC and MSI send it: destination, logical mode, delivery mode (ICR encoding). */
+void lapic_deliver(struct lapic_set *s, uint32_t dest, bool logical, unsigned mode,
+		   uint8_t vector, bool level);
+
+#endif

@@ -1,0 +1,155 @@
+/*
+ * cpu.h - the engine contract
+ *
+ * An engine runs one virtual processor at a time, on the thread that calls
+ * cpu_run.  Three engines stand behind this header: interpret, kvm and (to
+ * come) translate.  None of them knows Hyper-V or any device: what they cannot
+ * answer themselves goes to the cpu_client, on the vCPU's own thread.
+ *
+ * Threads  cpu_run, cpu_get_regs, cpu_set_regs: the vCPU's own thread, or any
+ *          thread while it is not in cpu_run.  cpu_kick, cpu_notify, cpu_nmi,
+ *          cpu_tlb_flush: any thread at any moment.
+ */
+#ifndef CPU_CPU_H
+#define CPU_CPU_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "mem/gmem.h"
+
+enum cpu_gpr {
+	CPU_RAX, CPU_RCX, CPU_RDX, CPU_RBX, CPU_RSP, CPU_RBP, CPU_RSI, CPU_RDI,
+	CPU_R8, CPU_R9, CPU_R10, CPU_R11, CPU_R12, CPU_R13, CPU_R14, CPU_R15,
+};
+
+enum cpu_sreg { CPU_ES, CPU_CS, CPU_SS, CPU_DS, CPU_FS, CPU_GS, CPU_LDTR, CPU_TR, CPU_NR_SREG };
+
+/*
+ * A segment register with its hidden part.  attr is the descriptor's high
+ * doubleword bits 8..23 shifted down by 8: type 3:0, S 4, DPL 6:5, P 7,
+ * AVL 12, L 13, D/B 14, G 15; bit 16 = unusable (a null selector).
+ * limit is in bytes, already scaled.
+ */
+struct cpu_seg {
+	uint16_t sel;
+	uint32_t attr, limit;
+	uint64_t base;
+};
+
+#define CPU_SEG_UNUSABLE 0x10000u
+
+struct cpu_table {
+	uint64_t base;
+	uint16_t limit;
+};
+
+#define CPU_XSAVE_BYTES 1088	/* legacy 512, header 64, AVX 256, room */
+
+struct cpu_regs {
+	uint64_t gpr[16];
+	uint64_t rip, rflags;
+	struct cpu_seg seg[CPU_NR_SREG];
+	struct cpu_table gdt, idt;
+	uint64_t cr0, cr2, cr3, cr4, cr8, efer, xcr0;
+	uint64_t dr[4], dr6, dr7;
+	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t pat, apic_base, tsc_offset;
+	bool halted;			/* in HLT */
+	bool shadow_sti, shadow_mov_ss;	/* interrupt shadow, one instruction */
+	bool nmi_masked, nmi_pending;
+	_Alignas(64) uint8_t xsave[CPU_XSAVE_BYTES];	/* standard (not compacted) form, XSTATE_BV set */
+};
+
+enum cpu_exit {
+	CPU_EXIT_KICK,		/* cpu_kick was called */
+	CPU_EXIT_HLT,		/* halted with nothing deliverable; run again after cpu_notify */
+	CPU_EXIT_SHUTDOWN,	/* triple fault */
+	CPU_EXIT_ERROR,		/* the engine itself failed; cpu_error says why */
+};
+
+/* Registers of a VMCALL or VMMCALL; the client edits gpr, the engine writes it back. */
+struct cpu_hypercall {
+	uint64_t *gpr;		/* [16], live */
+	uint8_t (*xmm)[16];	/* [6], live */
+	bool long_mode;		/* EFER.LMA and CS.L */
+};
+
+struct cpu_client {
+	uint64_t (*io_read)(void *self, uint16_t port, unsigned width);
+	void (*io_write)(void *self, uint16_t port, unsigned width, uint64_t val);
+	uint64_t (*mmio_read)(void *self, uint64_t gpa, unsigned width);
+	void (*mmio_write)(void *self, uint64_t gpa, unsigned width, uint64_t val);
+	/* r = EAX, EBX, ECX, EDX with the model's answer; edited in place. */
+	void (*cpuid)(void *self, uint32_t leaf, uint32_t sub, uint32_t r[4]);
+	/* MSRs that are not the processor's own (LAPIC, Hyper-V, MTRR storage is the engine's). */
+	int (*msr_read)(void *self, uint32_t msr, uint64_t *ret_val);	/* 0 or -ENOENT: #GP(0) */
+	int (*msr_write)(void *self, uint32_t msr, uint64_t val);
+	int (*hypercall)(void *self, struct cpu_hypercall *h);	/* 0, or -ENOSYS: #UD */
+	/* An external interrupt can be taken now: its vector (acknowledged), or -1. */
+	int (*irq_take)(void *self);
+	/* Whether irq_take would return a vector; cheap, any moment. */
+	bool (*irq_ready)(void *self);
+	uint8_t (*tpr_get)(void *self);		/* CR8: task priority class 0..15 */
+	void (*tpr_set)(void *self, uint8_t cr8);
+};
+
+struct cpu_conf {
+	unsigned index;			/* 0 = the boot processor */
+	struct gmem *mem;		/* borrowed */
+	const struct cpu_client *client;
+	void *self;			/* the client's */
+	const char *model;		/* "x86-64-v2" */
+	uint64_t tsc_hz;		/* guest TSC = host TSC + offset; this is the host's rate */
+	/*
+	 * Shared by all vCPUs of a machine: the interpreter takes it for atomic
+	 * accesses that no host instruction can make (page-crossing LOCK).
+	 */
+	struct cpu_shared *shared;
+};
+
+struct cpu;
+struct cpu_shared;
+
+struct cpu_engine {
+	const char *name;		/* "interpret", "kvm" */
+	const char *summary;
+	/* 0 when this host can run it; else -errno and the reason in *err. */
+	int (*probe)(struct err *err);
+	/* Once per machine, before the vCPUs. */
+	int (*shared_new)(struct gmem *m, unsigned nr_cpus, struct cpu_shared **ret_s, struct err *err);
+	void (*shared_free)(struct cpu_shared *s);
+	int (*create)(const struct cpu_conf *conf, struct cpu **ret_c, struct err *err);
+	void (*destroy)(struct cpu *c);
+	enum cpu_exit (*run)(struct cpu *c);
+	void (*kick)(struct cpu *c);	/* run returns CPU_EXIT_KICK soon, also if it was not running */
+	void (*notify)(struct cpu *c);	/* irq_ready may have changed: look again soon, no exit */
+	void (*nmi)(struct cpu *c);
+	void (*tlb_flush)(struct cpu *c);	/* all translations; before run goes on past its next event check */
+	void (*reset)(struct cpu *c, bool init);	/* power-on, or INIT (FPU, MTRR kept) */
+	void (*get_regs)(struct cpu *c, struct cpu_regs *ret_r);
+	int (*set_regs)(struct cpu *c, const struct cpu_regs *r, struct err *err);
+	/* counters for --stats and bench: instructions retired; 0 = not counted */
+	uint64_t (*retired)(struct cpu *c);
+	const char *(*error)(struct cpu *c);
+};
+
+struct cpu {			/* first member of every engine's own struct */
+	const struct cpu_engine *engine;
+};
+
+extern const struct cpu_engine cpu_engine_interpret;
+extern const struct cpu_engine cpu_engine_kvm;
+
+/* NULL ends the list; best first. */
+const struct cpu_engine *const *cpu_engines(void);
+
+static inline enum cpu_exit cpu_run(struct cpu *c) { return c->engine->run(c); }
+static inline void cpu_kick(struct cpu *c) { c->engine->kick(c); }
+static inline void cpu_notify(struct cpu *c) { c->engine->notify(c); }
+
+/* Host TSC rate in Hz (measured once) and the raw counter. */
+uint64_t cpu_host_tsc_hz(void);
+static inline uint64_t cpu_host_tsc(void) { return __builtin_ia32_rdtsc(); }
+
+#endif

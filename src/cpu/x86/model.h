@@ -1,0 +1,21 @@
+/*
+ * model.h - named CPUID models
+ *
+ * What the guest may believe about its processor is a named, versioned set,
+ * never "whatever the host has".  Vendor, family and brand string are part of
+ * the model.  The answer here is static; the caller adds APIC ids and
+ * topology, OSXSAVE, OSPKE and the hypervisor leaves.
+ */
+#ifndef CPU_X86_MODEL_H
+#define CPU_X86_MODEL_H
+
+#include "base/base.h"
+
+struct cpu_model;
+
+const struct cpu_model *cpu_model_find(const char *name);	/* NULL when unknown */
+void cpu_model_cpuid(const struct cpu_model *m, uint32_t leaf, uint32_t sub, uint32_t r[4]);
+/* XCR0 bits a guest may set. */
+uint64_t cpu_model_xcr0(const struct cpu_model *m);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * clock.h - the machine's time, and timers on it
+ *
+ * Virtual nanoseconds since the machine was created; stands still while the
+ * machine is stopped.  Callbacks run on the clock's own thread, with no lock
+ * held; they must return at once.
+ */
+#ifndef DEV_CLOCK_H
+#define DEV_CLOCK_H
+
+#include "base/base.h"
+
+struct clock;
+struct timer;
+
+#define TIMER_NEVER UINT64_MAX
+
+MUST_CHECK int clock_new(struct clock **ret_c);
+/* A clock without a thread, for tests: time moves only by clock_step. */
+MUST_CHECK int clock_new_manual(struct clock **ret_c);
+void clock_step(struct clock *c, uint64_t ns);	/* manual clocks: advance, fire what is due */
+void clock_free(struct clock *c);		/* all timers are gone before */
+uint64_t clock_now_ns(struct clock *c);
+void clock_stop(struct clock *c);		/* time stands still, no timer fires */
+void clock_start(struct clock *c);
+
+/*
+ * FN(ARG) once when virtual time reaches the armed moment.  Arming again
+ * replaces the moment; a moment in the past fires at once (on the clock's
+ * thread).  FN may arm its own timer.
+ */
+MUST_CHECK int timer_new(struct clock *c, void (*fn)(void *arg), void *arg, struct timer **ret_t);
+void timer_arm(struct timer *t, uint64_t at_ns);	/* TIMER_NEVER disarms */
+void timer_free(struct timer *t);	/* when it returns FN is not running and never will */
+
+#endif

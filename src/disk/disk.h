@@ -1,0 +1,53 @@
+/*
+ * disk.h - image files as block devices
+ *
+ * Opens raw, ISO and VHDX images (by content, not by name) behind dev/blk.h.
+ * I/O is asynchronous by io_uring, or by a thread pool where the host denies
+ * it.  An image open for writing is locked against every other open.
+ */
+#ifndef DISK_DISK_H
+#define DISK_DISK_H
+
+#include "base/err.h"
+#include "dev/blk.h"
+
+enum disk_kind { DISK_RAW, DISK_ISO, DISK_VHDX };
+
+enum {
+	DISK_READ_ONLY = 1,	/* never writes a byte to the file, a dirty log is replayed in memory */
+	DISK_NO_URING = 2,	/* thread pool, for tests and denied hosts */
+	DISK_RAW_OK = 4,	/* an unknown first sector is a raw disk, not an error */
+};
+
+struct disk_info {
+	enum disk_kind kind;
+	uint64_t size, file_size;	/* bytes */
+	uint32_t block_size, logical, physical;
+	bool fixed, has_parent, log_dirty;
+	uint64_t blocks, present;
+	struct guid disk_id, data_write_guid;
+	char creator[128];
+	uint64_t log_length;
+};
+
+/* One sentence in *err that names file, finding and expectation.  -EBUSY when locked. */
+MUST_CHECK int disk_open(const char *path, unsigned flags, struct blk **ret_b, struct err *err);
+MUST_CHECK int disk_inspect(const char *path, struct disk_info *ret_info, struct err *err);
+
+struct vhdx_create {
+	uint64_t size;			/* bytes; 3 MiB .. 64 TiB */
+	uint32_t block_size;		/* 0 = 32 MiB dynamic */
+	uint32_t logical, physical;	/* 0 = 512, 4096 */
+	bool fixed;
+	struct guid disk_id;		/* zero = random */
+};
+
+/* A new file; -EEXIST rather than overwriting.  No half-made file is left behind. */
+MUST_CHECK int vhdx_create(const char *path, const struct vhdx_create *conf, struct err *err);
+
+/* Copies all nonzero content of SRC into a new VHDX; progress (may be NULL) gets bytes done. */
+MUST_CHECK int vhdx_import(const char *path, const struct vhdx_create *conf, struct blk *src,
+			   void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,
+			   struct err *err);
+
+#endif

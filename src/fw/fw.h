@@ -1,0 +1,55 @@
+/*
+ * fw.h - the host side of firmware: tables and loaders
+ *
+ * Writes ACPI, SMBIOS and a kernel straight into guest memory.  Every address
+ * comes from the board.
+ */
+#ifndef FW_FW_H
+#define FW_FW_H
+
+#include "base/err.h"
+#include "base/le.h"
+#include "cpu/cpu.h"
+#include "mem/gmem.h"
+
+struct fw_acpi_conf {
+	unsigned nr_cpus;
+	uint64_t rsdp_gpa;		/* 0xe0000..0xfffff, 16-byte aligned; tables follow it */
+	uint64_t limit_gpa;		/* end of the room for tables */
+	uint64_t mmio_low, mmio_low_len, mmio_high, mmio_high_len;
+	bool com1, com2;
+	uint32_t lapic_gpa, ioapic_gpa;
+};
+/* Generation 2 tables: RSDP, XSDT, FADT, DSDT, FACS, MADT, WAET.  *ret_end = first free byte. */
+MUST_CHECK int fw_acpi_gen2(struct gmem *m, const struct fw_acpi_conf *conf, uint64_t *ret_end, struct err *err);
+
+struct fw_smbios_conf {
+	uint64_t gpa, limit_gpa;	/* entry point (_SM3_), in 0xf0000..0xfffff */
+	struct guid uuid;
+	unsigned nr_cpus;
+	uint64_t memory;
+	const char *serial;
+};
+MUST_CHECK int fw_smbios(struct gmem *m, const struct fw_smbios_conf *conf, struct err *err);
+
+enum fw_e820 { FW_E820_RAM = 1, FW_E820_RESERVED = 2, FW_E820_ACPI = 3 };
+
+struct fw_mem {
+	uint64_t gpa, len;
+	enum fw_e820 type;
+};
+
+struct fw_boot_conf {
+	const char *kernel, *initrd, *cmdline;	/* initrd, cmdline may be NULL */
+	const char *const *modules;		/* multiboot modules "path args", NULL-terminated; may be NULL */
+	const struct fw_mem *map;
+	size_t nr_map;
+	uint64_t rsdp_gpa;
+};
+/*
+ * Loads a bzImage by the 64-bit boot protocol, or a multiboot 1 ELF, and sets
+ * *regs to enter it (from reset values).  Found by content.
+ */
+MUST_CHECK int fw_boot(struct gmem *m, const struct fw_boot_conf *conf, struct cpu_regs *regs, struct err *err);
+
+#endif

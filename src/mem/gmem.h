@@ -1,0 +1,75 @@
+/*
+ * gmem.h - the guest's physical memory
+ *
+ * The only way to touch guest RAM.  No function here hands out a pointer to
+ * bytes we interpret, so no caller can read the same guest byte twice by
+ * accident.  Payload we merely move may be pinned (gmem_pin).
+ *
+ * Every call checks the whole range, refuses arithmetic that wraps, and makes
+ * translated code of written pages stale.  Safe from any thread.  0 or
+ * -EFAULT; on -EFAULT nothing was copied.
+ */
+#ifndef MEM_GMEM_H
+#define MEM_GMEM_H
+
+#include "base/base.h"
+#include "base/err.h"
+
+#include <sys/uio.h>
+
+struct gmem;
+struct gview;			/* a list of guest pages seen as one range (a GPADL) */
+
+#define GMEM_MAX_RANGES 8
+
+struct gmem_range {
+	uint64_t gpa, len;	/* bytes, both multiples of 4096, ascending, no overlap */
+};
+
+/* RAM of zeros from one sealed memfd.  -EINVAL, -ENOMEM with *err filled. */
+MUST_CHECK int gmem_new(const struct gmem_range *ranges, size_t nr,
+			struct gmem **ret_m, struct err *err);
+void gmem_free(struct gmem *m);
+size_t gmem_ranges(const struct gmem *m, const struct gmem_range **ret_ranges);
+uint64_t gmem_size(const struct gmem *m);		/* bytes of RAM */
+bool gmem_is_ram(const struct gmem *m, uint64_t gpa, uint64_t len);
+/* All RAM back to zeros, for a reset of the machine; no vCPU may run. */
+void gmem_clear(struct gmem *m);
+
+MUST_CHECK int gmem_read(struct gmem *m, uint64_t gpa, void *dst, size_t n);
+MUST_CHECK int gmem_write(struct gmem *m, uint64_t gpa, const void *src, size_t n);
+MUST_CHECK int gmem_zero(struct gmem *m, uint64_t gpa, size_t n);
+
+/* Naturally aligned and single-copy atomic (acquire, release): words the guest changes under us. */
+MUST_CHECK int gmem_load32(struct gmem *m, uint64_t gpa, uint32_t *ret_val);
+MUST_CHECK int gmem_store32(struct gmem *m, uint64_t gpa, uint32_t val);
+/* Sequentially consistent OR and AND; *ret_old is the word before. */
+MUST_CHECK int gmem_or32(struct gmem *m, uint64_t gpa, uint32_t bits, uint32_t *ret_old);
+MUST_CHECK int gmem_and32(struct gmem *m, uint64_t gpa, uint32_t bits, uint32_t *ret_old);
+
+/*
+ * Payload lent to preadv, pwritev or io_uring: appends the host ranges of
+ * [gpa, gpa + n) to iov[*nr..max).  With WRITE the pages are going to be
+ * written by the host: call gmem_unpin_written with the same range when that
+ * is done, so that translated code goes stale.
+ * -EFAULT not RAM, -ENOSPC too many pieces (nothing appended).
+ */
+MUST_CHECK int gmem_pin(struct gmem *m, uint64_t gpa, size_t n, bool write,
+			struct iovec *iov, int *nr, int max);
+void gmem_unpin_written(struct gmem *m, uint64_t gpa, size_t n);
+
+/*
+ * The same calls by offset into a list of pages.  Building the view checks
+ * every page once; after that only the offset can be wrong.
+ */
+MUST_CHECK int gview_new(struct gmem *m, const uint64_t *pfns, size_t nr, struct gview **ret_view);
+/* Pages [first, first + nr) of V, as a view of its own; V may be freed before it. */
+MUST_CHECK int gview_sub(const struct gview *v, size_t first, size_t nr, struct gview **ret_view);
+void gview_free(struct gview *v);
+size_t gview_size(const struct gview *v);		/* bytes */
+MUST_CHECK int gview_read(const struct gview *v, size_t off, void *dst, size_t n);
+MUST_CHECK int gview_write(const struct gview *v, size_t off, const void *src, size_t n);
+MUST_CHECK int gview_load32(const struct gview *v, size_t off, uint32_t *ret_val);
+MUST_CHECK int gview_store32(const struct gview *v, size_t off, uint32_t val);
+
+#endif

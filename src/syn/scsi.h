@@ -1,0 +1,32 @@
+/*
+ * scsi.h - a synthetic SCSI controller (storvsc) on VMBus
+ */
+#ifndef SYN_SCSI_H
+#define SYN_SCSI_H
+
+#include "dev/blk.h"
+#include "vmbus/vmbus.h"
+
+#define SCSI_MAX_LUNS 64
+
+struct scsi;
+
+struct scsi_conf {
+	struct guid instance;
+	unsigned nr_vps;		/* bounds the sub-channels */
+};
+
+MUST_CHECK int scsi_new(struct vmbus *bus, const struct scsi_conf *conf, struct scsi **ret_s, struct err *err);
+/* Attaches a backend as LUN 0..63; the controller borrows it.  -EBUSY when taken.  Hot add when running. */
+MUST_CHECK int scsi_attach(struct scsi *s, unsigned lun, struct blk *b, struct err *err);
+MUST_CHECK int scsi_detach(struct scsi *s, unsigned lun);
+/*
+ * The machine pauses for trouble (host disk full, EIO) when a write fails and
+ * hold is set: requests that failed with -ENOSPC or -EIO are kept, not
+ * answered, until scsi_retry.
+ */
+void scsi_hold_on_trouble(struct scsi *s, bool hold, void (*trouble)(void *arg, int rc), void *arg);
+void scsi_retry(struct scsi *s);
+void scsi_free(struct scsi *s);
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * vmbus.h - the bus between guest and synthetic devices
+ *
+ * Host side of the VMBus: version handshake, offers, GPADLs, channels.  Talks
+ * to the guest through struct vmbus_port, which the board joins to the
+ * hypervisor interface; knows nothing of hv/.
+ *
+ * Threads  vmbus_post, vmbus_signal: from vCPU threads.  Device callbacks run
+ *          on the worker of their channel, one at a time per channel; open,
+ *          close and GPADL changes of a channel run on its worker too.
+ */
+#ifndef VMBUS_VMBUS_H
+#define VMBUS_VMBUS_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/le.h"
+#include "mem/gmem.h"
+
+struct vmbus;
+struct chan;			/* one channel, primary or sub */
+struct vdev;			/* one offered device (interface + instance) */
+
+struct vmbus_port {
+	int (*message)(void *self, unsigned vp, unsigned sint, const void *msg, size_t n);
+	void (*event)(void *self, unsigned vp, unsigned sint, unsigned flag);
+};
+
+struct vmbus_conf {
+	struct gmem *mem;
+	unsigned nr_vps;
+	unsigned workers;		/* threads; 0 = 2 */
+	uint32_t max_version;		/* 0 = newest we know */
+	const struct vmbus_port *port;
+	void *self;
+};
+
+MUST_CHECK int vmbus_new(const struct vmbus_conf *conf, struct vmbus **ret_b, struct err *err);
+void vmbus_free(struct vmbus *b);
+/* Machine reset: closes every channel, forgets the guest; offers stay for the next boot. */
+void vmbus_reset(struct vmbus *b);
+/* HvPostMessage and HvSignalEvent; return a hypercall status. */
+uint16_t vmbus_post(struct vmbus *b, unsigned vp, uint32_t conn, uint32_t type, const void *msg, size_t n);
+uint16_t vmbus_signal(struct vmbus *b, uint32_t conn, uint16_t flag);
+
+/* A received packet: header already checked, descriptor copied. */
+struct pkt {
+	uint16_t type;			/* VMPKT_* */
+	uint16_t flags;			/* bit 0: completion requested */
+	uint64_t id;			/* transaction id, echoed in the completion */
+	const uint8_t *data;		/* payload, our copy */
+	uint32_t len;			/* bytes, rounded up to 8 by the sender */
+	/* VMPKT_GPA_DIRECT (checked) and VMPKT_XFER_PAGES */
+	const struct pkt_range *ranges;
+	uint32_t nr_ranges;
+};
+
+/* One guest buffer: bytes [offset, offset + len) of the pages pfns[]. */
+struct pkt_range {
+	uint32_t len, offset;		/* offset < 4096 for GPA direct */
+	const uint64_t *pfns;		/* our copy; count = pages spanned */
+	uint32_t nr_pfns;
+};
+
+enum { VMPKT_INBAND = 6, VMPKT_XFER_PAGES = 7, VMPKT_GPA_DIRECT = 9, VMPKT_CANCEL = 10, VMPKT_COMP = 11 };
+
+struct chan_ops {			/* a synthetic device on VMBus */
+	const char *name;
+	struct guid type;
+	uint16_t offer_flags;
+	uint16_t mmio_mb;
+	unsigned max_sub;		/* sub-channels, 0 = none */
+	uint32_t max_packet;		/* largest packet accepted, bytes with header; 0 = 16 KiB */
+	int (*open)(void *self, struct chan *c);	/* c is primary or sub-channel */
+	void (*packet)(void *self, struct chan *c, const struct pkt *p);
+	void (*room)(void *self, struct chan *c);	/* the guest drained our ring after chan_send said -EAGAIN */
+	/*
+	 * On return nothing of the device touches the ring or guest memory of
+	 * this channel any more.  Also called on reset and unload.
+	 */
+	void (*close)(void *self, struct chan *c);
+};
+
+/* Offers a device.  user (120 bytes or NULL) is the offer's user-defined part. */
+MUST_CHECK int vdev_offer(struct vmbus *b, const struct chan_ops *ops, void *self,
+			  const struct guid *instance, const uint8_t *user,
+			  struct vdev **ret_d, struct err *err);
+/* Rescinds; blocks until the guest released it or the bus is reset or freed. */
+void vdev_remove(struct vdev *d);
+
+/* Any thread while the channel is open (between open and the return of close). */
+unsigned chan_index(const struct chan *c);		/* 0 = primary, 1.. sub-channel */
+unsigned chan_target_vp(const struct chan *c);
+struct gmem *chan_mem(const struct chan *c);
+/*
+ * Puts a packet in the host-to-guest ring and signals by the ring's rules.
+ * Safe from any thread.  0; -EAGAIN no room (->room will be called); -EPIPE
+ * the channel is closed.  Completions that do not fit are queued inside and
+ * sent when there is room: chan_complete never says -EAGAIN.
+ */
+MUST_CHECK int chan_send(struct chan *c, uint16_t type, uint64_t id, bool want_comp,
+			 const void *body, uint32_t n);
+void chan_complete(struct chan *c, uint64_t id, const void *body, uint32_t n);
+/* Offers N more sub-channels of this device (indices follow the existing). */
+MUST_CHECK int chan_offer_subs(struct chan *c, unsigned n);
+/* A GPADL the guest established on this device's channel, as a view; borrowed until its teardown. */
+const struct gview *chan_gpadl(struct chan *c, uint32_t gpadl);
+
+#endif
