@@ -65,12 +65,6 @@ struct insn {
 	 */
 };
 
-struct interp_seg {		/* like cpu_seg */
-	uint16_t sel;
-	uint32_t attr, limit;
-	uint64_t base;
-};
-
 enum { EVENT_KICK = 1, EVENT_IRQ = 2, EVENT_NMI = 4, EVENT_FLUSH = 8, EVENT_TRACE = 16 };
 
 struct interp {
