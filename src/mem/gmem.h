@@ -7,7 +7,8 @@
  *
  * Every call checks the whole range, refuses arithmetic that wraps, and makes
  * translated code of written pages stale.  Safe from any thread.  0 or
- * -EFAULT; on -EFAULT nothing was copied.
+ * -EFAULT; on -EFAULT nothing was copied.  An empty range is never wrong; a
+ * misaligned word always is.
  */
 #ifndef MEM_GMEM_H
 #define MEM_GMEM_H
@@ -26,7 +27,10 @@ struct gmem_range {
 	uint64_t gpa, len;	/* bytes, both multiples of 4096, ascending, no overlap */
 };
 
-/* RAM of zeros from one sealed memfd.  -EINVAL, -ENOMEM with *err filled. */
+/*
+ * RAM of zeros: one private mapping that nobody can shrink, on large host
+ * pages where the host has them.  -EINVAL, -ENOMEM with *err filled.
+ */
 MUST_CHECK int gmem_new(const struct gmem_range *ranges, size_t nr,
 			struct gmem **ret_m, struct err *err);
 void gmem_free(struct gmem *m);
@@ -49,7 +53,8 @@ MUST_CHECK int gmem_and32(struct gmem *m, uint64_t gpa, uint32_t bits, uint32_t 
 
 /*
  * Payload lent to preadv, pwritev or io_uring: appends the host ranges of
- * [gpa, gpa + n) to iov[*nr..max).  With WRITE the pages are going to be
+ * [gpa, gpa + n) to iov[*nr..max); a piece that goes on where the last entry
+ * ends makes that entry longer instead.  With WRITE the pages are going to be
  * written by the host: call gmem_unpin_written with the same range when that
  * is done, so that translated code goes stale.
  * -EFAULT not RAM, -ENOSPC too many pieces (nothing appended).

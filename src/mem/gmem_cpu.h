@@ -26,6 +26,14 @@ struct gmem_page {
 /* False where GPA is not RAM. */
 bool gmem_page_of(struct gmem *m, uint64_t gpa, struct gmem_page *ret_page);
 
+/*
+ * Before decoding a page: sets bit 0 and returns the word to compare with
+ * later.  The first time for a page it also makes every other thread's stores
+ * so far visible (membarrier), because gmem_page_written has no fence: a store
+ * still in a store buffer, whose thread saw no code here, is then in the bytes.
+ */
+uint32_t gmem_page_decoding(_Atomic uint32_t *state);
+
 /* The nth RAM range as one host mapping, for engines that map RAM whole. */
 uint8_t *gmem_range_hva(struct gmem *m, size_t nth);
 

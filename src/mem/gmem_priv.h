@@ -1,0 +1,43 @@
+/*
+ * gmem_priv.h - what gmem.c, gmem_copy.c and gmem_view.c share
+ */
+#ifndef MEM_GMEM_PRIV_H
+#define MEM_GMEM_PRIV_H
+
+#include "base/le.h"
+#include "mem/gmem.h"
+#include "mem/gmem_cpu.h"
+
+struct gmem {
+	size_t nr;				/* all [const] after gmem_new */
+	struct gmem_range range[GMEM_MAX_RANGES];
+	uint8_t *hva[GMEM_MAX_RANGES];		/* of each range's first byte */
+	size_t first_page[GMEM_MAX_RANGES];	/* index into state[] */
+	uint64_t size;
+	void *map;				/* [owned] the whole reservation */
+	size_t map_len;
+	_Atomic uint32_t *state;		/* [owned] a word per page; [atomic] */
+	size_t nr_pages;
+};
+
+/* Host memory behind the beginning of a range of guest addresses. */
+struct gmem_run {
+	uint8_t *hva;
+	_Atomic uint32_t *state;		/* of the page that hva lies in */
+	size_t n;				/* bytes */
+};
+
+/* The part of [gpa, gpa + n), n > 0, that lies in one mapping; n = 0 when GPA is not RAM. */
+struct gmem_run gmem_run_at(const struct gmem *m, uint64_t gpa, size_t n);
+
+/*
+ * One fetch of each byte, whatever the compiler thinks; naturally aligned 1,
+ * 2, 4 and 8 are single-copy atomic.  The guest may write meanwhile.
+ */
+void gmem_copy_in(void *dst, const uint8_t *hva, size_t n);
+void gmem_copy_out(uint8_t *hva, const void *src, size_t n);
+
+/* After a store to N bytes at HVA, whose page has state word STATE. */
+void gmem_mark(const uint8_t *hva, _Atomic uint32_t *state, size_t n);
+
+#endif
