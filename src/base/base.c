@@ -115,16 +115,15 @@ void guid_random(struct guid *ret_g)
 	ret_g->b[8] = (uint8_t)((ret_g->b[8] & 0x3f) | 0x80);
 }
 
-int err_set(struct err *err, int rc, const char *fmt, ...)
+void err_fill(struct err *err, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (err == NULL)
-		return rc;
+		return;
 	va_start(ap, fmt);
 	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 	va_end(ap);
-	return rc;
 }
 
 int err_prefix(struct err *err, int rc, const char *prefix)

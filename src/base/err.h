@@ -14,8 +14,16 @@ struct err {
 	char msg[240];
 };
 
-/* Fills *err (when not NULL) and returns RC, so that one line does both. */
-PRINTF(3, 4) int err_set(struct err *err, int rc, const char *fmt, ...);
+/* Fills *err when not NULL. */
+PRINTF(2, 3) void err_fill(struct err *err, const char *fmt, ...);
+
+/*
+ * int err_set(struct err *err, int rc, const char *fmt, ...): fills *err (when
+ * not NULL) and returns RC, so that one line does both.  A macro, so that the
+ * compiler sees which value comes back.
+ */
+#define err_set(err, rc, ...) \
+	({ int err_rc_ = (rc); err_fill(err, __VA_ARGS__); err_rc_; })
 
 /* Puts "PREFIX: " before the message already there; returns RC. */
 int err_prefix(struct err *err, int rc, const char *prefix);

@@ -19,6 +19,8 @@ struct fw_acpi_conf {
 	uint64_t mmio_low, mmio_low_len, mmio_high, mmio_high_len;
 	bool com1, com2;
 	uint32_t lapic_gpa, ioapic_gpa;
+	uint16_t pm_base;		/* PM block, 0x400 */
+	struct guid generation_id;	/* stored in the first bytes of a page after the tables */
 };
 /* Generation 2 tables: RSDP, XSDT, FADT, DSDT, FACS, MADT, WAET.  *ret_end = first free byte. */
 MUST_CHECK int fw_acpi_gen2(struct gmem *m, const struct fw_acpi_conf *conf, uint64_t *ret_end, struct err *err);
