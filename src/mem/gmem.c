@@ -1,9 +1,10 @@
 /*
  * gmem.c - the guest's RAM: ranges, the mapping behind them, page states
  *
- * All RAM is one anonymous mapping that asks for large pages.  On a host that
- * is itself a virtual machine a page fault costs 15 microseconds, so 4 KiB
- * pages would cost a booting guest a second; and a TLB miss walks two tables.
+ * All RAM and its page states are one anonymous mapping that asks for large
+ * pages.  On a host that is itself a virtual machine a page fault costs 15
+ * microseconds, so 4 KiB pages would cost a booting guest a second; and a TLB
+ * miss walks two tables.
  * (Stock kernels give no large pages to memfd: shmem_enabled is "never".)
  * Ranges keep their address modulo 2 MiB, so that large pages of the guest
  * and of the host coincide, which KVM needs to use them.
@@ -68,9 +69,10 @@ static size_t lay_out(struct gmem *m, const struct gmem_range *r, size_t nr,
 static int map_ram(struct gmem *m, size_t len, const size_t offs[GMEM_MAX_RANGES],
 		   struct err *err)
 {
+	size_t state_len = align_up(m->nr_pages * sizeof(*m->state), HUGE_SIZE);
 	uint8_t *base;
 
-	m->map_len = len + HUGE_SIZE;
+	m->map_len = len + state_len + HUGE_SIZE;
 	m->map = mmap(NULL, m->map_len, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (m->map == MAP_FAILED)
@@ -79,8 +81,9 @@ static int map_ram(struct gmem *m, size_t len, const size_t offs[GMEM_MAX_RANGES
 	base = (uint8_t *)align_up((uintptr_t)m->map, HUGE_SIZE);
 	for (size_t i = 0; i < m->nr; i++)
 		m->hva[i] = base + offs[i];
+	m->state = (_Atomic uint32_t *)(void *)(base + len);
 	/* Both are improvements only; a kernel without them serves too. */
-	(void)madvise(base, len, MADV_HUGEPAGE);
+	(void)madvise(base, len + state_len, MADV_HUGEPAGE);
 	(void)madvise(m->map, m->map_len, MADV_DONTFORK);
 	return 0;
 }
@@ -98,24 +101,15 @@ int gmem_new(const struct gmem_range *ranges, size_t nr, struct gmem **ret_m, st
 	if (m == NULL)
 		return err_set(err, -ENOMEM, "guest memory: out of memory");
 	len = lay_out(m, ranges, nr, offs);
-	m->state = new_array(_Atomic uint32_t, m->nr_pages);
-	if (m->state == NULL) {
-		rc = err_set(err, -ENOMEM, "guest memory: out of memory");
-		goto out_free;
-	}
 	rc = map_ram(m, len, offs, err);
-	if (rc < 0)
-		goto out_state;
+	if (rc < 0) {
+		free(m);
+		return rc;
+	}
 	/* For gmem_page_decoding; per process, and twice is fine. */
 	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 	*ret_m = m;
 	return 0;
-
-out_state:
-	free(m->state);
-out_free:
-	free(m);
-	return rc;
 }
 
 void gmem_free(struct gmem *m)
@@ -123,7 +117,6 @@ void gmem_free(struct gmem *m)
 	if (m == NULL)
 		return;
 	munmap(m->map, m->map_len);
-	free(m->state);
 	free(m);
 }
 

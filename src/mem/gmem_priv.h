@@ -14,9 +14,9 @@ struct gmem {
 	uint8_t *hva[GMEM_MAX_RANGES];		/* of each range's first byte */
 	size_t first_page[GMEM_MAX_RANGES];	/* index into state[] */
 	uint64_t size;
-	void *map;				/* [owned] the whole reservation */
+	void *map;				/* [owned] all RAM, then state[] */
 	size_t map_len;
-	_Atomic uint32_t *state;		/* [owned] a word per page; [atomic] */
+	_Atomic uint32_t *state;		/* a word per page, behind RAM in map; [atomic] */
 	size_t nr_pages;
 };
 
