@@ -36,5 +36,7 @@ uint64_t bus_read(struct bus *b, uint64_t addr, unsigned width);
 void bus_write(struct bus *b, uint64_t addr, unsigned width, uint64_t val);
 /* Whether some window holds ADDR. */
 bool bus_claims(struct bus *b, uint64_t addr);
+/* Writes dropped so far because they were narrower than their register. */
+uint64_t bus_dropped(struct bus *b);
 
 #endif

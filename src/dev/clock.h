@@ -15,13 +15,17 @@ struct timer;
 
 #define TIMER_NEVER UINT64_MAX
 
-MUST_CHECK int clock_new(struct clock **ret_c);
+MUST_CHECK int clock_new(struct clock **ret_c);	/* it runs from the beginning */
 /* A clock without a thread, for tests: time moves only by clock_step. */
 MUST_CHECK int clock_new_manual(struct clock **ret_c);
 void clock_step(struct clock *c, uint64_t ns);	/* manual clocks: advance, fire what is due */
 void clock_free(struct clock *c);		/* all timers are gone before */
 uint64_t clock_now_ns(struct clock *c);
-void clock_stop(struct clock *c);		/* time stands still, no timer fires */
+/*
+ * Time stands still; when it returns no callback is running, so call it
+ * without any lock that callbacks take.  Timers may be armed meanwhile.
+ */
+void clock_stop(struct clock *c);
 void clock_start(struct clock *c);
 
 /*
@@ -31,6 +35,10 @@ void clock_start(struct clock *c);
  */
 MUST_CHECK int timer_new(struct clock *c, void (*fn)(void *arg), void *arg, struct timer **ret_t);
 void timer_arm(struct timer *t, uint64_t at_ns);	/* TIMER_NEVER disarms */
-void timer_free(struct timer *t);	/* when it returns FN is not running and never will */
+/*
+ * When it returns FN is not running and never will.  Waits for it, so call
+ * it without any lock that FN takes; inside FN itself it does not wait.
+ */
+void timer_free(struct timer *t);
 
 #endif
