@@ -46,8 +46,11 @@ struct uart_conf {
 extern const struct dev_ops uart_dev;	/* 16550A */
 
 /* Ports that a Generation 2 machine absorbs silently: 20/21, A0/A1, 40-43, 61, CF8-CFF, 87, 80. */
+struct absorb_range {
+	uint16_t port, len;
+};
 struct absorb_conf {
-	const struct { uint16_t port, len; } *ranges;
+	const struct absorb_range *ranges;	/* borrowed for the device's life */
 	unsigned nr;
 };
 extern const struct dev_ops absorb_dev;

@@ -1,0 +1,68 @@
+/*
+ * vm.h - one machine, from its description to its power-off
+ *
+ * The only door of the rooms below for ctl/.  A machine lives in one process;
+ * its vCPUs, bus workers and timers are threads of it.
+ */
+#ifndef VM_VM_H
+#define VM_VM_H
+
+#include "base/err.h"
+#include "base/le.h"
+#include "dev/chr.h"
+
+#define VM_MAX_CONTROLLERS 4
+#define VM_MAX_DISKS 256		/* 64 on each of 4 controllers */
+
+struct vm_disk {
+	const char *path;
+	unsigned controller, lun;	/* 0..3, 0..63 */
+	bool dvd, read_only;
+};
+
+struct vm_conf {			/* strings and arrays are borrowed for the machine's life */
+	unsigned generation;		/* 1 or 2 */
+	uint64_t memory;		/* bytes, a multiple of 2 MiB */
+	unsigned cpus;
+	const char *engine;		/* "auto" or an engine's name */
+	const struct vm_disk *disks;
+	unsigned nr_disks;
+	const char *kernel, *initrd, *append;
+	const char *const *modules;	/* multiboot, NULL-terminated; may be NULL */
+	struct chr *com1, *com2;	/* NULL: the machine has none */
+	bool test_devices;
+	bool no_reboot;			/* a reset ends the machine */
+	bool no_uring;			/* disks through the thread pool */
+	uint32_t vmbus_max_version;	/* 0 = newest */
+	/* The machine paused for trouble, or goes on (rc 0); any thread. */
+	void (*paused)(void *arg, int rc, const char *why);
+	void *arg;
+};
+
+enum vm_end {
+	VM_END_POWER_OFF,	/* the guest turned itself off */
+	VM_END_QUIT,		/* vm_quit */
+	VM_END_RESET,		/* a reset, with no_reboot */
+	VM_END_TEST,		/* the debug-exit device; vm_test_code */
+	VM_END_ERROR,		/* the engine failed; the message is in *err */
+};
+
+struct vm;
+
+/* Opens and builds everything; no guest instruction has run when it returns.  One sentence in *err. */
+MUST_CHECK int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err *err);
+/* Runs to the end; the caller's thread is the machine's main thread. */
+enum vm_end vm_run(struct vm *vm, struct err *err);
+void vm_free(struct vm *vm);
+
+/* Any thread; the first two also from a signal handler's helper thread. */
+void vm_quit(struct vm *vm);		/* as pulling the plug, but disks are closed cleanly */
+void vm_shutdown(struct vm *vm);	/* ask the guest; -> power-off if it obeys */
+void vm_reset(struct vm *vm);
+void vm_retry(struct vm *vm);		/* the trouble is cured: go on */
+
+unsigned vm_test_code(const struct vm *vm);
+const char *vm_engine(const struct vm *vm);
+uint64_t vm_retired(const struct vm *vm);	/* guest instructions, all vCPUs; 0 = not counted */
+
+#endif
