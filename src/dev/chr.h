@@ -14,6 +14,8 @@ struct chr {
 	void (*write)(struct chr *c, const uint8_t *buf, size_t n);
 	/* Outside to device: set by the device; may be called from any thread. */
 	void (*input)(void *dev, const uint8_t *buf, size_t n);
+	/* How many bytes the device can take now; set by the device, NULL = no limit.  Any thread. */
+	size_t (*room)(void *dev);
 	void *dev;
 };
 

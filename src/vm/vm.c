@@ -38,6 +38,11 @@ void vm_quit(struct vm *vm) { vm_request(vm, REQ_QUIT); }
 void vm_reset(struct vm *vm) { vm_request(vm, REQ_RESET); }
 void vm_retry(struct vm *vm) { vm_request(vm, REQ_RETRY); }
 
+int vm_shutdown(struct vm *vm)
+{
+	return services_shutdown(vm->services);
+}
+
 static int check_conf(const struct vm_conf *c, struct err *err)
 {
 	if (c->generation != 2)
@@ -96,6 +101,13 @@ static int new_memory_and_time(struct vm *vm, struct err *err)
 	return 0;
 }
 
+static uint64_t ref_time(void *self)
+{
+	struct vm *vm = self;
+
+	return hv_ref_time(vm->hv);
+}
+
 static int new_processors(struct vm *vm, struct err *err)
 {
 	const struct lapic_conf lapic = {
@@ -111,6 +123,7 @@ static int new_processors(struct vm *vm, struct err *err)
 		.mem = vm->mem, .nr_vps = vm->conf.cpus, .max_version = vm->conf.vmbus_max_version,
 		.port = &vm_vmbus_port, .self = vm,
 	};
+	const struct services_conf services = { .clock = vm->clock, .ref_time = ref_time, .self = vm };
 	int rc = choose_engine(vm, err);
 
 	if (rc == 0)
@@ -121,6 +134,8 @@ static int new_processors(struct vm *vm, struct err *err)
 		rc = vmbus_new(&vmbus, &vm->vmbus, err);
 	if (rc == 0)
 		rc = board_devices(vm, err);
+	if (rc == 0)
+		rc = services_new(vm->vmbus, &services, &vm->services, err);
 	if (rc == 0)
 		rc = storage_open(vm, err);
 	return rc == 0 ? vcpus_new(vm, err) : rc;
@@ -168,6 +183,7 @@ void vm_free(struct vm *vm)
 	vcpus_free(vm);
 	if (vm->vmbus != NULL)
 		vmbus_reset(vm->vmbus);
+	services_free(vm->services);
 	storage_close(vm);
 	vmbus_free(vm->vmbus);
 	board_free(vm);
@@ -253,6 +269,7 @@ static void retry_trouble(struct vm *vm)
 	if (vm->conf.paused != NULL)
 		vm->conf.paused(vm->conf.arg, 0, "going on");
 	go(vm);
+	services_time_jumped(vm->services);
 }
 
 /* Sleeps until there is something to do; while paused, at most RETRY_NS. */

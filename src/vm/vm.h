@@ -55,9 +55,10 @@ MUST_CHECK int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err
 enum vm_end vm_run(struct vm *vm, struct err *err);
 void vm_free(struct vm *vm);
 
-/* Any thread; the first two also from a signal handler's helper thread. */
+/* Any thread, none of the machine's own. */
 void vm_quit(struct vm *vm);		/* as pulling the plug, but disks are closed cleanly */
-void vm_shutdown(struct vm *vm);	/* ask the guest; -> power-off if it obeys */
+/* Asks the guest; power-off follows if it obeys.  -ENOTCONN while its driver is not there. */
+MUST_CHECK int vm_shutdown(struct vm *vm);
 void vm_reset(struct vm *vm);
 void vm_retry(struct vm *vm);		/* the trouble is cured: go on */
 

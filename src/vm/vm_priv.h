@@ -12,6 +12,7 @@
 #include "fw/fw.h"
 #include "hv/hv.h"
 #include "syn/scsi.h"
+#include "syn/services.h"
 #include "vm/vm.h"
 #include "vmbus/vmbus.h"
 
@@ -75,6 +76,7 @@ struct vm {
 	struct hv *hv;
 	struct vmbus *vmbus;
 	struct scsi *scsi[VM_MAX_CONTROLLERS];
+	struct services *services;
 	struct blk *blk[VM_MAX_DISKS];
 	void *dev[VM_MAX_SLOTS];	/* parallel to board->slots; NULL = absent */
 	void *ioapic;			/* one of dev[] */

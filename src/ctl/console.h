@@ -1,0 +1,32 @@
+/*
+ * console.h - the guest's serial port on our standard input and output
+ */
+#ifndef CTL_CONSOLE_H
+#define CTL_CONSOLE_H
+
+#include "base/err.h"
+#include "dev/chr.h"
+
+struct console;
+
+struct console_ops {		/* the keys after Ctrl-A; any may be NULL; the console's own thread */
+	void (*quit)(void *arg);
+	void (*shutdown)(void *arg);
+	void (*reset)(void *arg);
+	void (*retry)(void *arg);
+	void *arg;
+};
+
+/*
+ * Opens the console.  On a terminal: raw mode, restored by console_close, by
+ * exit() and by fatal signals.  Standard input may be closed, a file or a pipe.
+ */
+MUST_CHECK int console_open(const struct console_ops *ops, struct console **ret_c, struct err *err);
+/* Writes out what the guest sent, for at most two seconds, and restores the terminal. */
+void console_close(struct console *c);
+struct chr *console_chr(struct console *c);
+/* Starts reading: the device is there. */
+MUST_CHECK int console_start(struct console *c, struct err *err);
+bool console_is_terminal(const struct console *c);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * doctor.c - genvisor doctor: what this host can do for a machine
+ *
+ * Tries things rather than believing in their names: an engine's probe runs a
+ * guest, io_uring is set up.
+ *
+ * Lock     none, one thread
+ */
+#include "ctl/verbs.h"
+
+#include "cpu/cpu.h"
+#include "vm/host.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+static const struct opt doctor_opts[] = { { 0 } };
+
+static const char *engines(void)
+{
+	const char *best = NULL;
+
+	for (const struct cpu_engine *const *e = cpu_engines(); *e != NULL; e++) {
+		struct err err = { "" };
+		int rc = (*e)->probe(&err);
+
+		printf("engine %-10s %s: %s\n", (*e)->name, rc < 0 ? "no " : "yes",
+		       err.msg[0] != '\0' ? err.msg : (*e)->summary);
+		if (rc == 0 && best == NULL)
+			best = (*e)->name;
+	}
+	return best;
+}
+
+static int doctor_run(int argc, char **argv)
+{
+	const char *rest[1], *best;
+	struct err err;
+	struct sysinfo si;
+	int nr, rc = opt_parse(&verb_doctor, NULL, argc, argv, rest, 0, &nr, &err);
+
+	if (rc != 0)
+		return rc > 0 ? EXIT_OK : opt_fail(EXIT_USAGE, &err);
+	best = engines();
+	printf("disk I/O %-8s %s\n", host_has_uring() ? "io_uring" : "threads",
+	       host_has_uring() ? "asynchronous in the kernel" : "io_uring is denied here; a thread pool does it");
+	if (sysinfo(&si) == 0)
+		printf("%-17s %llu MiB, %ld processors, TSC at %.3f GHz\n", "host",
+		       (unsigned long long)((uint64_t)si.totalram * si.mem_unit / MIB),
+		       sysconf(_SC_NPROCESSORS_ONLN), (double)cpu_host_tsc_hz() / 1e9);
+	printf("%-17s %s\n", "--engine auto", best == NULL ? "nothing runs here" : best);
+	return best == NULL ? EXIT_FAILED : EXIT_OK;
+}
+
+const struct verb verb_doctor = {
+	.name = "doctor", .args = "", .summary = "say what this host can do for a machine",
+	.opts = doctor_opts, .run = doctor_run,
+};

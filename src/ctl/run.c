@@ -1,0 +1,416 @@
+/*
+ * run.c - genvisor run: one machine, from its options to its end
+ *
+ * Signals are taken by a thread of their own: SIGTERM asks the guest to shut
+ * down (a second one, or a guest without the driver, ends the machine),
+ * SIGINT and SIGHUP end it, SIGUSR1 goes on after a full disk.
+ *
+ * Lock     struct run: vm is set before the threads that use it start
+ */
+#include "ctl/console.h"
+#include "ctl/verbs.h"
+
+#include "base/log.h"
+#include "vm/vm.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_MODULES 32
+
+struct run {
+	struct vm_conf conf;
+	struct vm_disk disks[VM_MAX_DISKS];
+	char *paths[VM_MAX_DISKS];	/* [owned] of disks that had options */
+	const char *modules[MAX_MODULES + 1];
+	unsigned nr_modules;
+	bool com1_stdio, stats;
+	_Atomic(struct vm *) vm;
+	struct console *console;
+	_Atomic int signalled;		/* the signal that ended us, 0 = none */
+	_Atomic bool asked;		/* the guest was asked to shut down */
+};
+
+/* ---- options --------------------------------------------------------------- */
+
+static int set_generation(void *into, const char *val, struct err *err)
+{
+	struct run *r = into;
+	uint64_t n;
+	int rc = opt_number(val, 2, &n, err);
+
+	r->conf.generation = rc < 0 ? 0 : (unsigned)n;
+	return rc < 0 ? err_prefix(err, rc, "--generation") : 0;
+}
+
+static int set_memory(void *into, const char *val, struct err *err)
+{
+	struct run *r = into;
+	int rc = opt_size(val, &r->conf.memory, err);
+
+	return rc < 0 ? err_prefix(err, rc, "--memory") : 0;
+}
+
+static int set_cpus(void *into, const char *val, struct err *err)
+{
+	struct run *r = into;
+	uint64_t n;
+	int rc = opt_number(val, 1024, &n, err);
+
+	if (rc < 0)
+		return err_prefix(err, rc, "--cpus");
+	r->conf.cpus = (unsigned)n;
+	return 0;
+}
+
+static int disk_option(struct vm_disk *d, const char *text, struct err *err)
+{
+	uint64_t n;
+	int rc;
+
+	if (strcmp(text, "readonly") == 0) {
+		d->read_only = true;
+		return 0;
+	}
+	if (strncmp(text, "controller=", 11) == 0) {
+		rc = opt_number(text + 11, VM_MAX_CONTROLLERS - 1, &n, err);
+		d->controller = (unsigned)n;
+		return rc;
+	}
+	if (strncmp(text, "lun=", 4) == 0) {
+		rc = opt_number(text + 4, 63, &n, err);
+		d->lun = (unsigned)n;
+		return rc;
+	}
+	return err_set(err, -EINVAL, "\"%s\": expected readonly, controller=0..3 or lun=0..63", text);
+}
+
+static bool lun_taken(const struct run *r, unsigned controller, unsigned lun)
+{
+	for (unsigned i = 0; i < r->conf.nr_disks; i++)
+		if (r->disks[i].controller == controller && r->disks[i].lun == lun)
+			return true;
+	return false;
+}
+
+/* PATH[,readonly][,controller=N][,lun=N]; a comma in a path is written twice. */
+static int add_disk(struct run *r, const char *val, bool dvd, struct err *err)
+{
+	struct vm_disk *d = &r->disks[r->conf.nr_disks];
+	char *text, *out, *in;
+	int rc = 0;
+
+	if (r->conf.nr_disks == VM_MAX_DISKS)
+		return err_set(err, -E2BIG, "at most %u disks", VM_MAX_DISKS);
+	*d = (struct vm_disk){ .dvd = dvd, .lun = UINT32_MAX };
+	text = strdup(val);
+	if (text == NULL)
+		return err_set(err, -ENOMEM, "no memory");
+	r->paths[r->conf.nr_disks] = text;
+	for (in = out = text; *in != '\0' && (*in != ',' || in[1] == ','); in++) {
+		in += *in == ',';
+		*out++ = *in;
+	}
+	in = *in == ',' ? in + 1 : NULL;
+	*out = '\0';
+	d->path = text;
+	for (char *word = in, *next; word != NULL && rc == 0; word = next) {
+		next = strchr(word, ',');
+		if (next != NULL)
+			*next++ = '\0';
+		rc = disk_option(d, word, err);
+	}
+	for (unsigned lun = 0; d->lun == UINT32_MAX && lun < 64; lun++)
+		if (!lun_taken(r, d->controller, lun))
+			d->lun = lun;
+	if (rc == 0 && (d->lun == UINT32_MAX || lun_taken(r, d->controller, d->lun)))
+		rc = err_set(err, -EBUSY, "%s: controller %u has no free place for it", d->path, d->controller);
+	r->conf.nr_disks++;
+	return rc < 0 ? err_prefix(err, rc, dvd ? "--dvd" : "--disk") : 0;
+}
+
+static int set_disk(void *into, const char *val, struct err *err) { return add_disk(into, val, false, err); }
+static int set_dvd(void *into, const char *val, struct err *err) { return add_disk(into, val, true, err); }
+
+static int set_kernel(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct run *)into)->conf.kernel = val;
+	return 0;
+}
+
+static int set_initrd(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct run *)into)->conf.initrd = val;
+	return 0;
+}
+
+static int set_append(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct run *)into)->conf.append = val;
+	return 0;
+}
+
+static int set_module(void *into, const char *val, struct err *err)
+{
+	struct run *r = into;
+
+	if (r->nr_modules == MAX_MODULES)
+		return err_set(err, -E2BIG, "--module: at most %u", MAX_MODULES);
+	r->modules[r->nr_modules++] = val;
+	return 0;
+}
+
+static int set_com1(void *into, const char *val, struct err *err)
+{
+	struct run *r = into;
+
+	if (strcmp(val, "stdio") != 0 && strcmp(val, "none") != 0)
+		return err_set(err, -EINVAL, "--com1 \"%s\": expected stdio or none", val);
+	r->com1_stdio = strcmp(val, "stdio") == 0;
+	return 0;
+}
+
+static int set_engine(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct run *)into)->conf.engine = val;
+	return 0;
+}
+
+static int set_test_devices(void *into, const char *val, struct err *err)
+{
+	(void)val, (void)err;
+	((struct run *)into)->conf.test_devices = true;
+	return 0;
+}
+
+static int set_no_reboot(void *into, const char *val, struct err *err)
+{
+	(void)val, (void)err;
+	((struct run *)into)->conf.no_reboot = true;
+	return 0;
+}
+
+static int set_stats(void *into, const char *val, struct err *err)
+{
+	(void)val, (void)err;
+	((struct run *)into)->stats = true;
+	return 0;
+}
+
+static int set_verbose(void *into, const char *val, struct err *err)
+{
+	(void)into, (void)val, (void)err;
+	log_set_level(LOG_INFO);
+	return 0;
+}
+
+static const struct opt run_opts[] = {
+	{ "generation", "1|2", "which of Hyper-V's machines (default 2)", set_generation },
+	{ "memory", "SIZE", "memory, e.g. 1G (default)", set_memory },
+	{ "cpus", "N", "virtual processors (default 1)", set_cpus },
+	{ "disk", "FILE[,...]", "a VHDX on the synthetic SCSI controller; may be repeated.\n"
+				"Then readonly, controller=0..3, lun=0..63", set_disk },
+	{ "dvd", "FILE[,...]", "an ISO image in a DVD drive", set_dvd },
+	{ "kernel", "FILE", "boot this Linux kernel or multiboot image directly", set_kernel },
+	{ "initrd", "FILE", "its initial RAM disk", set_initrd },
+	{ "append", "TEXT", "its command line", set_append },
+	{ "module", "\"FILE ARGS\"", "a multiboot module; may be repeated", set_module },
+	{ "com1", "stdio|none", "the first serial port (default: none, as Hyper-V)", set_com1 },
+	{ "engine", "NAME", "auto (default), interpret or kvm; see genvisor doctor", set_engine },
+	{ "no-reboot", NULL, "end when the guest resets, with status 3", set_no_reboot },
+	{ "test-devices", NULL, "add the devices public guest test suites expect", set_test_devices },
+	{ "stats", NULL, "print counters at the end", set_stats },
+	{ "verbose", NULL, "say what the guest does wrong", set_verbose },
+	{ 0 },
+};
+
+/* ---- running --------------------------------------------------------------- */
+
+static void ask_shutdown(struct run *r)
+{
+	struct vm *vm = atomic_load(&r->vm);
+	int rc = vm_shutdown(vm);
+
+	if (rc == 0) {
+		atomic_store(&r->asked, true);
+		return;
+	}
+	log_warn("run", "the guest cannot be asked to shut down (%s)",
+		 rc == -ENOTCONN ? "its shutdown driver is not loaded" : strerror(-rc));
+}
+
+static void on_terminate(struct run *r)
+{
+	if (!atomic_load(&r->asked))
+		ask_shutdown(r);
+	else
+		atomic_store(&r->signalled, SIGTERM);
+	/* No driver to ask, or asked twice: end. */
+	if (!atomic_load(&r->asked) || atomic_load(&r->signalled) != 0) {
+		atomic_store(&r->signalled, SIGTERM);
+		vm_quit(atomic_load(&r->vm));
+	}
+}
+
+static void *signal_thread(void *arg)
+{
+	struct run *r = arg;
+	sigset_t set;
+	int sig;
+
+	pthread_sigmask(SIG_SETMASK, NULL, &set);
+	for (;;) {
+		if (sigwait(&set, &sig) != 0)
+			continue;
+		switch (sig) {
+		case SIGTERM:
+			on_terminate(r);
+			break;
+		case SIGUSR1:
+			vm_retry(atomic_load(&r->vm));
+			break;
+		case SIGUSR2:		/* our own: the machine is at its end */
+			return NULL;
+		default:
+			atomic_store(&r->signalled, sig);
+			vm_quit(atomic_load(&r->vm));
+		}
+	}
+}
+
+static void block_signals(void)
+{
+	static const int ours[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		sigaddset(&set, ours[i]);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static void key_quit(void *arg) { vm_quit(atomic_load(&((struct run *)arg)->vm)); }
+static void key_reset(void *arg) { vm_reset(atomic_load(&((struct run *)arg)->vm)); }
+static void key_retry(void *arg) { vm_retry(atomic_load(&((struct run *)arg)->vm)); }
+static void key_shutdown(void *arg) { ask_shutdown(arg); }
+
+static void on_pause(void *arg, int rc, const char *why)
+{
+	(void)arg;
+	if (rc != 0)
+		log_warn("run", "paused: a host disk says \"%s\"; free space or mend it, the guest goes on by itself "
+			 "(or Ctrl-A C, or SIGUSR1)", why);
+	else
+		log_warn("run", "going on");
+}
+
+static int status_of(const struct run *r, enum vm_end end, const struct err *err)
+{
+	int sig = atomic_load(&r->signalled);
+
+	switch (end) {
+	case VM_END_POWER_OFF:
+		return EXIT_OK;
+	case VM_END_QUIT:
+		return sig == 0 ? EXIT_OK : 128 + sig;
+	case VM_END_RESET:
+		return 3;
+	case VM_END_TEST:
+		return (int)(vm_test_code(atomic_load(&r->vm)) << 1 | 1) & 0xff;
+	case VM_END_ERROR:
+		break;
+	}
+	return opt_fail(EXIT_FAILED, err);
+}
+
+static void print_stats(struct vm *vm, uint64_t ns)
+{
+	uint64_t n = vm_retired(vm);
+
+	fprintf(stderr, "engine %s: %llu guest instructions in %.2f s", vm_engine(vm), (unsigned long long)n,
+		(double)ns / 1e9);
+	if (n > 0)
+		fprintf(stderr, ", %.1f million a second", (double)n * 1e3 / (double)ns);
+	fputc('\n', stderr);
+}
+
+static int run_machine(struct run *r)
+{
+	struct err err = { "" };
+	struct vm *vm;
+	pthread_t signals;
+	enum vm_end end;
+	uint64_t t0;
+	int rc = vm_new(&r->conf, &vm, &err);
+
+	if (rc < 0)
+		return opt_fail(EXIT_USAGE, &err);
+	atomic_store(&r->vm, vm);
+	if (pthread_create(&signals, NULL, signal_thread, r) != 0) {
+		vm_free(vm);
+		err_fill(&err, "no thread for signals");
+		return opt_fail(EXIT_FAILED, &err);
+	}
+	rc = r->console == NULL ? 0 : console_start(r->console, &err);
+	t0 = base_monotonic_ns();
+	end = rc < 0 ? VM_END_ERROR : vm_run(vm, &err);
+	t0 = base_monotonic_ns() - t0;
+	pthread_kill(signals, SIGUSR2);
+	pthread_join(signals, NULL);
+	console_close(r->console);
+	r->console = NULL;
+	if (r->stats)
+		print_stats(vm, t0);
+	rc = status_of(r, end, &err);
+	vm_free(vm);
+	return rc;
+}
+
+static int run_run(int argc, char **argv)
+{
+	struct run *r = new0(struct run);
+	const struct console_ops keys = {
+		.quit = key_quit, .shutdown = key_shutdown, .reset = key_reset, .retry = key_retry, .arg = r,
+	};
+	const char *rest[1];
+	struct err err;
+	int nr, rc, status;
+
+	BUG_IF(r == NULL);
+	r->conf = (struct vm_conf){
+		.generation = 2, .memory = GIB, .cpus = 1, .engine = "auto", .disks = r->disks,
+		.modules = r->modules, .paused = on_pause, .arg = r,
+	};
+	rc = opt_parse(&verb_run, r, argc, argv, rest, 0, &nr, &err);
+	status = rc > 0 ? EXIT_OK : rc < 0 ? opt_fail(EXIT_USAGE, &err) : -1;
+	if (status < 0) {
+		block_signals();
+		if (r->com1_stdio && console_open(&keys, &r->console, &err) < 0)
+			status = opt_fail(EXIT_FAILED, &err);
+	}
+	if (status < 0) {
+		r->conf.com1 = r->console == NULL ? NULL : console_chr(r->console);
+		status = run_machine(r);
+	}
+	console_close(r->console);
+	for (unsigned i = 0; i < r->conf.nr_disks; i++)
+		free(r->paths[i]);
+	free(r);
+	return status;
+}
+
+const struct verb verb_run = {
+	.name = "run", .args = "", .summary = "run a machine",
+	.text = "On a terminal, Ctrl-A X ends the machine and Ctrl-A H lists the other keys.\n"
+		"Status: 0 the guest turned itself off, 2 the machine could not be built, 3 reset with\n"
+		"--no-reboot, 1 it failed while running, 128 + N ended by signal N.\n",
+	.opts = run_opts, .run = run_run,
+};

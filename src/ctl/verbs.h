@@ -1,0 +1,15 @@
+/*
+ * verbs.h - one verb, one file
+ */
+#ifndef CTL_VERBS_H
+#define CTL_VERBS_H
+
+#include "ctl/opt.h"
+
+extern const struct verb verb_run;		/* run.c */
+extern const struct verb verb_disk_new;		/* disk.c */
+extern const struct verb verb_disk_info;
+extern const struct verb verb_doctor;		/* doctor.c */
+extern const struct verb verb_completion;	/* completion.c */
+
+#endif
