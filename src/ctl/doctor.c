@@ -8,11 +8,8 @@
  */
 #include "ctl/verbs.h"
 
-#include "cpu/cpu.h"
 #include "vm/host.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -21,15 +18,13 @@ static const struct opt doctor_opts[] = { { 0 } };
 static const char *engines(void)
 {
 	const char *best = NULL;
+	struct host_engine e;
 
-	for (const struct cpu_engine *const *e = cpu_engines(); *e != NULL; e++) {
-		struct err err = { "" };
-		int rc = (*e)->probe(&err);
-
-		printf("engine %-10s %s: %s\n", (*e)->name, rc < 0 ? "no " : "yes",
-		       err.msg[0] != '\0' ? err.msg : (*e)->summary);
-		if (rc == 0 && best == NULL)
-			best = (*e)->name;
+	for (unsigned i = 0; host_engine(i, &e); i++) {
+		printf("engine %-10s %s %s\n", e.name, e.usable ? "yes" : "no ",
+		       e.err.msg[0] != '\0' ? e.err.msg : e.words);
+		if (e.usable && best == NULL)
+			best = e.name;
 	}
 	return best;
 }
@@ -49,7 +44,7 @@ static int doctor_run(int argc, char **argv)
 	if (sysinfo(&si) == 0)
 		printf("%-17s %llu MiB, %ld processors, TSC at %.3f GHz\n", "host",
 		       (unsigned long long)((uint64_t)si.totalram * si.mem_unit / MIB),
-		       sysconf(_SC_NPROCESSORS_ONLN), (double)cpu_host_tsc_hz() / 1e9);
+		       sysconf(_SC_NPROCESSORS_ONLN), (double)host_tsc_hz() / 1e9);
 	printf("%-17s %s\n", "--engine auto", best == NULL ? "nothing runs here" : best);
 	return best == NULL ? EXIT_FAILED : EXIT_OK;
 }

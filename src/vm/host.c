@@ -5,7 +5,23 @@
  */
 #include "vm/host.h"
 
+#include "cpu/cpu.h"
+
 #include <liburing.h>
+
+bool host_engine(unsigned nth, struct host_engine *ret_e)
+{
+	const struct cpu_engine *const *list = cpu_engines();
+
+	for (unsigned i = 0; list[i] != NULL; i++) {
+		if (i != nth)
+			continue;
+		*ret_e = (struct host_engine){ .name = list[i]->name, .words = list[i]->summary };
+		ret_e->usable = list[i]->probe(&ret_e->err) == 0;
+		return true;
+	}
+	return false;
+}
 
 bool host_has_uring(void)
 {
@@ -15,4 +31,9 @@ bool host_has_uring(void)
 		return false;
 	io_uring_queue_exit(&ring);
 	return true;
+}
+
+uint64_t host_tsc_hz(void)
+{
+	return cpu_host_tsc_hz();
 }

@@ -1,0 +1,58 @@
+# The whole interface to the build; Meson and Ninja do the work.
+#
+#   make            build/genvisor
+#   make run        a Debian guest to a prompt (makes the guest once, in cache/)
+#   make test       all tests
+#   make bench      the yardstick, side by side with QEMU where both are there
+#   make fuzz T=x   one fuzz target for SECONDS (default 600); without T: all
+#   make lint       layers, headers alone, man page against options
+#   make asan|tsan|debug|clang   other builds and their unit tests, in build-*/
+
+SHELL := /bin/bash
+B := build
+GUEST := cache/demo
+SECONDS_EACH ?= 600
+DISK := $(GUEST)/root.vhdx
+
+.PHONY: all run test unit bench fuzz lint asan tsan debug clang guest clean
+all: $(B)/build.ninja
+	@ninja -C $(B) --quiet genvisor
+
+$(B)/build.ninja: meson.build
+	@tool/deps.sh build
+	@[ -f $@ ] || meson setup $(B) > $(B).log 2>&1 || { cat $(B).log; exit 1; }
+	@rm -f $(B).log
+
+guest: $(DISK)
+$(DISK): tool/mkguest.sh tool/mkinitrd.sh | all
+	@tool/deps.sh guest
+	@tool/mkguest.sh $(GUEST)
+	@rm -f $(DISK) && $(B)/genvisor disk new --from $(GUEST)/root.img --block-size 1M $(DISK) && rm -f $(GUEST)/root.img
+
+run: all guest
+	@tool/run.sh $(B)/genvisor $(GUEST)
+
+test: all
+	@tool/deps.sh test
+	@tool/test.sh $(B)
+
+unit: all
+	@ninja -C $(B) --quiet && meson test -C $(B) --print-errorlogs
+
+bench: all guest
+	@bench/run.sh $(B)/genvisor $(GUEST)
+
+fuzz:
+	@tool/deps.sh fuzz
+	@tool/fuzz.sh "$(T)" $(SECONDS_EACH)
+
+lint: all
+	@tool/lint.sh $(B)
+
+asan: ; @tool/variant.sh asan
+tsan: ; @tool/variant.sh tsan
+debug: ; @tool/variant.sh debug
+clang: ; @tool/variant.sh clang
+
+clean:
+	rm -rf build build-*

@@ -1,0 +1,64 @@
+#!/bin/bash
+# What a person meets first: help, wrong words, wrong files.  One sentence each, exit status 2, nothing made.
+set -u
+g=$1 bad=0
+d=$(mktemp -d)
+trap 'rm -rf "$d"' EXIT
+expect() {	# STATUS PATTERN COMMAND...
+	local want=$1 pattern=$2 out rc
+	shift 2
+	out=$("$@" 2>&1 < /dev/null)
+	rc=$?
+	if [ $rc != "$want" ] || ! grep -qE -- "$pattern" <<< "$out"; then
+		echo "status $rc (wanted $want), no match for \"$pattern\": $*"
+		sed 's/^/    /' <<< "$out"
+		bad=1
+	fi
+}
+one_sentence() {	# PATTERN COMMAND...: status 2, exactly one line
+	expect 2 "$@"
+	local n
+	n=$("${@:2}" 2>&1 < /dev/null | wc -l)
+	[ "$n" = 1 ] || { echo "$n lines: ${*:2}"; bad=1; }
+}
+printf 'nonsense, not a disk, but long enough to be looked at %4096s' x > "$d/nonsense"
+: > "$d/empty"
+head -c 100000 /dev/urandom > "$d/kernel"
+
+expect 0 '^usage: genvisor' "$g" --help
+expect 0 '^genvisor 0\.' "$g" --version
+expect 2 '^usage: genvisor' "$g"
+expect 0 'usage: genvisor run' "$g" run --help
+expect 0 'complete -o filenames -F _genvisor' "$g" completion bash
+expect 0 'engine interpret  yes' "$g" doctor
+one_sentence 'no verb "rum"' "$g" rum
+one_sentence 'did you mean --memory' "$g" run --memry 1G
+one_sentence 'expected SIZE after it' "$g" run --memory
+one_sentence 'expected a size' "$g" run --memory lots
+one_sentence 'a multiple of 2 MiB' "$g" run --memory 3000001 --kernel "$d/kernel"
+one_sentence 'the host has only' "$g" run --memory 9T --kernel "$d/kernel"
+one_sentence 'expected a number' "$g" run --cpus two
+one_sentence '1 to 1024' "$g" run --cpus 0 --kernel "$d/kernel"
+one_sentence 'generation 1: not built yet' "$g" run --generation 1 --kernel "$d/kernel"
+one_sentence 'No such file' "$g" run --kernel "$d/absent"
+one_sentence 'neither a Linux' "$g" run --kernel "$d/kernel"
+one_sentence 'give --kernel' "$g" run
+one_sentence 'engine "fast"' "$g" run --engine fast --kernel "$d/kernel"
+one_sentence "$d/nonsense" "$g" run --kernel "$d/kernel" --disk "$d/nonsense"
+one_sentence "$d/empty" "$g" run --kernel "$d/kernel" --disk "$d/empty"
+one_sentence 'No such file' "$g" disk info "$d/absent.vhdx"
+one_sentence 'which file' "$g" disk new
+one_sentence 'give --size or --from' "$g" disk new "$d/a.vhdx"
+one_sentence 'a.vhdx' "$g" disk new --size 1M "$d/a.vhdx"
+one_sentence 'a.vhdx' "$g" disk new --size 40G --block-size 3M "$d/a.vhdx"
+[ ! -e "$d/a.vhdx" ] || { echo "a refused disk new left a file"; bad=1; }
+expect 0 '' "$g" disk new --size 40G "$d/a.vhdx"
+expect 0 'VHDX, dynamic' "$g" disk info "$d/a.vhdx"
+one_sentence 'a.vhdx' "$g" disk new --size 40G "$d/a.vhdx"
+truncate -s 3000000 "$d/a.vhdx"
+one_sentence 'a.vhdx' "$g" disk info "$d/a.vhdx"
+one_sentence 'a.vhdx' "$g" run --kernel "$d/kernel" --disk "$d/a.vhdx"
+expect 0 '' "$g" disk new --size 4M --fixed "$d/b.vhdx"
+expect 0 'VHDX, fixed' "$g" disk info "$d/b.vhdx"
+if [ "$bad" = 0 ]; then echo "all as expected"; fi
+exit $bad
