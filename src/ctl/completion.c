@@ -35,7 +35,7 @@ static int completion_run(int argc, char **argv)
 	       "\tcase \"$line\" in\n");
 	for (unsigned i = 0; verbs[i] != NULL; i++)
 		verb_case(verbs[i]);
-	printf("\tdisk) words=\"new info\" ;;\n\t*) words=\"--help --version");
+	printf("\tdisk) words=\"new info export\" ;;\n\t*) words=\"--help --version");
 	for (unsigned i = 0; verbs[i] != NULL; i++)
 		printf(" %.*s", (int)strcspn(verbs[i]->name, " "), verbs[i]->name);
 	printf("\" ;;\n\tesac\n\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"

@@ -1,5 +1,5 @@
 /*
- * disk.c - genvisor disk new, genvisor disk info
+ * disk.c - genvisor disk new, disk info, disk export
  *
  * Lock     none, one thread
  */
@@ -7,9 +7,9 @@
 
 #include "disk/disk.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 struct disk_opts {
@@ -196,4 +196,107 @@ const struct verb verb_disk_info = {
 	.name = "disk info", .args = "FILE", .summary = "say what a disk image is",
 	.text = "Never writes to the file; a dirty log is replayed in memory.\n",
 	.opts = info_opts, .run = info_run,
+};
+
+/* ---- export ---------------------------------------------------------------- */
+
+#define EXPORT_STEP MIB
+
+static const struct opt export_opts[] = {
+	{ "quiet", NULL, "no progress", set_quiet },
+	{ 0 },
+};
+
+static bool is_zero(const uint8_t *p, size_t n)
+{
+	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
+}
+
+static int put_all(int fd, const uint8_t *buf, size_t n, uint64_t off)
+{
+	while (n > 0) {
+		ssize_t done = pwrite(fd, buf, n, (off_t)off);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		buf += done;
+		off += (uint64_t)done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+/* All of B into FD, zeros as holes; durable when it returns 0. */
+static int copy_out(struct blk *b, int fd, struct progress *p, struct err *err)
+{
+	uint8_t *buf = new_array(uint8_t, EXPORT_STEP);
+	int rc = buf == NULL ? -ENOMEM : 0;
+
+	for (uint64_t off = 0; off < b->size && rc == 0; off += EXPORT_STEP) {
+		size_t n = (size_t)min_u64(EXPORT_STEP, b->size - off);
+
+		rc = blk_rw_wait(b, BLK_READ, off, buf, n);
+		if (rc == 0 && !is_zero(buf, n))
+			rc = put_all(fd, buf, n, off);
+		show_progress(p, off + n, b->size);
+	}
+	free(buf);
+	if (rc == 0 && (ftruncate(fd, (off_t)b->size) < 0 || fsync(fd) < 0))
+		rc = -errno;
+	return rc < 0 ? err_set(err, rc, "%s", strerror(-rc)) : 0;
+}
+
+/* A name of our own until the copy is whole, so that no half-made file is left under the real one. */
+static int export(const char *from, const char *to, struct progress *p, struct err *err)
+{
+	char part[4096];
+	struct blk *b;
+	int fd, rc;
+
+	if ((size_t)snprintf(part, sizeof(part), "%s.part%d", to, (int)getpid()) >= sizeof(part))
+		return err_set(err, -ENAMETOOLONG, "%.100s...: a name too long", to);
+	rc = disk_open(from, DISK_READ_ONLY | DISK_RAW_OK, &b, err);
+	if (rc < 0)
+		return rc;
+	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	rc = fd < 0 ? err_set(err, -errno, "%s", strerror(errno)) : copy_out(b, fd, p, err);
+	if (fd >= 0)
+		close(fd);
+	/* link() refuses to replace what is there, rename() would not. */
+	if (rc == 0 && link(part, to) < 0)
+		rc = err_set(err, -errno, "%s", strerror(errno));
+	if (fd >= 0)
+		unlink(part);
+	blk_close(b);
+	return rc < 0 ? err_prefix(err, rc, to) : 0;
+}
+
+static int export_run(int argc, char **argv)
+{
+	struct disk_opts o = { 0 };
+	struct progress p = { .t0 = base_monotonic_ns() };
+	const char *rest[2];
+	struct err err;
+	int nr, rc = opt_parse(&verb_disk_export, &o, argc, argv, rest, 2, &nr, &err);
+
+	if (rc != 0)
+		return rc > 0 ? EXIT_OK : opt_fail(EXIT_USAGE, &err);
+	if (nr != 2) {
+		err_fill(&err, "disk export: which disk, and into which file?");
+		return opt_fail(EXIT_USAGE, &err);
+	}
+	p.on = !o.quiet && isatty(STDERR_FILENO);
+	rc = export(rest[0], rest[1], &p, &err);
+	if (p.shown)
+		fputc('\n', stderr);
+	return rc < 0 ? opt_fail(rc == -EEXIST || rc == -ENOENT || rc == -EINVAL ? EXIT_USAGE : EXIT_FAILED, &err)
+		      : EXIT_OK;
+}
+
+const struct verb verb_disk_export = {
+	.name = "disk export", .args = "FILE OUT.raw", .summary = "write a disk's content as a raw image",
+	.text = "Zeros become holes. An existing file is never overwritten; FILE is not written to.\n",
+	.opts = export_opts, .run = export_run,
 };
