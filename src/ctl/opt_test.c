@@ -40,7 +40,7 @@ static int parse(struct into *into, const char **rest, int max, int *nr, struct 
 
 static void both_spellings_of_a_value(void **s)
 {
-	struct into in = { "" };
+	struct into in = { .val = "" };
 	const char *rest[2];
 	struct err e;
 	int nr;
