@@ -27,12 +27,17 @@ struct hv_client {
 	/* HvCallFlushVirtualAddress*: drop VP's translations before returning. */
 	void (*flush_tlb)(void *self, unsigned vp);
 	void (*reset)(void *self);			/* HV_X64_MSR_RESET */
-	/* EOI, ICR, TPR through MSRs 0x40000070..72: the LAPIC register at this offset. */
+	/*
+	 * EOI, ICR, TPR through MSRs 0x40000070..72: the LAPIC register at this
+	 * xAPIC offset (0xb0, 0x300, 0x80).  The ICR comes and goes whole: low
+	 * half 0x300, high half 0x310.
+	 */
 	uint64_t (*apic_read)(void *self, unsigned vp, uint32_t reg);
 	void (*apic_write)(void *self, unsigned vp, uint32_t reg, uint64_t val);
 	/* Crash MSRs: P0..P4 and, if the guest gave one, a text (not NUL-terminated). */
 	void (*crash)(void *self, unsigned vp, const uint64_t p[5], const char *text, size_t n);
-	uint64_t (*tsc)(void *self);			/* the guest TSC now */
+	/* The guest TSC now; must not call back.  Called from hv_new on. */
+	uint64_t (*tsc)(void *self);
 };
 
 /* Guest to host; returns a hypercall status.  [TLFS] 10.9, 10.10 */
@@ -48,6 +53,11 @@ struct hv_conf {
 	uint64_t tsc_hz, apic_hz;	/* guest TSC and LAPIC timer input rate */
 	unsigned phys_bits;
 	bool amd;			/* VMMCALL rather than VMCALL in the hypercall page */
+	/*
+	 * Not 0: the hypercall page traps by OUT of AL to this port instead
+	 * (cpu_engine.hypercall_port: an engine whose host keeps VMCALL to itself).
+	 */
+	uint8_t hypercall_port;
 	const struct hv_client *client;
 	const struct hv_port *port;
 	void *self;			/* of client and port */
@@ -56,6 +66,13 @@ struct hv_conf {
 MUST_CHECK int hv_new(const struct hv_conf *conf, struct hv **ret_hv, struct err *err);
 void hv_free(struct hv *hv);
 void hv_reset(struct hv *hv);		/* machine reset: all vCPUs stopped */
+/*
+ * Reference time runs with client->tsc and stands still between hv_stop and
+ * hv_start: together with clock_stop and clock_start when the machine pauses,
+ * and around anything that makes the guest TSC jump (a reset that zeroes it).
+ */
+void hv_stop(struct hv *hv);
+void hv_start(struct hv *hv);
 
 /* Leaves 0x40000000.. and the changes to others (CPUID.1:ECX[31], 0x80000007). */
 void hv_cpuid(struct hv *hv, unsigned vp, uint32_t leaf, uint32_t sub, uint32_t r[4]);
