@@ -18,6 +18,13 @@ static uint64_t measure(void)
 	return mul_div(t1 - t0, NS_PER_SEC, n1 - n0);
 }
 
+const struct cpu_engine *const *cpu_engines(void)
+{
+	static const struct cpu_engine *const engines[] = { &cpu_engine_interpret, NULL };
+
+	return engines;
+}
+
 uint64_t cpu_host_tsc_hz(void)
 {
 	static _Atomic uint64_t hz;

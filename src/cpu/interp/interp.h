@@ -55,7 +55,12 @@ struct insn {
 	uint8_t seg;		/* enum cpu_sreg of the memory operand */
 	uint8_t rep;		/* 0, 0xf2 or 0xf3 */
 	uint8_t lock;
-	uint8_t ends;		/* last of its block: branches, serialising, IF or mode changes */
+	/*
+	 * Last of its block: branches, serialising, IF or mode changes.  Every
+	 * handler that writes c->next_rip needs it; decode.c sets it for all
+	 * branches, REP strings and the system instructions by itself.
+	 */
+	uint8_t ends;
 	uint8_t cond;		/* low nibble of Jcc, SETcc, CMOVcc */
 	uint8_t op[4];		/* free for the family: opcode byte, map, variant */
 	uint16_t mnemonic;	/* ZydisMnemonic, for traces */
@@ -79,7 +84,11 @@ struct interp {
 	uint8_t stack_size;		/* bytes of the stack pointer: 2, 4 or 8 */
 	uint8_t shadow;			/* interrupt shadow: SHADOW_STI, SHADOW_MOV_SS */
 	uint8_t flat;			/* DS, ES, SS, CS base 0, limit 4G, writable: no checks needed */
+	uint8_t slow;			/* a breakpoint or trace is on: one instruction at a time */
+	uint8_t irq_wait;		/* the client may have an interrupt: ask when IF allows */
+	uint8_t nmi_wait;		/* an NMI is to be delivered when not masked */
 	_Atomic uint32_t events;	/* EVENT_* */
+	_Atomic uint32_t *code_state;	/* of the page the running block lies on */
 	struct cpu_seg seg[CPU_NR_SREG];
 	struct cpu_table gdt, idt;
 	uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
@@ -96,8 +105,14 @@ struct interp {
 	bool exc_has_code;
 	uint32_t exc_code;
 	uint64_t retired;
+	struct interp_block *block;	/* running; tells how much of it retired */
 	struct interp_tlb *tlb;		/* [owned] */
 	struct interp_cache *cache;	/* [owned] */
+	uint64_t debug_seen[5];		/* DR7, DR0..3 that slow and watch were made from */
+	uint8_t watch;			/* data breakpoints enabled, a bit each */
+	uint8_t watch_hit;		/* of the present instruction, as in DR6 */
+	bool shared_locked;		/* holds the machine-wide lock */
+	char error[160];		/* why CPU_EXIT_ERROR */
 	struct cpu_conf conf;
 	const struct cpu_model *model;
 	/* SSE, x87 and AVX state in the FXSAVE/XSAVE standard layout */
@@ -163,11 +178,24 @@ enum access { ACCESS_READ = 0, ACCESS_WRITE = 1, ACCESS_EXEC = 2 };
 uint64_t interp_linear(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned n, enum access a);
 
 /* By segment and offset, at the present privilege.  SIZE 1, 2, 4 or 8; zero-extended. */
-uint64_t interp_load(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned size);
-void interp_store(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned size, uint64_t val);
+static inline uint64_t interp_load(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned size);
+static inline void interp_store(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned size,
+				uint64_t val);
 /* Any length up to 4096 (10, 16, 28, 108, 512 ... bytes); both pages are checked before a byte moves. */
-void interp_load_n(struct interp *c, enum cpu_sreg s, uint64_t off, void *dst, unsigned n);
-void interp_store_n(struct interp *c, enum cpu_sreg s, uint64_t off, const void *src, unsigned n);
+static inline void interp_load_n(struct interp *c, enum cpu_sreg s, uint64_t off, void *dst,
+				 unsigned n);
+static inline void interp_store_n(struct interp *c, enum cpu_sreg s, uint64_t off, const void *src,
+				  unsigned n);
+/*
+ * For string instructions: a host pointer to [off, off + N), when that lies
+ * on one page of RAM and nothing watches it; else NULL, and the caller goes
+ * element by element.  Never raises: where an access would, the answer is
+ * NULL.  Valid until the next access by any other function here.  After
+ * writing, interp_span_written (with *ret_state).
+ */
+void *interp_span(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned n, enum access a,
+		  _Atomic uint32_t **ret_state);
+static inline void interp_span_written(struct interp *c, _Atomic uint32_t *state);
 /* Raises what a store of N bytes would raise, and stores nothing. */
 void interp_probe_write(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned n);
 
@@ -188,14 +216,15 @@ void interp_lin_store(struct interp *c, uint64_t lin, unsigned size, uint64_t va
 struct rmw {
 	void *p;
 	uint64_t lin, gpa[2];
+	uint8_t *hva[2];
 	_Atomic uint32_t *state[2];
 	unsigned size, first;		/* bytes on the first page */
 	bool copied, locked;
 	_Alignas(16) uint8_t buf[16];
 };
-void interp_rmw_begin(struct interp *c, struct rmw *m, enum cpu_sreg s, uint64_t off,
-		      unsigned size, bool lock);
-void interp_rmw_end(struct interp *c, struct rmw *m);
+static inline void interp_rmw_begin(struct interp *c, struct rmw *m, enum cpu_sreg s, uint64_t off,
+				    unsigned size, bool lock);
+static inline void interp_rmw_end(struct interp *c, struct rmw *m);
 
 /* TLB: after CR0/CR3/CR4/EFER writes, INVLPG.  Drops the virtual-address jump cache too. */
 void interp_tlb_flush(struct interp *c, bool global_too);
@@ -260,7 +289,9 @@ static inline void reg_set(struct interp *c, unsigned r, unsigned size, uint64_t
 }
 
 /* Push and pop with the present stack size; raise #SS, #PF before RSP moves. */
-void interp_push(struct interp *c, unsigned size, uint64_t v);
-uint64_t interp_pop(struct interp *c, unsigned size);
+static inline void interp_push(struct interp *c, unsigned size, uint64_t v);
+static inline uint64_t interp_pop(struct interp *c, unsigned size);
+
+#include "cpu/interp/interp_mem.h"
 
 #endif

@@ -1,0 +1,264 @@
+/*
+ * engine.c - the interpreter behind the engine contract
+ *
+ * Spec     cpu.h
+ * Lock     events are atomic; the rest belongs to the vCPU's thread
+ */
+#include "cpu/interp/engine.h"
+
+#include "cpu/interp/block.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int engine_probe(struct err *err)
+{
+	(void)err;
+	return 0;
+}
+
+static int engine_shared_new(struct gmem *m, unsigned nr_cpus, struct cpu_shared **ret_s,
+			     struct err *err)
+{
+	struct cpu_shared *s = new0(struct cpu_shared);
+
+	(void)m;
+	(void)nr_cpus;
+	if (s == NULL)
+		return err_set(err, -ENOMEM, "no memory for the processors");
+	pthread_mutex_init(&s->lock, NULL);
+	*ret_s = s;
+	return 0;
+}
+
+static void engine_shared_free(struct cpu_shared *s)
+{
+	if (s == NULL)
+		return;
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static void engine_destroy(struct cpu *cpu)
+{
+	struct interp *c = INTERP_OF(cpu);
+
+	interp_tlb_free(c->tlb);
+	interp_cache_free(c->cache);
+	free(c);
+}
+
+static struct interp *alloc_interp(void)
+{
+	struct interp *c;
+
+	/* xsave wants its alignment; a failed test allocation must still fail here. */
+	void *probe = base_new0(1);
+
+	if (probe == NULL)
+		return NULL;
+	free(probe);
+	c = aligned_alloc(64, align_up(sizeof(*c), 64));
+	if (c != NULL)
+		memset(c, 0, sizeof(*c));
+	return c;
+}
+
+static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct err *err)
+{
+	const struct cpu_model *model = cpu_model_find(conf->model);
+	struct interp *c;
+
+	if (model == NULL)
+		return err_set(err, -EINVAL, "processor model \"%s\" is not known", conf->model);
+	c = alloc_interp();
+	if (c == NULL)
+		return err_set(err, -ENOMEM, "no memory for processor %u", conf->index);
+	c->cpu.engine = &cpu_engine_interpret;
+	c->conf = *conf;
+	c->model = model;
+	c->tlb = interp_tlb_new();
+	c->cache = interp_cache_new(model);
+	if (c->tlb == NULL || c->cache == NULL) {
+		engine_destroy(&c->cpu);
+		return err_set(err, -ENOMEM, "no memory for processor %u", conf->index);
+	}
+	interp_reset(c, false);
+	interp_debug_changed(c);
+	*ret_c = &c->cpu;
+	return 0;
+}
+
+static enum cpu_exit engine_run(struct cpu *cpu)
+{
+	return interp_run(INTERP_OF(cpu));
+}
+
+static void engine_kick(struct cpu *cpu)
+{
+	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_KICK);
+}
+
+static void engine_notify(struct cpu *cpu)
+{
+	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_IRQ);
+}
+
+static void engine_nmi(struct cpu *cpu)
+{
+	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_NMI);
+}
+
+static void engine_tlb_flush(struct cpu *cpu)
+{
+	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_FLUSH);
+}
+
+static void engine_reset(struct cpu *cpu, bool init)
+{
+	struct interp *c = INTERP_OF(cpu);
+
+	interp_reset(c, init);
+	c->nmi_wait = 0;
+	c->irq_wait = 1;
+	c->watch_hit = 0;
+	interp_debug_changed(c);
+}
+
+static void engine_get_regs(struct cpu *cpu, struct cpu_regs *r)
+{
+	struct interp *c = INTERP_OF(cpu);
+
+	memset(r, 0, sizeof(*r));
+	memcpy(r->gpr, c->gpr, sizeof(r->gpr));
+	r->rip = c->rip;
+	r->rflags = c->rflags;
+	memcpy(r->seg, c->seg, sizeof(r->seg));
+	r->gdt = c->gdt;
+	r->idt = c->idt;
+	r->cr0 = c->cr0;
+	r->cr2 = c->cr2;
+	r->cr3 = c->cr3;
+	r->cr4 = c->cr4;
+	r->cr8 = c->conf.client->tpr_get(c->conf.self);
+	r->efer = c->efer;
+	r->xcr0 = c->xcr0;
+	memcpy(r->dr, c->dr, sizeof(r->dr));
+	r->dr6 = c->dr6;
+	r->dr7 = c->dr7;
+	r->star = c->star;
+	r->lstar = c->lstar;
+	r->cstar = c->cstar;
+	r->sfmask = c->sfmask;
+	r->kernel_gs_base = c->kernel_gs_base;
+	r->tsc_aux = c->tsc_aux;
+	r->sysenter_cs = c->sysenter_cs;
+	r->sysenter_esp = c->sysenter_esp;
+	r->sysenter_eip = c->sysenter_eip;
+	r->pat = c->pat;
+	r->apic_base = c->apic_base;
+	r->tsc_offset = c->tsc_offset;
+	r->halted = c->halted;
+	r->shadow_sti = c->shadow & SHADOW_STI;
+	r->shadow_mov_ss = c->shadow & SHADOW_MOV_SS;
+	r->nmi_masked = c->nmi_masked;
+	r->nmi_pending = c->nmi_wait || (atomic_load(&c->events) & EVENT_NMI);
+	memcpy(r->xsave, c->xsave, sizeof(r->xsave));
+}
+
+/* What the processor could never hold. */
+static int check_regs(const struct interp *c, const struct cpu_regs *r, struct err *err)
+{
+	bool paging = r->cr0 & X86_CR0_PG, lma = r->efer & X86_EFER_LMA;
+
+	if ((paging && !(r->cr0 & X86_CR0_PE)) ||
+	    lma != (paging && (r->efer & X86_EFER_LME)) || (lma && !(r->cr4 & X86_CR4_PAE)))
+		return err_set(err, -EINVAL, "registers of processor %u: CR0, CR4 and EFER disagree",
+			       c->conf.index);
+	if ((r->xcr0 & ~cpu_model_xcr0(c->model)) || !(r->xcr0 & 1))
+		return err_set(err, -EINVAL, "registers of processor %u: XCR0 is 0x%llx",
+			       c->conf.index, (unsigned long long)r->xcr0);
+	if (r->cr3 >> cpu_model_phys_bits(c->model) || r->cr8 > 15)
+		return err_set(err, -EINVAL, "registers of processor %u: CR3 or CR8 out of range",
+			       c->conf.index);
+	return 0;
+}
+
+static int engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err *err)
+{
+	struct interp *c = INTERP_OF(cpu);
+	int rc = check_regs(c, r, err);
+
+	if (rc != 0)
+		return rc;
+	memcpy(c->gpr, r->gpr, sizeof(r->gpr));
+	c->rip = r->rip;
+	c->rflags = (r->rflags & 0x3f7fd5) | 2;
+	memcpy(c->seg, r->seg, sizeof(c->seg));
+	c->gdt = r->gdt;
+	c->idt = r->idt;
+	c->cr0 = r->cr0;
+	c->cr2 = r->cr2;
+	c->cr3 = r->cr3;
+	c->cr4 = r->cr4;
+	c->conf.client->tpr_set(c->conf.self, (uint8_t)r->cr8);
+	c->efer = r->efer;
+	c->xcr0 = r->xcr0;
+	memcpy(c->dr, r->dr, sizeof(c->dr));
+	c->dr6 = r->dr6;
+	c->dr7 = r->dr7;
+	c->star = r->star;
+	c->lstar = r->lstar;
+	c->cstar = r->cstar;
+	c->sfmask = r->sfmask;
+	c->kernel_gs_base = r->kernel_gs_base;
+	c->tsc_aux = r->tsc_aux;
+	c->sysenter_cs = r->sysenter_cs;
+	c->sysenter_esp = r->sysenter_esp;
+	c->sysenter_eip = r->sysenter_eip;
+	c->pat = r->pat;
+	c->apic_base = r->apic_base;
+	c->tsc_offset = r->tsc_offset;
+	c->halted = r->halted;
+	c->shadow = (uint8_t)((r->shadow_sti ? SHADOW_STI : 0) |
+			      (r->shadow_mov_ss ? SHADOW_MOV_SS : 0));
+	c->nmi_masked = r->nmi_masked;
+	c->nmi_wait = r->nmi_pending;
+	atomic_fetch_and(&c->events, ~(uint32_t)EVENT_NMI);
+	c->irq_wait = 1;
+	memcpy(c->xsave, r->xsave, sizeof(c->xsave));
+	interp_mode_changed(c);
+	interp_debug_changed(c);
+	return 0;
+}
+
+static uint64_t engine_retired(struct cpu *cpu)
+{
+	return __atomic_load_n(&INTERP_OF(cpu)->retired, __ATOMIC_RELAXED);
+}
+
+static const char *engine_error(struct cpu *cpu)
+{
+	return INTERP_OF(cpu)->error;
+}
+
+const struct cpu_engine cpu_engine_interpret = {
+	.name = "interpret",
+	.summary = "decodes and runs one instruction after the other; runs everywhere",
+	.probe = engine_probe,
+	.shared_new = engine_shared_new,
+	.shared_free = engine_shared_free,
+	.create = engine_create,
+	.destroy = engine_destroy,
+	.run = engine_run,
+	.kick = engine_kick,
+	.notify = engine_notify,
+	.nmi = engine_nmi,
+	.tlb_flush = engine_tlb_flush,
+	.reset = engine_reset,
+	.get_regs = engine_get_regs,
+	.set_regs = engine_set_regs,
+	.retired = engine_retired,
+	.error = engine_error,
+};

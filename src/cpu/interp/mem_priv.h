@@ -1,0 +1,55 @@
+/*
+ * mem_priv.h - what walk.c, tlb.c, memory.c and block.c share
+ */
+#ifndef CPU_INTERP_MEM_PRIV_H
+#define CPU_INTERP_MEM_PRIV_H
+
+#include "cpu/interp/interp.h"
+
+/* interp_walk with the rights of a tag set: SET_SUPER has AC clear. */
+MUST_CHECK int interp_walk_set(struct interp *c, uint64_t lin, enum access a, unsigned set,
+			       struct walk *ret_w, uint32_t *ret_code);
+
+/* Where a linear address leads. */
+struct xlat {
+	uint8_t *hva;			/* NULL: not RAM */
+	_Atomic uint32_t *state;
+	uint64_t gpa;			/* [when hva is NULL] */
+};
+
+/* For data within one page.  0, or 1 and a page-fault code. */
+MUST_CHECK int interp_translate(struct interp *c, uint64_t lin, enum access a, unsigned set,
+				struct xlat *ret_x, uint32_t *ret_code);
+/* For instructions: the page of LIN, or NULL and a page-fault code; NULL and ~0 when it is not RAM. */
+const struct tlb_code_entry *interp_tlb_code_fill(struct interp *c, uint64_t lin,
+						  uint32_t *ret_code);
+
+static inline struct tlb_code_entry *tlb_code_slot(const struct interp *c, uint64_t lin)
+{
+	return &c->tlb->code[c->cpl == 3][(lin >> PAGE_SHIFT) % TLB_CODE_SLOTS];
+}
+
+static inline const struct tlb_code_entry *interp_tlb_code(struct interp *c, uint64_t lin,
+							   uint32_t *ret_code)
+{
+	const struct tlb_code_entry *e = tlb_code_slot(c, lin);
+
+	if (likely(e->tag == (lin & ~PAGE_MASK)))
+		return e;
+	return interp_tlb_code_fill(c, lin, ret_code);
+}
+
+struct interp_tlb *interp_tlb_new(void);
+void interp_tlb_free(struct interp_tlb *t);
+
+/* Whether [lin, lin + n) meets an enabled data breakpoint; ORs c->watch_hit. */
+void interp_watch(struct interp *c, uint64_t lin, unsigned n, enum access a);
+/* After DR0..3 or DR7 changed: slow and watch follow, the TLB forgets. */
+void interp_debug_changed(struct interp *c);
+
+static inline bool lin_canonical(uint64_t lin)
+{
+	return (uint64_t)((int64_t)(lin << 16) >> 16) == lin;
+}
+
+#endif

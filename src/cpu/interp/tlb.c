@@ -1,0 +1,267 @@
+/*
+ * tlb.c - the software TLB
+ *
+ * Direct-mapped.  A flush costs what was filled since the last one, not the
+ * size of the table: every fill is logged, and a flush undoes the log.  A
+ * guest without PCID writes CR3 at each context switch, so this matters.
+ *
+ * Large pages are cached in pieces of 4 KiB.  INVLPG must drop every piece, so
+ * the regions that pieces came from are remembered as hashed bits; INVLPG of
+ * such a region flushes all.
+ *
+ * Pages with a data breakpoint are never cached: the slow path sees to them.
+ *
+ * Spec     [SDM 3] 4.10
+ * Lock     none: a TLB belongs to its vCPU's thread
+ */
+#include "cpu/interp/mem_priv.h"
+
+#include <stdlib.h>
+
+static void drop_data(struct tlb_entry *e)
+{
+	e->rtag = e->wtag = TLB_NONE;
+}
+
+static void drop_all(struct interp_tlb *t)
+{
+	for (unsigned s = 0; s < NR_SETS; s++)
+		for (unsigned i = 0; i < TLB_SLOTS; i++)
+			drop_data(&t->data[s][i]);
+	for (unsigned s = 0; s < 2; s++)
+		for (unsigned i = 0; i < TLB_CODE_SLOTS; i++)
+			t->code[s][i].tag = TLB_NONE;
+}
+
+static void log_clear(struct interp_tlb *t)
+{
+	t->nr_log[0] = t->nr_log[1] = 0;
+	t->nr_code_log[0] = t->nr_code_log[1] = 0;
+	t->large_1g = 0;
+	for (unsigned i = 0; i < ARRAY_LEN(t->large_2m); i++)
+		t->large_2m[i] = 0;
+}
+
+struct interp_tlb *interp_tlb_new(void)
+{
+	struct interp_tlb *t = new0(struct interp_tlb);
+
+	if (t != NULL)
+		drop_all(t);
+	return t;
+}
+
+void interp_tlb_free(struct interp_tlb *t)
+{
+	free(t);
+}
+
+/* Undoes the log of what is not global (which 0) or of everything (which 1). */
+static void undo(struct interp_tlb *t, unsigned which)
+{
+	for (unsigned i = 0; i < t->nr_log[which]; i++)
+		drop_data(&t->data[t->log[which][i] / TLB_SLOTS][t->log[which][i] % TLB_SLOTS]);
+	for (unsigned i = 0; i < t->nr_code_log[which]; i++) {
+		unsigned at = t->code_log[which][i];
+
+		t->code[at / TLB_CODE_SLOTS][at % TLB_CODE_SLOTS].tag = TLB_NONE;
+	}
+	t->nr_log[which] = 0;
+	t->nr_code_log[which] = 0;
+}
+
+void interp_tlb_flush(struct interp *c, bool global_too)
+{
+	struct interp_tlb *t = c->tlb;
+	unsigned which = global_too ? 1 : 0;
+
+	t->flushes++;
+	c->stop = 1;
+	if (t->nr_log[which] > TLB_LOG || t->nr_code_log[which] > TLB_LOG) {
+		drop_all(t);
+		log_clear(t);
+		return;
+	}
+	undo(t, which);
+	if (global_too)
+		log_clear(t);
+}
+
+/* A full log stays full (TLB_LOG + 1) until a flush. */
+static void log_one(uint16_t *log, unsigned *nr, unsigned at)
+{
+	if (*nr < TLB_LOG)
+		log[*nr] = (uint16_t)at;
+	if (*nr <= TLB_LOG)
+		(*nr)++;
+}
+
+static void note_large(struct interp_tlb *t, uint64_t lin, uint64_t size)
+{
+	if (size == PAGE_SIZE)
+		return;
+	t->large_1g |= UINT64_C(1) << (lin >> 30 & 63);
+	if (size <= 4 * MIB) {		/* of 4 MiB pages both halves */
+		for (uint64_t at = align_down(lin, size); at < align_down(lin, size) + size; at += 2 * MIB)
+			t->large_2m[at >> 27 & 7] |= UINT64_C(1) << (at >> 21 & 63);
+		return;
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(t->large_2m); i++)
+		t->large_2m[i] = UINT64_MAX;
+}
+
+static bool maybe_large(const struct interp_tlb *t, uint64_t lin)
+{
+	return (t->large_1g >> (lin >> 30 & 63) & 1) &&
+	       (t->large_2m[lin >> 27 & 7] >> (lin >> 21 & 63) & 1);
+}
+
+void interp_tlb_invlpg(struct interp *c, uint64_t lin)
+{
+	struct interp_tlb *t = c->tlb;
+
+	c->stop = 1;
+	if (maybe_large(t, lin)) {
+		interp_tlb_flush(c, true);
+		return;
+	}
+	for (unsigned s = 0; s < NR_SETS; s++) {
+		struct tlb_entry *e = tlb_slot(c, s, lin);
+
+		if (e->rtag == (lin & ~PAGE_MASK) || e->wtag == (lin & ~PAGE_MASK))
+			drop_data(e);
+	}
+	for (unsigned s = 0; s < 2; s++) {
+		struct tlb_code_entry *e = &t->code[s][(lin >> PAGE_SHIFT) % TLB_CODE_SLOTS];
+
+		if (e->tag == (lin & ~PAGE_MASK))
+			e->tag = TLB_NONE;
+	}
+}
+
+static bool watched(const struct interp *c, uint64_t lin)
+{
+	for (unsigned i = 0; i < 4; i++)
+		if ((c->watch >> i & 1) && (c->dr[i] & ~PAGE_MASK) == (lin & ~PAGE_MASK))
+			return true;
+	return false;
+}
+
+static void fill(struct interp *c, uint64_t lin, unsigned set, const struct walk *w,
+		 const struct gmem_page *page, bool writable)
+{
+	struct interp_tlb *t = c->tlb;
+	struct tlb_entry *e = tlb_slot(c, set, lin);
+	unsigned at = set * TLB_SLOTS + (unsigned)((lin >> PAGE_SHIFT) % TLB_SLOTS);
+
+	e->rtag = lin & ~PAGE_MASK;
+	e->wtag = writable ? e->rtag : TLB_NONE;
+	e->add = (uint64_t)(uintptr_t)page->hva - e->rtag;
+	e->state = page->state;
+	if (!w->global)
+		log_one(t->log[0], &t->nr_log[0], at);
+	log_one(t->log[1], &t->nr_log[1], at);
+	note_large(t, lin, w->page_size);
+	t->fills++;
+}
+
+/* Whether a page walked for reading may be written without another walk. */
+static bool write_free(const struct interp *c, const struct walk *w, unsigned set)
+{
+	if (!w->dirty)
+		return false;
+	return w->writable || (set != SET_USER && !(c->cr0 & X86_CR0_WP));
+}
+
+int interp_translate(struct interp *c, uint64_t lin, enum access a, unsigned set,
+		     struct xlat *ret_x, uint32_t *ret_code)
+{
+	const struct tlb_entry *e = tlb_slot(c, set, lin);
+	struct gmem_page page;
+	struct walk w;
+
+	if (likely((a == ACCESS_WRITE ? e->wtag : e->rtag) == (lin & ~PAGE_MASK))) {
+		ret_x->hva = host_ptr(e->add, lin);
+		ret_x->state = e->state;
+		return 0;
+	}
+	if (interp_walk_set(c, lin, a, set, &w, ret_code) != 0)
+		return 1;
+	ret_x->gpa = w.gpa;
+	ret_x->hva = NULL;
+	ret_x->state = NULL;
+	if (!gmem_page_of(c->conf.mem, w.gpa, &page))
+		return 0;
+	ret_x->hva = page.hva + (w.gpa & PAGE_MASK);
+	ret_x->state = page.state;
+	if (set != SET_USER_AC && !(c->watch && watched(c, lin)))
+		fill(c, lin, set, &w, &page, a == ACCESS_WRITE || write_free(c, &w, set));
+	return 0;
+}
+
+const struct tlb_code_entry *interp_tlb_code_fill(struct interp *c, uint64_t lin,
+						  uint32_t *ret_code)
+{
+	struct interp_tlb *t = c->tlb;
+	struct tlb_code_entry *e = tlb_code_slot(c, lin);
+	unsigned at = (unsigned)(e - &t->code[0][0]);
+	struct gmem_page page;
+	struct walk w;
+
+	if (interp_walk_set(c, lin, ACCESS_EXEC, c->cpl == 3 ? SET_USER : SET_SUPER, &w,
+			    ret_code) != 0)
+		return NULL;
+	if (!gmem_page_of(c->conf.mem, w.gpa, &page)) {
+		*ret_code = UINT32_MAX;
+		return NULL;
+	}
+	e->tag = lin & ~PAGE_MASK;
+	e->gpa = w.gpa & ~PAGE_MASK;
+	e->hva = page.hva;
+	e->state = page.state;
+	if (!w.global)
+		log_one(t->code_log[0], &t->nr_code_log[0], at);
+	log_one(t->code_log[1], &t->nr_code_log[1], at);
+	note_large(t, lin, w.page_size);
+	return e;
+}
+
+void interp_watch(struct interp *c, uint64_t lin, unsigned n, enum access a)
+{
+	static const uint8_t bytes[4] = { 1, 2, 8, 4 };
+
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned rw = (unsigned)(c->dr7 >> (16 + i * 4)) & 3;
+		uint64_t len = bytes[c->dr7 >> (18 + i * 4) & 3];
+		uint64_t at = c->dr[i] & ~(len - 1);
+
+		if (!(c->watch >> i & 1) || (rw == 1 && a != ACCESS_WRITE))
+			continue;
+		if (lin < at + len && at < lin + n) {
+			c->watch_hit |= (uint8_t)(1u << i);
+			c->stop = 1;
+		}
+	}
+}
+
+void interp_debug_changed(struct interp *c)
+{
+	bool exec = false;
+
+	c->watch = 0;
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned rw = (unsigned)(c->dr7 >> (16 + i * 4)) & 3;
+
+		if (!(c->dr7 >> (i * 2) & 3))
+			continue;
+		if (rw == 0)
+			exec = true;
+		else if (rw != 2)	/* 2 is I/O: the instruction's handler */
+			c->watch |= (uint8_t)(1u << i);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		c->debug_seen[1 + i] = c->dr[i];
+	c->debug_seen[0] = c->dr7;
+	c->slow = exec;
+	interp_tlb_flush(c, true);
+}

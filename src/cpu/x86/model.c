@@ -1,0 +1,192 @@
+/*
+ * model.c - named CPUID models
+ *
+ * "x86-64-v2" says GenuineIntel, family 6, model 0x2c (Westmere, the first
+ * model of that feature level), because guests then choose VMCALL and the
+ * Intel forms of SYSENTER and of the microcode registers.  Features of later
+ * years that cost nothing here are added: SMEP, SMAP, UMIP, FSGSBASE, ERMS.
+ *
+ * ARCH_CAPABILITIES says that none of the speculation bugs is there, which is
+ * true of an interpreter.  Without it Linux would isolate page tables (two CR3
+ * writes at each system call) and compile in retpolines.
+ *
+ * Spec     [SDM 2] CPUID; [SDM 4] IA32_ARCH_CAPABILITIES; [APM 3] E.4
+ * Lock     none: const tables
+ */
+#include "cpu/x86/model.h"
+
+#include <Zydis/Zydis.h>
+#include <string.h>
+
+struct leaf {
+	uint32_t leaf, sub, r[4];	/* EAX, EBX, ECX, EDX */
+};
+
+/* An instruction set is there when its CPUID bit is; bit 255 = always. */
+struct isa_row {
+	uint16_t isa;
+	uint32_t leaf;
+	uint8_t reg, bit;
+};
+
+struct cpu_model {
+	const char *name;
+	const struct leaf *leaves;
+	size_t nr_leaves;
+	char brand[48];
+	uint64_t xcr0, arch_capabilities, microcode;
+	unsigned phys_bits;
+};
+
+#define BIT(n) (1u << (n))
+enum { EAX, EBX, ECX, EDX };
+
+/* Leaf 1 */
+#define V2_1_ECX (BIT(0) /* SSE3 */ | BIT(9) /* SSSE3 */ | BIT(13) /* CX16 */ | \
+		  BIT(19) /* SSE4.1 */ | BIT(20) /* SSE4.2 */ | BIT(21) /* x2APIC */ | \
+		  BIT(23) /* POPCNT */ | BIT(24) /* TSC deadline */ | BIT(26) /* XSAVE */)
+#define V2_1_EDX (BIT(0) /* FPU */ | BIT(2) /* DE */ | BIT(3) /* PSE */ | BIT(4) /* TSC */ | \
+		  BIT(5) /* MSR */ | BIT(6) /* PAE */ | BIT(7) /* MCE */ | BIT(8) /* CX8 */ | \
+		  BIT(9) /* APIC */ | BIT(11) /* SEP */ | BIT(12) /* MTRR */ | BIT(13) /* PGE */ | \
+		  BIT(14) /* MCA */ | BIT(15) /* CMOV */ | BIT(16) /* PAT */ | BIT(17) /* PSE36 */ | \
+		  BIT(19) /* CLFLUSH */ | BIT(23) /* MMX */ | BIT(24) /* FXSR */ | \
+		  BIT(25) /* SSE */ | BIT(26) /* SSE2 */)
+/* Leaf 7 */
+#define V2_7_EBX (BIT(0) /* FSGSBASE */ | BIT(1) /* TSC_ADJUST */ | BIT(7) /* SMEP */ | \
+		  BIT(9) /* ERMS */ | BIT(20) /* SMAP */)
+#define V2_7_ECX (BIT(2) /* UMIP */)
+#define V2_7_EDX (BIT(26) /* IBRS, IBPB */ | BIT(29) /* ARCH_CAPABILITIES */)
+/* Leaf 0x80000001 */
+#define V2_81_ECX (BIT(0) /* LAHF */ | BIT(8) /* PREFETCHW: Windows asks */)
+#define V2_81_EDX (BIT(11) /* SYSCALL */ | BIT(20) /* NX */ | BIT(26) /* 1G pages */ | \
+		   BIT(27) /* RDTSCP */ | BIT(29) /* LM */)
+
+/* Leaf 4: one cache: type, level, ways, line 64, sets. */
+#define CACHE(sub, type, level, ways, sets) \
+	{ 4, sub, { (type) | (level) << 5 | BIT(8), 63u | ((ways) - 1u) << 22, (sets) - 1, 0 } }
+
+static const struct leaf v2_leaves[] = {
+	{ 0, 0, { 0xd, 0x756e6547, 0x6c65746e, 0x49656e69 } },	/* GenuineIntel */
+	{ 1, 0, { 0x000206c2, 8u << 8 | 1u << 16, V2_1_ECX, V2_1_EDX } },
+	{ 2, 0, { 0x00ff0001, 0, 0, 0 } },			/* see leaf 4 */
+	CACHE(0, 1, 1u, 8u, 64),				/* data, 32 KiB */
+	CACHE(1, 2, 1u, 8u, 64),				/* code, 32 KiB */
+	CACHE(2, 3, 2u, 8u, 512),				/* 256 KiB */
+	CACHE(3, 3, 3u, 16u, 8192),				/* 8 MiB */
+	{ 6, 0, { BIT(2) /* ARAT */, 0, 0, 0 } },
+	{ 7, 0, { 0, V2_7_EBX, V2_7_ECX, V2_7_EDX } },
+	{ 0xd, 0, { 3, 576, 576, 0 } },
+	{ 0x80000000, 0, { 0x80000008, 0, 0, 0 } },
+	{ 0x80000001, 0, { 0, 0, V2_81_ECX, V2_81_EDX } },
+	{ 0x80000006, 0, { 0, 0, 256u << 16 | 6u << 12 | 64, 0 } },
+	{ 0x80000008, 0, { 46 | 48 << 8, 0, 0, 0 } },
+};
+
+#define CAP(n) (UINT64_C(1) << (n))
+#define NOT_VULNERABLE (CAP(0) /* RDCL_NO */ | CAP(1) /* IBRS_ALL */ | CAP(3) /* SKIP_L1DFL */ | \
+			CAP(4) /* SSB_NO */ | CAP(5) /* MDS_NO */ | CAP(6) /* PSCHANGE_MC_NO */ | \
+			CAP(8) /* TAA_NO */ | CAP(13) /* SBDR_SSDP_NO */ | CAP(14) /* FBSDP_NO */ | \
+			CAP(15) /* PSDP_NO */ | CAP(20) /* BHI_NO */ | CAP(24) /* PBRSB_NO */ | \
+			CAP(26) /* GDS_NO */ | CAP(27) /* RFDS_NO */ | CAP(62) /* ITS_NO */)
+
+static const struct cpu_model models[] = {
+	{
+		.name = "x86-64-v2",
+		.leaves = v2_leaves,
+		.nr_leaves = ARRAY_LEN(v2_leaves),
+		.brand = "Genvisor Virtual Processor (x86-64-v2)",
+		.xcr0 = 3,
+		.arch_capabilities = NOT_VULNERABLE,
+		.microcode = UINT64_C(0x1f) << 32,
+		.phys_bits = 46,
+	},
+};
+
+#define ALWAYS(set) { ZYDIS_ISA_SET_##set, 0, EAX, 255 }
+#define WHEN(set, leaf, reg, bit) { ZYDIS_ISA_SET_##set, leaf, reg, bit }
+
+static const struct isa_row isa_rows[] = {
+	ALWAYS(I86), ALWAYS(I186), ALWAYS(I286REAL), ALWAYS(I286PROTECTED), ALWAYS(I386),
+	ALWAYS(I486), ALWAYS(I486REAL), ALWAYS(PENTIUMREAL), ALWAYS(PPRO), ALWAYS(FAT_NOP),
+	ALWAYS(PAUSE), ALWAYS(PREFETCH_NOP), ALWAYS(RDPMC),
+	/* VMCALL and VMMCALL reach the hypervisor whatever else of VMX and SVM is missing. */
+	ALWAYS(VTX), ALWAYS(SVM),
+	/* A hint where the prefetch is not there. */
+	ALWAYS(PREFETCHWT1),
+	WHEN(X87, 1, EDX, 0), WHEN(CMOV, 1, EDX, 15), WHEN(FCMOV, 1, EDX, 15),
+	WHEN(PENTIUMMMX, 1, EDX, 23), WHEN(FXSAVE, 1, EDX, 24), WHEN(FXSAVE64, 1, EDX, 24),
+	WHEN(SSE, 1, EDX, 25), WHEN(SSEMXCSR, 1, EDX, 25), WHEN(SSE_PREFETCH, 1, EDX, 25),
+	WHEN(SSE2, 1, EDX, 26), WHEN(SSE2MMX, 1, EDX, 26), WHEN(CLFSH, 1, EDX, 19),
+	WHEN(SSE3, 1, ECX, 0), WHEN(SSE3X87, 1, ECX, 0), WHEN(PCLMULQDQ, 1, ECX, 1),
+	WHEN(MONITOR, 1, ECX, 3), WHEN(SSSE3, 1, ECX, 9), WHEN(SSSE3MMX, 1, ECX, 9),
+	WHEN(CMPXCHG16B, 1, ECX, 13), WHEN(SSE4, 1, ECX, 19), WHEN(SSE42, 1, ECX, 20),
+	WHEN(MOVBE, 1, ECX, 22), WHEN(POPCNT, 1, ECX, 23), WHEN(AES, 1, ECX, 25),
+	WHEN(XSAVE, 1, ECX, 26), WHEN(RDRAND, 1, ECX, 30),
+	WHEN(RDWRFSGS, 7, EBX, 0), WHEN(INVPCID, 7, EBX, 10), WHEN(RDSEED, 7, EBX, 18),
+	WHEN(ADOX_ADCX, 7, EBX, 19), WHEN(SMAP, 7, EBX, 20), WHEN(CLFLUSHOPT, 7, EBX, 23),
+	WHEN(CLWB, 7, EBX, 24), WHEN(SHA, 7, EBX, 29), WHEN(RDPID, 7, ECX, 22),
+	WHEN(LAHF, 0x80000001, ECX, 0), WHEN(RDTSCP, 0x80000001, EDX, 27),
+	WHEN(LONGMODE, 0x80000001, EDX, 29),
+	/* SYSCALL outside 64-bit mode: its handler refuses it as Intel does. */
+	WHEN(AMD, 0x80000001, EDX, 11),
+};
+
+const struct cpu_model *cpu_model_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(models); i++)
+		if (strcmp(models[i].name, name) == 0)
+			return &models[i];
+	return NULL;
+}
+
+/* Intel answers leaves above its last as the last basic one; here they are zero, which no guest reads. */
+void cpu_model_cpuid(const struct cpu_model *m, uint32_t leaf, uint32_t sub, uint32_t r[4])
+{
+	bool has_sub = leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd;
+
+	memset(r, 0, 4 * sizeof(r[0]));
+	if (leaf >= 0x80000002 && leaf <= 0x80000004) {
+		memcpy(r, m->brand + (leaf - 0x80000002) * 16, 16);
+		return;
+	}
+	for (size_t i = 0; i < m->nr_leaves; i++)
+		if (m->leaves[i].leaf == leaf && (m->leaves[i].sub == sub || !has_sub))
+			memcpy(r, m->leaves[i].r, 4 * sizeof(r[0]));
+}
+
+uint64_t cpu_model_xcr0(const struct cpu_model *m)
+{
+	return m->xcr0;
+}
+
+unsigned cpu_model_phys_bits(const struct cpu_model *m)
+{
+	return m->phys_bits;
+}
+
+uint64_t cpu_model_arch_capabilities(const struct cpu_model *m)
+{
+	return m->arch_capabilities;
+}
+
+uint64_t cpu_model_microcode(const struct cpu_model *m)
+{
+	return m->microcode;
+}
+
+bool cpu_model_isa(const struct cpu_model *m, unsigned isa_set)
+{
+	uint32_t r[4];
+
+	for (size_t i = 0; i < ARRAY_LEN(isa_rows); i++) {
+		const struct isa_row *row = &isa_rows[i];
+
+		if (row->isa != isa_set)
+			continue;
+		if (row->bit == 255)
+			return true;
+		cpu_model_cpuid(m, row->leaf, 0, r);
+		return r[row->reg] >> row->bit & 1;
+	}
+	return false;
+}

@@ -1,0 +1,102 @@
+/* model_test.c - the CPUID models */
+#include "base/test.h"
+#include "cpu/x86/model.h"
+
+#include <Zydis/Zydis.h>
+#include <string.h>
+
+static const struct cpu_model *v2(void)
+{
+	const struct cpu_model *m = cpu_model_find("x86-64-v2");
+
+	CHECK(m != NULL);
+	return m;
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	(void)v2();
+	CHECK(cpu_model_find("host") == NULL);
+	CHECK(cpu_model_find("") == NULL);
+}
+
+static void test_identity(void **state)
+{
+	uint32_t r[4];
+	char text[49] = { 0 };
+
+	(void)state;
+	cpu_model_cpuid(v2(), 0, 7, r);		/* the subleaf is ignored */
+	CHECK_EQ(r[0], 0xd);
+	memcpy(text, &r[1], 4);
+	memcpy(text + 4, &r[3], 4);
+	memcpy(text + 8, &r[2], 4);
+	CHECK_STR(text, "GenuineIntel");
+	for (uint32_t i = 0; i < 3; i++) {
+		cpu_model_cpuid(v2(), 0x80000002 + i, 0, r);
+		memcpy(text + 16 * i, r, 16);
+	}
+	CHECK(strstr(text, "Genvisor") != NULL);
+}
+
+/* The psABI's list for the level, bit by bit. */
+static void test_level(void **state)
+{
+	uint32_t r[4];
+
+	(void)state;
+	cpu_model_cpuid(v2(), 1, 0, r);
+	CHECK_EQ(r[2] & 0x00982201u, 0x00982201u);	/* SSE3 SSSE3 CX16 SSE4.1 SSE4.2 POPCNT */
+	CHECK_EQ(r[3] & 0x07808101u, 0x07808101u & ~0u);	/* FPU CX8 CMOV MMX FXSR SSE SSE2 */
+	CHECK_EQ(r[2] & (1u << 27 | 1u << 31 | 1u << 28), 0);	/* OSXSAVE, HYPERVISOR, AVX */
+	cpu_model_cpuid(v2(), 0x80000001, 0, r);
+	CHECK(r[2] & 1);				/* LAHF */
+	CHECK(r[3] & 1u << 29);
+	cpu_model_cpuid(v2(), 7, 1, r);			/* no such subleaf */
+	CHECK_EQ(r[0] | r[1] | r[2] | r[3], 0);
+	cpu_model_cpuid(v2(), 0x40000000, 0, r);
+	CHECK_EQ(r[0] | r[1] | r[2] | r[3], 0);
+}
+
+static void test_consistent(void **state)
+{
+	uint32_t r[4];
+
+	(void)state;
+	cpu_model_cpuid(v2(), 0x80000008, 0, r);
+	CHECK_EQ(r[0] & 0xff, cpu_model_phys_bits(v2()));
+	cpu_model_cpuid(v2(), 0xd, 0, r);
+	CHECK_EQ(r[0], cpu_model_xcr0(v2()));
+	CHECK_EQ(r[2], 512 + 64);
+	cpu_model_cpuid(v2(), 7, 0, r);
+	CHECK(r[3] & 1u << 29);
+	CHECK(cpu_model_arch_capabilities(v2()) & 1);	/* not vulnerable to Meltdown */
+	cpu_model_cpuid(v2(), 4, 2, r);			/* 256 KiB of L2 */
+	CHECK_EQ(((r[1] >> 22) + 1) * ((r[1] & 0xfff) + 1) * (r[2] + 1), 256 * 1024);
+}
+
+static void test_isa(void **state)
+{
+	(void)state;
+	CHECK(cpu_model_isa(v2(), ZYDIS_ISA_SET_I86));
+	CHECK(cpu_model_isa(v2(), ZYDIS_ISA_SET_SSE42));
+	CHECK(cpu_model_isa(v2(), ZYDIS_ISA_SET_SMAP));
+	CHECK(!cpu_model_isa(v2(), ZYDIS_ISA_SET_AVX));
+	CHECK(!cpu_model_isa(v2(), ZYDIS_ISA_SET_RDRAND));
+	CHECK(!cpu_model_isa(v2(), ZYDIS_ISA_SET_BMI1));
+	CHECK(!cpu_model_isa(v2(), ZYDIS_ISA_SET_MONITOR));
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_level),
+		cmocka_unit_test(test_consistent),
+		cmocka_unit_test(test_isa),
+	};
+
+	return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}
