@@ -52,8 +52,11 @@ void lapic_set_cr8(struct lapic_set *s, unsigned vp, uint8_t cr8);
 
 /* Any thread.  A fixed interrupt; level: EOI is reported with level set; auto_eoi: over on delivery. */
 void lapic_post(struct lapic_set *s, unsigned vp, uint8_t vector, bool level, bool auto_eoi);
-/* A message as IOAPIC and MSI send it: destination, logical mode, delivery mode (ICR encoding). */
-void lapic_deliver(struct lapic_set *s, uint32_t dest, bool logical, unsigned mode,
+/*
+ * A message as IOAPIC and MSI send it: destination, logical mode, delivery
+ * mode (ICR encoding).  Whether some APIC accepted it.
+ */
+bool lapic_deliver(struct lapic_set *s, uint32_t dest, bool logical, unsigned mode,
 		   uint8_t vector, bool level);
 
 #endif
