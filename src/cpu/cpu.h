@@ -132,6 +132,12 @@ struct cpu_engine {
 	/* counters for --stats and bench: instructions retired; 0 = not counted */
 	uint64_t (*retired)(struct cpu *c);
 	const char *(*error)(struct cpu *c);
+	/*
+	 * 0: VMCALL and VMMCALL reach the client.  Else the host keeps them to
+	 * itself, and OUT of AL to this port is the hypercall instead: it is
+	 * what the hypercall page must do.
+	 */
+	uint8_t hypercall_port;
 };
 
 struct cpu {			/* first member of every engine's own struct */
