@@ -108,6 +108,8 @@ struct stk {
 	unsigned pl;
 	uint16_t err;		/* selector in the error code of #SS */
 	bool flat64;
+	bool fresh;		/* [from a TSS outside long mode] desc is SS's, A not set yet */
+	struct desc desc;
 };
 
 void stk_present(const struct interp *c, struct stk *ret_s);
@@ -118,6 +120,8 @@ void stk_inner(struct interp *c, unsigned pl, unsigned ist, struct stk *ret_s);
 uint64_t stk_peek(struct interp *c, unsigned off, unsigned size);
 /* Moves the present stack pointer up. */
 void stk_drop(struct interp *c, uint64_t n);
+/* The last thing about the new stack that can fault: the accessed bit. */
+void stk_mark_accessed(struct interp *c, struct stk *s);
 void stk_commit(struct interp *c, const struct stk *s, bool new_ss);
 
 /* ---- segments: sys_seg.c ---------------------------------------------------------------- */

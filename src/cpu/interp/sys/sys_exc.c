@@ -160,8 +160,8 @@ static unsigned gate_target(struct interp *c, const struct gate *g, struct desc 
 	return desc_ec(ret_d) ? c->cpl : dpl;
 }
 
-static unsigned push_frame(struct interp *c, const struct event *e, const struct gate *g,
-			   struct stk *s, bool with_stack)
+static void push_frame(struct interp *c, const struct event *e, const struct gate *g,
+		       struct stk *s, bool with_stack)
 {
 	unsigned size = interp_long(c) ? 8 : g->type < DT_INT32 ? 2 : 4;
 
@@ -180,13 +180,12 @@ static unsigned push_frame(struct interp *c, const struct event *e, const struct
 	stk_push(c, s, size, e->ret_rip);
 	if (e->has_code)
 		stk_push(c, s, size, e->code);
-	return size;
 }
 
 static void deliver_gate(struct interp *c, const struct event *e, const struct gate *g)
 {
 	bool inner, v86 = interp_v86(c);
-	struct desc cs, ss;
+	struct desc cs;
 	struct stk s;
 	unsigned cpl = gate_target(c, g, &cs);
 
@@ -205,11 +204,7 @@ static void deliver_gate(struct interp *c, const struct event *e, const struct g
 		s.sp &= ~UINT64_C(15);
 	push_frame(c, e, g, &s, inner || interp_long(c));
 	desc_mark_accessed(c, &cs);
-	if (inner && !interp_long(c)) {
-		desc_need(c, s.ss.sel, X86_TS, &ss);
-		desc_mark_accessed(c, &ss);
-		s.ss.attr |= 1;
-	}
+	stk_mark_accessed(c, &s);
 
 	c->rflags &= ~(uint64_t)(X86_TF | X86_VM | X86_RF | X86_NT);
 	if (g->type == DT_INT16 || g->type == DT_INT32)

@@ -213,7 +213,6 @@ static void call_inner(struct interp *c, struct call_gate *g)
 {
 	unsigned cpl = desc_dpl(&g->cs);
 	uint64_t g_param[31];
-	struct desc ss;
 	struct stk s;
 
 	stk_inner(c, cpl, 0, &s);
@@ -226,11 +225,7 @@ static void call_inner(struct interp *c, struct call_gate *g)
 		stk_push(c, &s, g->size, g_param[i]);
 	push_return(c, &s, g->size);
 	desc_mark_accessed(c, &g->cs);
-	if (!interp_long(c)) {
-		desc_need(c, s.ss.sel, X86_TS, &ss);
-		desc_mark_accessed(c, &ss);
-		s.ss.attr |= 1;
-	}
+	stk_mark_accessed(c, &s);
 	stk_commit(c, &s, true);
 	land(c, g->sel, cpl, &g->cs, g->off);
 }

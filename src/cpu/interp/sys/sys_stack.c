@@ -99,7 +99,17 @@ void stk_inner(struct interp *c, unsigned pl, unsigned ist, struct stk *ret_s)
 		.mask = desc_db(&d) ? UINT32_MAX : UINT16_MAX,
 		.pl = pl,
 		.err = ss,
+		.fresh = true,
+		.desc = d,
 	};
+}
+
+void stk_mark_accessed(struct interp *c, struct stk *s)
+{
+	if (!s->fresh)
+		return;
+	desc_mark_accessed(c, &s->desc);
+	s->ss.attr |= 1;
 }
 
 uint64_t stk_peek(struct interp *c, unsigned off, unsigned size)
