@@ -14,7 +14,8 @@
 
 struct lapic_set;
 
-struct lapic_client {		/* any thread may be calling */
+/* Any thread may be calling, perhaps with an APIC's lock held: do not call lapic_* from inside, but for eoi. */
+struct lapic_client {
 	void (*notify)(void *self, unsigned vp);	/* something may be deliverable: wake it */
 	void (*nmi)(void *self, unsigned vp);
 	void (*init)(void *self, unsigned vp);		/* INIT assert */
