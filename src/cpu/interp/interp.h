@@ -95,7 +95,7 @@ struct interp {
 	uint64_t dr[4], dr6, dr7;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
-	uint64_t pat, apic_base, tsc_offset, tsc_adjust, misc_enable;
+	uint64_t pat, apic_base, tsc_offset, tsc_adjust, misc_enable, spec_ctrl;
 	uint64_t mtrr_def, mtrr_fixed[11], mtrr_var[16];
 	uint8_t halted, nmi_masked;
 	uint8_t in_delivery;		/* an exception or interrupt is being delivered: vector + 1 */

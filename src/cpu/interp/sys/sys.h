@@ -176,11 +176,9 @@ static inline void sys_need_cpl0(struct interp *c)
 }
 
 bool sys_is_intel(const struct interp *c);
-unsigned sys_maxphyaddr(const struct interp *c);
 
 /* A CPUID feature bit of the model: leaf, register 0..3, bit. */
 #define FEAT(leaf, reg, bit) ((uint64_t)(uint32_t)(leaf) << 32 | (reg) << 8 | (bit))
-#define FEAT_VME FEAT(1, 3, 1)
 #define FEAT_DE FEAT(1, 3, 2)
 #define FEAT_PSE FEAT(1, 3, 3)
 #define FEAT_TSC FEAT(1, 3, 4)
@@ -198,13 +196,13 @@ unsigned sys_maxphyaddr(const struct interp *c);
 #define FEAT_FSGSBASE FEAT(7, 1, 0)
 #define FEAT_TSC_ADJUST FEAT(7, 1, 1)
 #define FEAT_SMEP FEAT(7, 1, 7)
-#define FEAT_INVPCID FEAT(7, 1, 10)
 #define FEAT_SMAP FEAT(7, 1, 20)
 #define FEAT_UMIP FEAT(7, 2, 2)
 #define FEAT_LA57 FEAT(7, 2, 16)
 #define FEAT_RDPID FEAT(7, 2, 22)
-#define FEAT_SERIALIZE FEAT(7, 3, 14)
 #define FEAT_SPEC_CTRL FEAT(7, 3, 26)
+#define FEAT_STIBP FEAT(7, 3, 27)
+#define FEAT_SSBD FEAT(7, 3, 31)
 #define FEAT_ARCH_CAP FEAT(7, 3, 29)
 #define FEAT_SYSCALL FEAT(0x80000001, 3, 11)
 #define FEAT_NX FEAT(0x80000001, 3, 20)

@@ -31,7 +31,7 @@ void sys_check_pdptes(struct interp *c, uint64_t cr3)
 		return;
 	if (gmem_read(c->conf.mem, cr3 & 0xffffffe0, g_pdpte, sizeof(g_pdpte)) < 0)
 		return;		/* no RAM there: reads as not present */
-	reserved = ~((UINT64_C(1) << sys_maxphyaddr(c)) - 1) | 0x1e6;
+	reserved = ~((UINT64_C(1) << cpu_model_phys_bits(c->model)) - 1) | 0x1e6;
 	for (unsigned i = 0; i < ARRAY_LEN(g_pdpte); i++)
 		if ((g_pdpte[i] & X86_PTE_P) && (g_pdpte[i] & reserved))
 			interp_gp(c);
@@ -83,7 +83,7 @@ static void write_cr3(struct interp *c, uint64_t v)
 	if (interp_long(c)) {
 		if (c->cr4 & X86_CR4_PCIDE)
 			v &= ~(UINT64_C(1) << 63);
-		if (v >> sys_maxphyaddr(c))
+		if (v >> cpu_model_phys_bits(c->model))
 			interp_gp(c);
 	} else {
 		v = (uint32_t)v;
@@ -278,7 +278,7 @@ void sys_invpcid(struct interp *c, const struct insn *in)
 {
 	uint64_t g_desc[2], type;
 
-	if (!sys_has(c, FEAT_INVPCID) || interp_real(c))
+	if (interp_real(c))
 		interp_ud(c);
 	sys_need_cpl0(c);
 	interp_load_n(c, in->seg, insn_ea(c, in), g_desc, sizeof(g_desc));

@@ -68,6 +68,7 @@ static void reset_power_on(struct interp *c)
 	c->apic_base = 0xfee00800 | (c->conf.index == 0 ? 0x100 : 0);
 	c->tsc_adjust = 0;
 	c->misc_enable = 1;		/* fast strings */
+	c->spec_ctrl = 0;
 	c->mtrr_def = 0;
 	memset(c->mtrr_fixed, 0, sizeof(c->mtrr_fixed));
 	memset(c->mtrr_var, 0, sizeof(c->mtrr_var));

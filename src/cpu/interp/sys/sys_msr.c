@@ -16,8 +16,11 @@
 #include "cpu/interp/sys/sys.h"
 
 #define MSR_PLATFORM_ID 0x17u
+#define MSR_SPEC_CTRL 0x48u
+#define MSR_PRED_CMD 0x49u
 #define MSR_UCODE_REV 0x8bu
 #define MSR_MTRRCAP 0xfeu
+#define MSR_ARCH_CAPABILITIES 0x10au
 #define MSR_MCG_CAP 0x179u
 #define MSR_MCG_STATUS 0x17au
 #define MSR_DEBUGCTL 0x1d9u
@@ -96,7 +99,7 @@ static enum msr_answer mtrr_write(struct interp *c, uint32_t msr, uint64_t v)
 	} else if (msr - MSR_MTRR_PHYS < 2 * NR_VAR) {
 		bool mask = msr & 1;
 
-		if (v >> sys_maxphyaddr(c) || (v & (mask ? 0x7ff : 0xf00)))
+		if (v >> cpu_model_phys_bits(c->model) || (v & (mask ? 0x7ff : 0xf00)))
 			return MSR_REFUSED;
 		if (!mask && !types_ok(v & 0xff, MTRR_TYPES))
 			return MSR_REFUSED;
@@ -131,9 +134,14 @@ static enum msr_answer model_read(struct interp *c, uint32_t msr, uint64_t *ret_
 		*ret_val = 0;
 		return sys_is_intel(c) ? MSR_OK : MSR_UNKNOWN;
 	case MSR_UCODE_REV:
-		/* What Hyper-V says: newer than any, so that nobody loads one. */
-		*ret_val = sys_is_intel(c) ? UINT64_C(0xffffffff) << 32 : 0xffffffff;
+		*ret_val = cpu_model_microcode(c->model);
 		return MSR_OK;
+	case MSR_SPEC_CTRL:
+		*ret_val = c->spec_ctrl;
+		return sys_has(c, FEAT_SPEC_CTRL) ? MSR_OK : MSR_UNKNOWN;
+	case MSR_ARCH_CAPABILITIES:
+		*ret_val = cpu_model_arch_capabilities(c->model);
+		return sys_has(c, FEAT_ARCH_CAP) ? MSR_OK : MSR_UNKNOWN;
 	default:
 		return mtrr_read(c, msr, ret_val);
 	}
@@ -215,6 +223,24 @@ static enum msr_answer write_misc_enable(struct interp *c, uint64_t v)
 	return MSR_OK;
 }
 
+/* Nothing here speculates; the registers only keep what is legal in them. */
+static enum msr_answer write_spec(struct interp *c, uint32_t msr, uint64_t v)
+{
+	uint64_t allowed = 1;			/* IBRS; or IBPB */
+
+	if (!sys_has(c, FEAT_SPEC_CTRL))
+		return MSR_UNKNOWN;
+	if (msr == MSR_SPEC_CTRL && sys_has(c, FEAT_STIBP))
+		allowed |= 2;
+	if (msr == MSR_SPEC_CTRL && sys_has(c, FEAT_SSBD))
+		allowed |= 4;
+	if (v & ~allowed)
+		return MSR_REFUSED;
+	if (msr == MSR_SPEC_CTRL)
+		c->spec_ctrl = v;
+	return MSR_OK;
+}
+
 static enum msr_answer model_write(struct interp *c, uint32_t msr, uint64_t v)
 {
 	switch (msr) {
@@ -234,6 +260,11 @@ static enum msr_answer model_write(struct interp *c, uint32_t msr, uint64_t v)
 		return write_misc_enable(c, v);
 	case MSR_DEBUGCTL:
 		return !sys_is_intel(c) ? MSR_UNKNOWN : v ? MSR_REFUSED : MSR_OK;
+	case MSR_SPEC_CTRL:
+	case MSR_PRED_CMD:
+		return write_spec(c, msr, v);
+	case MSR_ARCH_CAPABILITIES:
+		return MSR_REFUSED;
 	case MSR_UCODE_REV:		/* the guest's way to ask for the revision */
 		return v ? MSR_REFUSED : MSR_OK;
 	default:
