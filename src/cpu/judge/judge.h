@@ -1,0 +1,125 @@
+/*
+ * judge.h - inside the judge: one case, its state, who makes and runs it
+ *
+ * A case is one instruction in user mode of 64-bit mode, with all registers and
+ * the memory around it.  It runs on the host's processor and in the interpreter;
+ * what they leave must be the same.  Guest linear addresses are host addresses:
+ * the sandbox is mapped at the same place in both.
+ */
+#ifndef CPU_JUDGE_JUDGE_H
+#define CPU_JUDGE_JUDGE_H
+
+#include "base/base.h"
+#include "cpu/interp/decode.h"
+
+/* ---- the sandbox ------------------------------------------------------------------------ */
+
+#define BOX_BASE UINT64_C(0x500000)
+
+enum box_kind { BOX_NONE, BOX_CODE, BOX_RW, BOX_RO };
+
+/* Pages from BOX_BASE on, so that every border between kinds exists. */
+#define BOX_PAGES 11u
+extern const uint8_t box_kinds[BOX_PAGES];
+
+static inline uint64_t box_page(unsigned n)
+{
+	return BOX_BASE + n * PAGE_SIZE;
+}
+
+/* ---- state ------------------------------------------------------------------------------ */
+
+#define FX_BYTES 512u
+#define WAY_OUT 5u		/* bytes of the jump behind the instruction */
+#define NO_FAULT (-1)
+
+struct state {
+	uint64_t gpr[16], rip, rflags;
+	_Alignas(16) uint8_t fx[FX_BYTES];
+};
+
+struct outcome {
+	struct state s;
+	int vector;		/* or NO_FAULT */
+	uint32_t code;		/* error code, where the vector has one */
+	uint64_t cr2;		/* of a page fault */
+};
+
+struct rng {
+	uint64_t s;
+};
+
+uint64_t rng_next(struct rng *r);
+/* 0 .. n - 1 */
+static inline uint64_t rng_below(struct rng *r, uint64_t n)
+{
+	return (uint64_t)((unsigned __int128)rng_next(r) * n >> 64);
+}
+/* True in PERCENT of calls. */
+static inline bool rng_chance(struct rng *r, unsigned percent)
+{
+	return rng_below(r, 100) < percent;
+}
+
+/* ---- cases (judge_gen.c, judge_state.c) ---------------------------------------------------- */
+
+struct gcase {
+	const struct family *family;
+	uint8_t bytes[INSN_MAX_BYTES + 1];
+	unsigned len;
+	uint64_t at;		/* linear address of its first byte */
+	bool rep;		/* may have to be stepped more than once */
+	bool branch;
+	struct zin z;
+};
+
+struct family {
+	const char *name;
+	const char *what;
+};
+extern const struct family families[];
+extern const unsigned nr_families;
+
+/* A random instruction of family F (NULL: any) and where it stands. */
+void gen_insn(struct rng *r, const struct decoder *d, const struct family *f, struct gcase *ret_g);
+/*
+ * Registers for it, operands mostly inside the sandbox.  *ret_target: where a
+ * branch is to go that loads its target from memory.
+ */
+void gen_state(struct rng *r, const struct gcase *g, uint64_t fs_base, struct state *ret_s,
+	       uint64_t *ret_target);
+/* Linear address of memory operand N in state S. */
+uint64_t case_address(const struct gcase *g, const struct state *s, unsigned n, uint64_t fs_base);
+/* New contents for N bytes; biased to numbers at edges. */
+void gen_bytes(struct rng *r, void *dst, size_t n);
+
+/* ---- what need not agree (judge_mask.c) ---------------------------------------------------- */
+
+/* RFLAGS bits that the manuals define after G from state S. */
+uint64_t mask_flags(const struct gcase *g, const struct state *s);
+/* Whether the result itself is undefined: no comparison at all. */
+bool mask_case(const struct gcase *g, const struct state *s);
+/* Clears what is not compared in an FXSAVE image. */
+void mask_fx(uint8_t fx[FX_BYTES]);
+
+/* ---- who runs it ------------------------------------------------------------------------- */
+
+/* Host: maps the sandbox and catches its faults.  -errno with *err filled. */
+MUST_CHECK int native_open(struct err *err);
+void native_run(const struct gcase *g, const struct state *in, struct outcome *ret_o);
+/* The jump from FROM to the way out, WAY_OUT bytes. */
+void native_way_out(uint64_t from, uint8_t *dst);
+uint64_t native_fs_base(void);
+
+/* Interpreter. */
+struct judge_interp;
+struct judge_interp *interp_open(void);
+void interp_close(struct judge_interp *j);
+void interp_case(struct judge_interp *j, const struct gcase *g, const struct state *in,
+		 struct outcome *ret_o);
+uint8_t *interp_at(struct judge_interp *j, uint64_t lin);	/* in the sandbox */
+/* As code: what was decoded from there before is forgotten. */
+void interp_put_code(struct judge_interp *j, uint64_t lin, const void *src, unsigned n);
+const struct decoder *interp_decoder(struct judge_interp *j);
+
+#endif

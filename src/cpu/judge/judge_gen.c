@@ -1,0 +1,258 @@
+/*
+ * judge_gen.c - random instructions
+ *
+ * Bytes from a row, then the decoder says whether they are an instruction of
+ * the model and how long it is.  Displacements that name an address by themselves
+ * are patched to point into the sandbox, branch targets to where INT3 waits or
+ * nothing is mapped.
+ *
+ * Not made: a near branch with an operand-size prefix (Intel ignores it, AMD
+ * truncates RIP), and REP BSF (the host has TZCNT, the model does not).
+ *
+ * Lock     none
+ */
+#include "cpu/judge/judge_rows.h"
+
+#include <string.h>
+
+uint64_t rng_next(struct rng *r)
+{
+	uint64_t z = r->s += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+struct out {
+	uint8_t b[48];
+	unsigned n;
+};
+
+static void put(struct out *o, unsigned byte)
+{
+	o->b[o->n++] = (uint8_t)byte;
+}
+
+static void put_prefixes(struct rng *r, const struct row *row, struct out *o)
+{
+	static const uint8_t segs[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x64, 0x65 };
+	static const uint8_t sse[] = { 0, 0x66, 0xf2, 0xf3 };
+	uint8_t mandatory = 0;
+
+	if (rng_chance(r, 5))
+		put(o, segs[rng_below(r, sizeof(segs))]);
+	if (rng_chance(r, 6))
+		put(o, 0x67);
+	if ((row->flags & ROW_LOCK) && rng_chance(r, 25))
+		put(o, 0xf0);
+	switch (row->prefix) {
+	case PRE_ANY:
+		if (rng_chance(r, 4))
+			put(o, rng_chance(r, 50) ? 0xf2 : 0xf3);
+		if (rng_chance(r, 18))
+			put(o, 0x66);
+		break;
+	case PRE_REP:
+		if (rng_chance(r, 70))
+			put(o, rng_chance(r, 40) ? 0xf2 : 0xf3);
+		if (rng_chance(r, 18))
+			put(o, 0x66);
+		break;
+	case PRE_66: mandatory = 0x66; break;
+	case PRE_F2: mandatory = 0xf2; break;
+	case PRE_F3: mandatory = 0xf3; break;
+	case PRE_SSE: mandatory = sse[rng_below(r, 4)]; break;
+	}
+	/* CRC32 and POPCNT take an operand size beside their own prefix. */
+	if (row->family == FAM_V2 && rng_chance(r, 20))
+		put(o, 0x66);
+	if (mandatory)
+		put(o, mandatory);
+	if (rng_chance(r, 50))
+		put(o, 0x40 | (unsigned)rng_below(r, 16));
+}
+
+static void put_opcode(struct rng *r, const struct row *row, struct out *o)
+{
+	if (row->map != MAP_ONE)
+		put(o, 0x0f);
+	if (row->map == MAP_0F38)
+		put(o, 0x38);
+	if (row->map == MAP_0F3A)
+		put(o, 0x3a);
+	put(o, row->lo + (unsigned)rng_below(r, row->hi - row->lo + 1u));
+}
+
+static void put_modrm(struct rng *r, const struct row *row, struct out *o)
+{
+	unsigned mod = rng_chance(r, 40) || (row->flags & ROW_REG_ONLY) ?
+		       3 : (unsigned)rng_below(r, 3);
+	unsigned reg;
+
+	do {
+		reg = (unsigned)rng_below(r, 8);
+	} while (!(row->regs >> reg & 1));
+	put(o, mod << 6 | reg << 3 | (unsigned)rng_below(r, 8));
+}
+
+static const struct row *pick_row(struct rng *r, const struct family *f)
+{
+	for (;;) {
+		const struct row *row = &rows[rng_below(r, nr_rows)];
+		/* Any family: each as often as any other, however many rows it has. */
+		const struct family *want = f ? f : &families[rng_below(r, nr_families)];
+
+		if (&families[row->family] == want)
+			return row;
+	}
+}
+
+/* ---- patches ---------------------------------------------------------------------------- */
+
+static void patch(struct gcase *g, unsigned off, unsigned bytes, uint64_t v)
+{
+	memcpy(g->bytes + off, &v, bytes);
+}
+
+/* An address in or at the borders of what is mapped for data. */
+static uint64_t data_address(struct rng *r)
+{
+	static const uint8_t borders[] = { 4, 5, 5, 6, 7, 8, 9, 9, 10 };
+	uint64_t page = rng_chance(r, 50) ? 4 : 8;
+
+	if (rng_chance(r, 12))
+		return box_page(borders[rng_below(r, sizeof(borders))]) - rng_below(r, 40);
+	return box_page((unsigned)page) + (rng_below(r, 2 * PAGE_SIZE - 1024) & ~UINT64_C(15)) +
+	       (rng_chance(r, 40) ? rng_below(r, 16) : 0);
+}
+
+/* Displacements small enough that no base chosen for them leaves the low 4 GiB. */
+static void patch_disp(struct rng *r, struct gcase *g)
+{
+	const struct ZydisDecodedInstructionRaw_ *raw = &g->z.i.raw;
+	const ZydisDecodedOperandMem *mem = NULL;
+	unsigned size = raw->disp.size / 8u;
+	uint64_t v;
+
+	for (unsigned i = 0; i < g->z.i.operand_count && !mem; i++)
+		if (g->z.op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+			mem = &g->z.op[i].mem;
+	if (size < 4 || !mem)
+		return;
+	v = data_address(r);
+	if (mem->segment == ZYDIS_REGISTER_FS)
+		v -= native_fs_base();
+	if (mem->base == ZYDIS_REGISTER_RIP || mem->base == ZYDIS_REGISTER_EIP)
+		v -= g->at + g->len;
+	else if (mem->base != ZYDIS_REGISTER_NONE)
+		v = rng_next(r) % 0x20000 - 0x10000;
+	patch(g, raw->disp.offset, size, v);
+}
+
+/* Where a relative branch may go: traps in the code pages, or nothing. */
+static uint64_t branch_target(struct rng *r, const struct gcase *g)
+{
+	for (;;) {
+		uint64_t t = rng_chance(r, 92) ? BOX_BASE + rng_below(r, 2 * PAGE_SIZE) :
+			     rng_chance(r, 50) ? box_page(2) + rng_below(r, 64) :
+			     box_page(4) + rng_below(r, PAGE_SIZE);
+
+		if (t < g->at || t >= g->at + g->len + 16)
+			return t;
+	}
+}
+
+static bool patch_branch(struct rng *r, struct gcase *g)
+{
+	const struct ZydisDecodedInstructionRawImm_ *imm = &g->z.i.raw.imm[0];
+	uint64_t end = g->at + g->len;
+	int64_t d;
+
+	if (!imm->is_relative)
+		return true;
+	if (imm->size == 8) {
+		do {
+			d = (int8_t)rng_next(r);
+		} while (d >= -(int64_t)g->len && d < 16);
+	} else {
+		d = (int64_t)(branch_target(r, g) - end);
+	}
+	patch(g, imm->offset, imm->size / 8u, (uint64_t)d);
+	return true;
+}
+
+/* ---- choice ----------------------------------------------------------------------------- */
+
+static bool has_prefix(const ZydisDecodedInstruction *i, uint8_t p)
+{
+	for (unsigned n = 0; n < i->raw.prefix_count; n++)
+		if (i->raw.prefixes[n].value == p)
+			return true;
+	return false;
+}
+
+static bool is_branch(const ZydisDecodedInstruction *i)
+{
+	return i->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE ||
+	       i->meta.category == ZYDIS_CATEGORY_RET;
+}
+
+static bool wanted(const struct decoder *d, const struct gcase *g)
+{
+	const ZydisDecodedInstruction *i = &g->z.i;
+
+	if (i->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
+	    !cpu_model_isa(d->model, i->meta.isa_set))
+		return false;
+	if (is_branch(i) && has_prefix(i, 0x66))
+		return false;
+	if ((i->mnemonic == ZYDIS_MNEMONIC_BSF || i->mnemonic == ZYDIS_MNEMONIC_BSR) &&
+	    has_prefix(i, 0xf3))
+		return false;
+	/* FS with a 32-bit address cannot reach the sandbox. */
+	return !(has_prefix(i, 0x64) && i->address_width == 32);
+}
+
+/* In the middle of a page, or so that it ends in, or goes on to, the next one. */
+static uint64_t place(struct rng *r, unsigned len)
+{
+	if (rng_chance(r, 88))
+		return BOX_BASE + 0x800 + rng_below(r, 64);
+	return box_page(rng_chance(r, 70) ? 1 : 2) - rng_below(r, len + 8u);
+}
+
+static bool decode(const struct decoder *d, struct gcase *g)
+{
+	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&d->z[DECODE_64], g->bytes, INSN_MAX_BYTES,
+						   &g->z.i, g->z.op));
+}
+
+static bool try_insn(struct rng *r, const struct decoder *d, const struct row *row,
+		     struct gcase *g)
+{
+	struct out o = { .n = 0 };
+
+	put_prefixes(r, row, &o);
+	put_opcode(r, row, &o);
+	if (row->flags & ROW_MODRM)
+		put_modrm(r, row, &o);
+	while (o.n < INSN_MAX_BYTES)
+		put(&o, (unsigned)rng_next(r) & 0xff);
+	memcpy(g->bytes, o.b, INSN_MAX_BYTES);
+	if (!decode(d, g) || !wanted(d, g))
+		return false;
+	g->len = g->z.i.length;
+	g->at = place(r, g->len);
+	g->family = &families[row->family];
+	g->branch = is_branch(&g->z.i);
+	g->rep = row->family == FAM_STRING;
+	patch_disp(r, g);
+	return (!g->branch || patch_branch(r, g)) && decode(d, g);
+}
+
+void gen_insn(struct rng *r, const struct decoder *d, const struct family *f, struct gcase *ret_g)
+{
+	while (!try_insn(r, d, pick_row(r, f), ret_g))
+		;
+}

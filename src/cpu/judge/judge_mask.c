@@ -1,0 +1,114 @@
+/*
+ * judge_mask.c - what two processors may disagree on
+ *
+ * Flags that the manuals call undefined, a few undefined results, and the
+ * parts of the FXSAVE image that are instruction pointers or reserved.  What is
+ * not in these tables must agree to the bit.
+ *
+ * Spec     [SDM 1] appendix A flags; [SDM 2] each instruction; [APM 3]
+ * Lock     none
+ */
+#include "cpu/judge/judge.h"
+
+#include <string.h>
+
+#define F_COMPARED (X86_ARITH | X86_DF | X86_AC | X86_ID | X86_NT)
+
+static unsigned operand_bits(const struct gcase *g)
+{
+	return g->z.op[0].size;
+}
+
+/* The masked count of a shift: CL, an immediate, or the one of D0 and D1. */
+static unsigned shift_count(const struct gcase *g, const struct state *s, unsigned op)
+{
+	unsigned n = g->z.op[op].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ?
+		     (unsigned)g->z.op[op].imm.value.u : (unsigned)s->gpr[CPU_RCX];
+
+	return n & (operand_bits(g) == 64 ? 63 : 31);
+}
+
+static uint64_t undefined_shift(const struct gcase *g, const struct state *s)
+{
+	unsigned n = shift_count(g, s, 1);
+
+	if (n == 0)
+		return 0;
+	return X86_AF | (n > 1 ? X86_OF : 0) | (n > operand_bits(g) ? X86_CF : 0);
+}
+
+static uint64_t undefined_shiftd(const struct gcase *g, const struct state *s)
+{
+	unsigned n = shift_count(g, s, 2);
+
+	if (n == 0)
+		return 0;
+	return n > operand_bits(g) ? X86_ARITH : X86_AF | (n > 1 ? X86_OF : 0u);
+}
+
+static uint64_t undefined_flags(const struct gcase *g, const struct state *s)
+{
+	switch (g->z.i.mnemonic) {
+	case ZYDIS_MNEMONIC_AND:
+	case ZYDIS_MNEMONIC_OR:
+	case ZYDIS_MNEMONIC_XOR:
+	case ZYDIS_MNEMONIC_TEST:
+		return X86_AF;
+	case ZYDIS_MNEMONIC_SHL:
+	case ZYDIS_MNEMONIC_SHR:
+	case ZYDIS_MNEMONIC_SAR:
+		return undefined_shift(g, s);
+	case ZYDIS_MNEMONIC_ROL:
+	case ZYDIS_MNEMONIC_ROR:
+	case ZYDIS_MNEMONIC_RCL:
+	case ZYDIS_MNEMONIC_RCR:
+		return shift_count(g, s, 1) > 1 ? X86_OF : 0;
+	case ZYDIS_MNEMONIC_SHLD:
+	case ZYDIS_MNEMONIC_SHRD:
+		return undefined_shiftd(g, s);
+	case ZYDIS_MNEMONIC_MUL:
+	case ZYDIS_MNEMONIC_IMUL:
+		return X86_SF | X86_ZF | X86_AF | X86_PF;
+	case ZYDIS_MNEMONIC_DIV:
+	case ZYDIS_MNEMONIC_IDIV:
+		return X86_ARITH;
+	case ZYDIS_MNEMONIC_BT:
+	case ZYDIS_MNEMONIC_BTS:
+	case ZYDIS_MNEMONIC_BTR:
+	case ZYDIS_MNEMONIC_BTC:
+		return X86_OF | X86_SF | X86_AF | X86_PF;
+	case ZYDIS_MNEMONIC_BSF:
+	case ZYDIS_MNEMONIC_BSR:
+		return X86_CF | X86_OF | X86_SF | X86_AF | X86_PF;
+	default:
+		return 0;
+	}
+}
+
+uint64_t mask_flags(const struct gcase *g, const struct state *s)
+{
+	return F_COMPARED & ~undefined_flags(g, s);
+}
+
+bool mask_case(const struct gcase *g, const struct state *s)
+{
+	switch (g->z.i.mnemonic) {
+	case ZYDIS_MNEMONIC_SHLD:
+	case ZYDIS_MNEMONIC_SHRD:
+		return shift_count(g, s, 2) > operand_bits(g);
+	case ZYDIS_MNEMONIC_BSWAP:
+		return operand_bits(g) == 16;
+	default:
+		return false;
+	}
+}
+
+void mask_fx(uint8_t fx[FX_BYTES])
+{
+	fx[5] = 0;
+	memset(fx + 6, 0, 18);		/* FOP, FIP, FDP */
+	memset(fx + 28, 0, 4);		/* MXCSR_MASK */
+	for (unsigned i = 0; i < 8; i++)
+		memset(fx + 32 + i * 16 + 10, 0, 6);
+	memset(fx + 416, 0, FX_BYTES - 416);
+}

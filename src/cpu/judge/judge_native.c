@@ -1,0 +1,247 @@
+/*
+ * judge_native.c - one instruction on the host's own processor
+ *
+ * A page below 2 GiB holds the registers to load and the registers found after
+ * it, so that all sixteen can be moved with absolute addresses; the way out
+ * is copied there too, since a jump from the sandbox reaches it.  The instruction is
+ * followed by that jump.  Anything else ends in a signal, whose frame has
+ * all of the state: the handler copies it and returns to the way out.
+ *
+ * Unused bytes of the code pages are INT3, so that a branch to anywhere in
+ * them is a trap that tells where.
+ *
+ * Lock     none: one thread, one sandbox at one address
+ */
+#include "base/err.h"
+#include "cpu/judge/judge.h"
+
+#include <asm/prctl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define GATE_BASE 0x200000
+#define GATE_CODE 0x1000		/* offset of the way out */
+#define GATE_BYTES 0x2000
+
+/* The offsets below are spelt again in the assembler text. */
+struct gate {
+	uint64_t in[16];		/* 0x000 */
+	uint64_t in_flags;		/* 0x080 */
+	uint64_t entry;			/* 0x088 */
+	uint64_t host_sp;		/* 0x090 */
+	uint64_t out_flags;		/* 0x098 */
+	uint64_t flags_host;		/* 0x0a0 */
+	uint32_t mxcsr_host;		/* 0x0a8 */
+	uint32_t pad;
+	uint64_t pad2[10];
+	uint64_t out[16];		/* 0x100 */
+	uint8_t pad3[0x80];
+	uint8_t fx_in[FX_BYTES];	/* 0x200 */
+	uint8_t fx_out[FX_BYTES];	/* 0x400 */
+};
+
+_Static_assert(offsetof(struct gate, host_sp) == 0x90, "see the assembler text");
+_Static_assert(offsetof(struct gate, mxcsr_host) == 0xa8, "see the assembler text");
+_Static_assert(offsetof(struct gate, out) == 0x100, "see the assembler text");
+_Static_assert(offsetof(struct gate, fx_in) == 0x200, "see the assembler text");
+_Static_assert(offsetof(struct gate, fx_out) == 0x400, "see the assembler text");
+
+void judge_enter(void);
+extern const char judge_leave[], judge_caught[], judge_leave_end[];
+
+__asm__(
+"	.text\n"
+"	.globl judge_enter, judge_leave, judge_caught, judge_leave_end\n"
+"	.hidden judge_enter, judge_leave, judge_caught, judge_leave_end\n"
+"	.type judge_enter, @function\n"
+"judge_enter:\n"
+"	pushq %rbx\n	pushq %rbp\n	pushq %r12\n	pushq %r13\n	pushq %r14\n	pushq %r15\n"
+"	movq %rsp, 0x200090\n"
+"	fxrstor64 0x200200\n"
+"	pushq 0x200080\n"
+"	popfq\n"
+"	movq 0x200000, %rax\n	movq 0x200008, %rcx\n"
+"	movq 0x200010, %rdx\n	movq 0x200018, %rbx\n"
+"	movq 0x200020, %rsp\n	movq 0x200028, %rbp\n"
+"	movq 0x200030, %rsi\n	movq 0x200038, %rdi\n"
+"	movq 0x200040, %r8\n	movq 0x200048, %r9\n"
+"	movq 0x200050, %r10\n	movq 0x200058, %r11\n"
+"	movq 0x200060, %r12\n	movq 0x200068, %r13\n"
+"	movq 0x200070, %r14\n	movq 0x200078, %r15\n"
+"	jmp *0x200088\n"
+/* From here on copied to GATE_CODE: nothing relative to RIP may leave it. */
+"judge_leave:\n"
+"	movq %rax, 0x200100\n	movq %rcx, 0x200108\n"
+"	movq %rdx, 0x200110\n	movq %rbx, 0x200118\n"
+"	movq %rsp, 0x200120\n	movq %rbp, 0x200128\n"
+"	movq %rsi, 0x200130\n	movq %rdi, 0x200138\n"
+"	movq %r8, 0x200140\n	movq %r9, 0x200148\n"
+"	movq %r10, 0x200150\n	movq %r11, 0x200158\n"
+"	movq %r12, 0x200160\n	movq %r13, 0x200168\n"
+"	movq %r14, 0x200170\n	movq %r15, 0x200178\n"
+"	movq 0x200090, %rsp\n"
+"	pushfq\n"
+"	popq 0x200098\n"
+"	fxsave64 0x200400\n"
+"judge_caught:\n"
+"	pushq 0x2000a0\n"
+"	popfq\n"
+"	fninit\n"
+"	ldmxcsr 0x2000a8\n"
+"	popq %r15\n	popq %r14\n	popq %r13\n	popq %r12\n	popq %rbp\n	popq %rbx\n"
+"	ret\n"
+"judge_leave_end:\n"
+"	.size judge_enter, . - judge_enter\n");
+
+static struct gate *gate(void)
+{
+	return (struct gate *)GATE_BASE;
+}
+
+/* A signal handler can be handed nothing: what it fills is found here. */
+static struct outcome *volatile caught;
+
+/* ---- faults ----------------------------------------------------------------------------- */
+
+static void copy_context(const ucontext_t *u, struct outcome *o)
+{
+	static const int order[16] = {
+		REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+		REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+	};
+	const greg_t *g = u->uc_mcontext.gregs;
+
+	for (unsigned i = 0; i < 16; i++)
+		o->s.gpr[i] = (uint64_t)g[order[i]];
+	o->s.rip = (uint64_t)g[REG_RIP];
+	o->s.rflags = (uint64_t)g[REG_EFL];
+	memcpy(o->s.fx, u->uc_mcontext.fpregs, FX_BYTES);
+	o->vector = (int)g[REG_TRAPNO];
+	o->code = (uint32_t)g[REG_ERR];
+	o->cr2 = o->vector == X86_PAGE ? (uint64_t)g[REG_CR2] : 0;
+}
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *u = context;
+	struct outcome *o = caught;
+
+	/* The kernel leaves AC as the instruction had it; compilers do not align. */
+	__asm__ volatile("pushfq\n\tandq %0, (%%rsp)\n\tpopfq" : : "i" (~X86_AC) : "memory", "cc");
+	(void)info;
+	if (!o) {		/* not ours: the judge itself is broken */
+		signal(sig, SIG_DFL);
+		return;
+	}
+	copy_context(u, o);
+	u->uc_mcontext.gregs[REG_RIP] = GATE_BASE + GATE_CODE + (judge_caught - judge_leave);
+	u->uc_mcontext.gregs[REG_RSP] = (greg_t)gate()->host_sp;
+	u->uc_mcontext.gregs[REG_EFL] = 0x202;
+}
+
+static int catch_faults(struct err *err)
+{
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP };
+	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	stack_t alt = { .ss_size = 256 * KIB };
+
+	alt.ss_sp = base_new0(alt.ss_size);
+	if (!alt.ss_sp || sigaltstack(&alt, NULL) < 0)
+		return err_set(err, -ENOMEM, "no stack for signals");
+	for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
+		if (sigaction(signals[i], &sa, NULL) < 0)
+			return err_set(err, -errno, "signal %d cannot be caught", signals[i]);
+	return 0;
+}
+
+/* ---- memory ----------------------------------------------------------------------------- */
+
+static int map_at(uint64_t addr, size_t n, struct err *err)
+{
+	void *p = mmap((void *)addr, n, PROT_READ | PROT_WRITE | PROT_EXEC,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
+
+	if (p != (void *)addr)
+		return err_set(err, -EEXIST, "the sandbox's place at 0x%llx is taken",
+			       (unsigned long long)addr);
+	return 0;
+}
+
+static int map_box(struct err *err)
+{
+	static const int prot[] = {
+		[BOX_NONE] = PROT_NONE, [BOX_CODE] = PROT_READ | PROT_WRITE | PROT_EXEC,
+		[BOX_RW] = PROT_READ | PROT_WRITE, [BOX_RO] = PROT_READ,
+	};
+	int rc = map_at(BOX_BASE, BOX_PAGES * PAGE_SIZE, err);
+
+	if (rc < 0)
+		return rc;
+	for (unsigned i = 0; i < BOX_PAGES; i++) {
+		memset((void *)box_page(i), box_kinds[i] == BOX_CODE ? 0xcc : 0, PAGE_SIZE);
+		if (mprotect((void *)box_page(i), PAGE_SIZE, prot[box_kinds[i]]) < 0)
+			return err_set(err, -errno, "the sandbox cannot be protected");
+	}
+	return 0;
+}
+
+int native_open(struct err *err)
+{
+	int rc = map_at(GATE_BASE, GATE_BYTES, err);
+
+	if (rc == 0)
+		rc = map_box(err);
+	if (rc == 0)
+		rc = catch_faults(err);
+	if (rc < 0)
+		return rc;
+	memcpy((uint8_t *)GATE_BASE + GATE_CODE, judge_leave,
+	       (size_t)(judge_leave_end - judge_leave));
+	gate()->flags_host = 0x202;
+	gate()->mxcsr_host = 0x1f80;
+	return 0;
+}
+
+void native_way_out(uint64_t from, uint8_t *dst)
+{
+	uint32_t rel = (uint32_t)(GATE_BASE + GATE_CODE - (from + WAY_OUT));
+
+	dst[0] = 0xe9;
+	memcpy(dst + 1, &rel, sizeof(rel));
+}
+
+uint64_t native_fs_base(void)
+{
+	uint64_t base = 0;
+
+	syscall(SYS_arch_prctl, ARCH_GET_FS, &base);
+	return base;
+}
+
+/* ---- running ---------------------------------------------------------------------------- */
+
+void native_run(const struct gcase *g, const struct state *in, struct outcome *ret_o)
+{
+	struct gate *t = gate();
+
+	memcpy(t->in, in->gpr, sizeof(t->in));
+	t->in_flags = in->rflags;
+	t->entry = in->rip;
+	memcpy(t->fx_in, in->fx, FX_BYTES);
+	ret_o->vector = NO_FAULT;
+	ret_o->code = 0;
+	ret_o->cr2 = 0;
+	caught = ret_o;
+	judge_enter();
+	caught = NULL;
+	if (ret_o->vector != NO_FAULT)
+		return;
+	memcpy(ret_o->s.gpr, t->out, sizeof(t->out));
+	ret_o->s.rflags = t->out_flags;
+	ret_o->s.rip = g->at + g->len;
+	memcpy(ret_o->s.fx, t->fx_out, FX_BYTES);
+}
