@@ -163,7 +163,7 @@ static inline void mm_set(struct interp *c, unsigned r, uint64_t v)
 	memset(fx(c)->st[r] + 8, 0xff, 2);
 }
 
-/* ---- MXCSR (sse_fp.c) ------------------------------------------------------------------- */
+/* ---- MXCSR (sse_fp.c, sse_unmask.c) ----------------------------------------------------- */
 
 static inline uint32_t host_mxcsr(void)
 {
@@ -178,11 +178,24 @@ static inline void host_set_mxcsr(uint32_t v)
 	__asm__ volatile("ldmxcsr %0" : : "m"(v) : "memory");
 }
 
-/* What the result may hold, to find a tiny exact one: [SDM 1] 11.5.2.5. */
+/* What may overflow or underflow: the elements of the result, and how they came about. */
 enum fp_kind { FP_NONE, FP_PS, FP_SS, FP_PD, FP_SD, FP_PS_LOW };
+enum fp_op { FP_OTHER, FP_ADD, FP_SUB, FP_ADDSUB, FP_HADD, FP_HSUB, FP_MUL, FP_DIV, FP_NARROW, FP_DP };
+
+struct fp_what {
+	enum fp_kind kind;
+	enum fp_op op;
+};
 
 void fp_begin_unmasked(struct interp *c);
-void fp_end_unmasked(struct interp *c, enum fp_kind kind, __m128i result);
+void fp_end_unmasked(struct interp *c, struct fp_what w, __m128i d, __m128i s, __m128i r);
+/* Raises what a dot product by IMM raises. */
+void fp_dot_unmasked(struct interp *c, bool dbl, uint8_t imm, __m128i d, __m128i s);
+
+static inline bool fp_all_masked(struct interp *c)
+{
+	return (fx(c)->mxcsr & MXCSR_MASKS) == MXCSR_MASKS;
+}
 
 /*
  * Between fp_begin and fp_end the host computes by the guest's MXCSR, all
@@ -194,7 +207,7 @@ static inline void fp_begin(struct interp *c)
 {
 	uint32_t g = fx(c)->mxcsr, h;
 
-	if (unlikely((g & MXCSR_MASKS) != MXCSR_MASKS)) {
+	if (unlikely(!fp_all_masked(c))) {
 		fp_begin_unmasked(c);
 		return;
 	}
@@ -203,18 +216,29 @@ static inline void fp_begin(struct interp *c)
 		host_set_mxcsr(g);
 }
 
-/* Merges the flags; raises what the guest did not mask.  Call before anything is committed. */
-static inline void fp_end(struct interp *c, enum fp_kind kind, __m128i result)
+/*
+ * Merges the flags; raises what the guest did not mask.  Call before anything
+ * is committed.  R is the result of the operands D and S.
+ */
+static inline void fp_end(struct interp *c, struct fp_what w, __m128i d, __m128i s, __m128i r)
 {
 	uint32_t g = fx(c)->mxcsr;
 
-	if (unlikely((g & MXCSR_MASKS) != MXCSR_MASKS)) {
-		fp_end_unmasked(c, kind, result);
+	if (unlikely(!fp_all_masked(c))) {
+		fp_end_unmasked(c, w, d, s, r);
 		return;
 	}
 	fx(c)->mxcsr = g | (host_mxcsr() & FPU_FLAGS);
 	if (unlikely(g & MXCSR_CONTROL))
 		host_set_mxcsr(MXCSR_DEFAULT);
+}
+
+/* For what neither overflows nor underflows. */
+static inline void fp_end_plain(struct interp *c)
+{
+	__m128i zero = _mm_setzero_si128();
+
+	fp_end(c, (struct fp_what){ FP_NONE, FP_OTHER }, zero, zero, zero);
 }
 
 /* ---- thunks ----------------------------------------------------------------------------- */

@@ -4,7 +4,8 @@
  *
  * The odd truth: CVTPI2PS and CVTPI2PD with a memory operand leave the x87
  * alone, with an MMX register they turn it into MMX state.  The manual grants
- * that to CVTPI2PD only; processors do it for both.
+ * that to CVTPI2PD only; processors do it for both.  The x87 has become MMX
+ * state even if the conversion then raises #XM.
  *
  * Spec     [SDM 2] by name, [SDM 3] 12.4 (MMX state in the x87)
  * Lock     none: a processor belongs to its thread
@@ -74,7 +75,7 @@ static void from_g(struct interp *c, const struct insn *in)
 		      reg_get(c, in->rm, in->osz);
 	fp_begin(c);
 	r = fn(fx(c)->xmm[in->reg], s);
-	fp_end(c, FP_NONE, r);
+	fp_end_plain(c);
 	fx(c)->xmm[in->reg] = r;
 }
 
@@ -89,7 +90,7 @@ static void to_g(struct interp *c, const struct insn *in)
 	s = in->mem ? load_x(c, in, in->op[0]) : fx(c)->xmm[in->rm];
 	fp_begin(c);
 	r = fn(s);
-	fp_end(c, FP_NONE, s);
+	fp_end_plain(c);
 	reg_set(c, in->reg, in->osz, r);
 }
 
@@ -103,7 +104,7 @@ static void compare(struct interp *c, const struct insn *in)
 	s = in->mem ? load_x(c, in, in->op[0]) : fx(c)->xmm[in->rm];
 	fp_begin(c);
 	r = fn(fx(c)->xmm[in->reg], s);
-	fp_end(c, FP_NONE, s);
+	fp_end_plain(c);
 	c->rflags = (c->rflags & ~(uint64_t)X86_ARITH) | (r & (X86_ZF | X86_PF | X86_CF));
 }
 
@@ -112,7 +113,6 @@ static void compare(struct interp *c, const struct insn *in)
 static void from_mm(struct interp *c, const struct insn *in)
 {
 	from_g_fn *fn = (from_g_fn *)(uintptr_t)in->imm;
-	unsigned top = (fx(c)->fsw & FSW_TOP) >> FSW_TOP_SHIFT;
 	uint64_t s;
 	__m128i r;
 
@@ -121,13 +121,12 @@ static void from_mm(struct interp *c, const struct insn *in)
 		s = interp_load(c, in->seg, insn_ea(c, in), 8);
 	} else {
 		mmx_gate(c);
-		s = mm_get(c, (in->rm - top) & 7);
+		mmx_enter(c);
+		s = mm_get(c, in->rm);
 	}
 	fp_begin(c);
 	r = fn(fx(c)->xmm[in->reg], s);
-	fp_end(c, FP_NONE, r);
-	if (!in->mem)
-		mmx_enter(c);
+	fp_end_plain(c);
 	fx(c)->xmm[in->reg] = r;
 }
 
@@ -143,10 +142,10 @@ static void to_mm(struct interp *c, const struct insn *in)
 		s = in->op[0] == 16 ? load_x16(c, in) : load_x(c, in, 8);
 	else
 		s = fx(c)->xmm[in->rm];
+	mmx_enter(c);
 	fp_begin(c);
 	r = fn(s);
-	fp_end(c, FP_NONE, s);
-	mmx_enter(c);
+	fp_end_plain(c);
 	mm_set(c, in->reg, r);
 }
 
