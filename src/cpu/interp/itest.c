@@ -310,6 +310,16 @@ void itest_open(struct itest *t, enum itest_mode mode)
 	itest_mode(t, mode);
 }
 
+void itest_again(struct itest *t, enum itest_mode mode)
+{
+	gmem_clear(t->mem);
+	t->irq = -1;
+	t->nr_mmio = t->nr_io = 0;
+	put_pages(t);
+	put_gdt(t);
+	itest_mode(t, mode);
+}
+
 void itest_open_second(struct itest *t, const struct itest *first)
 {
 	memset(t, 0, sizeof(*t));

@@ -91,7 +91,9 @@ void itest_open(struct itest *t, enum itest_mode mode);
 /* A second processor on the same memory, in 64-bit mode, with its own struct itest. */
 void itest_open_second(struct itest *t, const struct itest *first);
 void itest_close(struct itest *t);
-/* The registers of MODE and nothing else; memory stays. */
+/* Memory and registers as itest_open makes them; the counters and the cache go on. */
+void itest_again(struct itest *t, enum itest_mode mode);
+/* The registers of MODE, IDT and TSS; other memory stays. */
 void itest_mode(struct itest *t, enum itest_mode mode);
 /* To CPL 3 in 64-bit mode, stack and code where they were. */
 void itest_user(struct itest *t);
