@@ -1,0 +1,160 @@
+/*
+ * chip_zoo.h - every chip of the room on a bench of its own, for the harness
+ * and the fuzzer.  A new chip gets a row.
+ */
+#ifndef CHIP_CHIP_ZOO_H
+#define CHIP_CHIP_ZOO_H
+
+#include "chip/chip_rig.h"
+
+struct zoo_bench {
+	struct rig r;
+	struct chr chr;
+	struct lapic_set *lapics;
+};
+
+static inline void zoo_vp(void *self, unsigned vp) { (void)self, (void)vp; }
+static inline void zoo_sipi(void *self, unsigned vp, uint8_t v) { (void)self, (void)vp, (void)v; }
+static inline void zoo_note(void *arg) { (void)arg; }
+static inline void zoo_exit(void *arg, uint32_t val) { (void)arg, (void)val; }
+
+static inline void zoo_chr(struct chr *c, const uint8_t *buf, size_t n)
+{
+	(void)c, (void)buf, (void)n;
+}
+
+/* Takes the chip lock, as the board must. */
+static inline void zoo_eoi(void *self, unsigned vp, uint8_t vector, bool level)
+{
+	struct zoo_bench *b = self;
+
+	(void)vp;
+	if (!level || b->r.ops != &ioapic_dev)
+		return;
+	pthread_mutex_lock(&b->r.lock);
+	ioapic_eoi(b->r.dev, vector);
+	pthread_mutex_unlock(&b->r.lock);
+}
+
+static inline uint64_t zoo_tsc(void *self)
+{
+	return clock_now_ns(((struct zoo_bench *)self)->r.clock) * 2;
+}
+
+static const struct lapic_client zoo_client = { zoo_vp, zoo_vp, zoo_vp, zoo_sipi, zoo_eoi, zoo_tsc };
+
+#define ZOO_LAPICS 3
+
+static inline int64_t zoo_time(void *arg)
+{
+	return 1700000000 + (int64_t)(clock_now_ns(((struct zoo_bench *)arg)->r.clock) / NS_PER_SEC);
+}
+
+static inline void zoo_ioapic(struct zoo_bench *b)
+{
+	rig_put(&b->r, &ioapic_dev, &(struct ioapic_conf){ 0xfec00000, b->lapics });
+}
+
+static inline void zoo_rtc(struct zoo_bench *b)
+{
+	rig_put(&b->r, &rtc_dev, &(struct rtc_conf){ 0x70, rig_irq(&b->r), zoo_time, b });
+}
+
+static inline void zoo_pm(struct zoo_bench *b)
+{
+	rig_put(&b->r, &pm_dev, &(struct pm_conf){ 0x400, rig_irq(&b->r), true, zoo_note,
+						   zoo_note, NULL });
+}
+
+static inline void zoo_uart(struct zoo_bench *b)
+{
+	b->chr.write = zoo_chr;
+	rig_put(&b->r, &uart_dev, &(struct uart_conf){ 0x3f8, rig_irq(&b->r), &b->chr });
+}
+
+static inline void zoo_absorb(struct zoo_bench *b)
+{
+	static const struct absorb_range ranges[] = { { 0x20, 2 }, { 0xcf8, 8 } };
+
+	rig_put(&b->r, &absorb_dev, &(struct absorb_conf){ ranges, ARRAY_LEN(ranges) });
+}
+
+static inline void zoo_testdev(struct zoo_bench *b)
+{
+	struct testdev_conf conf = { .exit = zoo_exit };
+
+	for (unsigned i = 0; i < ARRAY_LEN(conf.lines); i++)
+		conf.lines[i] = rig_irq(&b->r);
+	rig_put(&b->r, &testdev_dev, &conf);
+}
+
+static const struct zoo_row {
+	const struct dev_ops *ops;
+	void (*put)(struct zoo_bench *b);
+	struct { bool mmio; uint64_t base; uint32_t len; } win[4];
+} zoo[] = {
+	{ &ioapic_dev, zoo_ioapic, { { true, 0xfec00000, 0x20 } } },
+	{ &rtc_dev, zoo_rtc, { { false, 0x70, 2 } } },
+	{ &pm_dev, zoo_pm, { { false, 0x400, 0x37 } } },
+	{ &uart_dev, zoo_uart, { { false, 0x3f8, 8 } } },
+	{ &absorb_dev, zoo_absorb, { { false, 0x20, 2 }, { false, 0xcf8, 8 } } },
+	{ &testdev_dev, zoo_testdev, { { false, 0xe0, 0x18 }, { false, 0x2000, 24 },
+				       { true, 0xff000000, 0x10000 } } },
+};
+
+static inline void zoo_open(struct zoo_bench *b, const struct zoo_row *row)
+{
+	memset(b, 0, sizeof(*b));
+	rig_init(&b->r);
+	BUG_IF(lapic_new(&(struct lapic_conf){ ZOO_LAPICS, b->r.clock, 200000000, 2000000000,
+					       &zoo_client, b }, &b->lapics, NULL) < 0);
+	row->put(b);
+}
+
+static inline void zoo_close(struct zoo_bench *b)
+{
+	lapic_free(b->lapics);
+	rig_fini(&b->r);
+}
+
+/* One access around a window of the chip, chosen by WHERE; also half outside of it. */
+static inline void zoo_access(struct zoo_bench *b, const struct zoo_row *row, uint32_t where,
+			      unsigned width_log2, bool write, uint64_t val)
+{
+	unsigned nr = 0;
+	uint64_t addr;
+	struct bus *bus;
+
+	while (nr < ARRAY_LEN(row->win) && row->win[nr].len != 0)
+		nr++;
+	addr = row->win[where % nr].base + where / nr % (row->win[where % nr].len + 4) - 2;
+	bus = row->win[where % nr].mmio ? b->r.mmio : b->r.pio;
+	if (write)
+		bus_write(bus, addr, 1u << (width_log2 & 3), val);
+	else
+		(void)bus_read(bus, addr, 1u << (width_log2 & 3));
+}
+
+/* Everything that is not a register: pins, buttons, keys, events, messages' ends. */
+static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
+{
+	uint8_t keys[40];
+
+	memset(keys, val, sizeof(keys));
+	if (b->r.ops == &uart_dev) {
+		b->chr.input(b->chr.dev, keys, what % sizeof(keys));
+		return;
+	}
+	pthread_mutex_lock(&b->r.lock);
+	if (b->r.ops == &ioapic_dev && (what & 1) != 0)
+		ioapic_pin(b->r.dev, what / 4 % 24, (what & 2) != 0);
+	else if (b->r.ops == &ioapic_dev)
+		ioapic_eoi(b->r.dev, val);
+	else if (b->r.ops == &pm_dev && (what & 1) != 0)
+		pm_power_button(b->r.dev);
+	else if (b->r.ops == &pm_dev)
+		pm_event(b->r.dev, (const unsigned[]){ 0, 8, 9, 10, 11 }[what / 2 % 5]);
+	pthread_mutex_unlock(&b->r.lock);
+}
+
+#endif
