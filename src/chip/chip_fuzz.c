@@ -26,6 +26,7 @@ static void drive_lapic(struct zoo_bench *b, const struct record *r)
 	struct lapic_set *s = b->lapics;
 	unsigned vp = r->b % ZOO_LAPICS;
 	uint64_t val;
+	int rc = 0;
 
 	switch (r->a % 8) {
 	case 0:
@@ -34,16 +35,17 @@ static void drive_lapic(struct zoo_bench *b, const struct record *r)
 	case 1:
 		lapic_write(s, vp, r->where % 0x400 & ~0xfu, (uint32_t)r->val);
 		break;
-	case 2:
-		if (lapic_msr_read(s, vp, 0x800 + r->where % 0x100, &val) == 0)
-			(void)lapic_msr_write(s, vp, 0x800 + r->where % 0x100, val);
+	case 2:		/* what a writable register says it takes back */
+		rc = lapic_msr_read(s, vp, 0x800 + r->where % 0x100, &val);
+		if (rc == 0)
+			rc = lapic_msr_write(s, vp, 0x800 + r->where % 0x100, val);
 		break;
 	case 3:
-		(void)lapic_msr_write(s, vp, 0x800 + r->where % 0x100, r->val);
+		rc = lapic_msr_write(s, vp, 0x800 + r->where % 0x100, r->val);
 		break;
 	case 4:
-		(void)lapic_msr_write(s, vp, (r->where & 1) != 0 ? 0x6e0 : 0x1b,
-				      (r->where & 1) != 0 ? r->val : r->val & 0xfff);
+		rc = (r->where & 1) != 0 ? lapic_msr_write(s, vp, 0x6e0, r->val) :
+		     lapic_msr_write(s, vp, 0x1b, r->val & 0xfff);
 		break;
 	case 5:
 		lapic_post(s, vp, (uint8_t)r->val, (r->where & 1) != 0, (r->where & 2) != 0);
@@ -58,6 +60,7 @@ static void drive_lapic(struct zoo_bench *b, const struct record *r)
 		lapic_set_cr8(s, vp, (uint8_t)r->val);
 		break;
 	}
+	BUG_IF(rc != 0 && rc != -ENOENT);
 }
 
 /* A chip must accept its own state, whatever the guest did to it. */
