@@ -17,7 +17,6 @@
 
 #include "spec/vmbus.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #define TRAILER ((uint32_t)sizeof(struct vmbus_pkt_trailer))
@@ -125,7 +124,7 @@ int ring_in_ready(const struct ring_in *r)
 	int rc;
 
 	/* After our store to the mask, before our look at the index. */
-	atomic_thread_fence(memory_order_seq_cst);
+	ring_barrier();
 	rc = load_index(r->view, RING_IN, r->size, &in);
 	if (rc < 0)
 		return rc;
@@ -147,7 +146,7 @@ static int ring_in_release(struct ring_in *r, uint32_t n, bool *ret_signal)
 	if (rc < 0)
 		return rc;
 	*ret_signal = false;
-	atomic_thread_fence(memory_order_seq_cst);
+	ring_barrier();
 	rc = gview_load32(r->view, RING_PENDING_SEND, &g_pending);
 	if (rc < 0)
 		return rc;
@@ -327,7 +326,7 @@ int ring_out_has_room(const struct ring_out *r, uint32_t body)
 	int rc;
 
 	/* After a store to the pending send size, before the look at the index. */
-	atomic_thread_fence(memory_order_seq_cst);
+	ring_barrier();
 	rc = load_index(r->view, RING_OUT, r->size, &out);
 	if (rc < 0)
 		return rc;
@@ -363,7 +362,7 @@ static int ring_out_publish(struct ring_out *r, uint32_t old_in, bool *ret_signa
 
 	if (rc < 0)
 		return rc;
-	atomic_thread_fence(memory_order_seq_cst);
+	ring_barrier();
 	rc = gview_load32(r->view, RING_MASK, &g_mask);
 	if (rc < 0)
 		return rc;
