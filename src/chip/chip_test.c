@@ -31,7 +31,8 @@ static void stir(struct zoo_bench *b, const struct zoo_row *row, unsigned n)
 		else if (r % 8 == 0)
 			zoo_poke(b, (uint32_t)(r >> 32), (uint8_t)(r >> 8));
 		else
-			zoo_access(b, row, (uint32_t)(r >> 32), r >> 16 & 3, (r >> 18 & 1) != 0, rnd());
+			zoo_access(b, row, (uint32_t)(r >> 32), r >> 16 & 3, (r >> 18 & 1) != 0,
+				   rnd());
 	}
 }
 

@@ -41,13 +41,17 @@ static inline uint64_t zoo_tsc(void *self)
 	return clock_now_ns(((struct zoo_bench *)self)->r.clock) * 2;
 }
 
-static const struct lapic_client zoo_client = { zoo_vp, zoo_vp, zoo_vp, zoo_sipi, zoo_eoi, zoo_tsc };
+static const struct lapic_client zoo_client = {
+	zoo_vp, zoo_vp, zoo_vp, zoo_sipi, zoo_eoi, zoo_tsc,
+};
 
 #define ZOO_LAPICS 3
 
 static inline int64_t zoo_time(void *arg)
 {
-	return 1700000000 + (int64_t)(clock_now_ns(((struct zoo_bench *)arg)->r.clock) / NS_PER_SEC);
+	struct zoo_bench *b = arg;
+
+	return 1700000000 + (int64_t)(clock_now_ns(b->r.clock) / NS_PER_SEC);
 }
 
 static inline void zoo_ioapic(struct zoo_bench *b)

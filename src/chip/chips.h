@@ -37,7 +37,7 @@ struct pm_conf {
 extern const struct dev_ops pm_dev;
 /* Chip lock held: the power button was pressed. */
 void pm_power_button(void *self);
-/* Chip lock held: general-purpose event LINE happened (0 generation id, 9 battery, 11 processors). */
+/* Chip lock held: general event LINE (0 generation id, 9 battery, 11 processors). */
 void pm_event(void *self, unsigned line);
 
 struct uart_conf {
@@ -57,7 +57,10 @@ struct absorb_conf {
 };
 extern const struct dev_ops absorb_dev;
 
-/* --test-devices only: debug-exit 0xF4, the latch at E0, IRQ lines at 2000, memory at FF000000. */
+/*
+ * --test-devices only: debug-exit 0xF4, the latch at E0, IRQ lines at 2000,
+ * 64 KiB of memory at FF000000.
+ */
 struct testdev_conf {
 	void (*exit)(void *arg, uint32_t val);	/* chip lock held: only note it */
 	void *arg;

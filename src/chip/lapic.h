@@ -14,7 +14,10 @@
 
 struct lapic_set;
 
-/* Any thread may be calling, perhaps with an APIC's lock held: do not call lapic_* from inside, but for eoi. */
+/*
+ * Any thread may be calling, perhaps with a timer's lock held: call nothing
+ * of lapic_* from inside but lapic_post, lapic_deliver and lapic_ready.
+ */
 struct lapic_client {
 	void (*notify)(void *self, unsigned vp);	/* something may be deliverable: wake it */
 	void (*nmi)(void *self, unsigned vp);

@@ -9,13 +9,14 @@
  * Input arrives on any thread.  A line that delivers at baud rate cannot be
  * held back, but a pipe or a paste is not such a line; so bytes wait in a
  * queue as if still on the wire, and enter the 16-byte FIFO as the guest
- * empties it.  Only when the queue is full too is a byte lost (overrun).
+ * empties it.  chr->room says what the queue takes; only a writer that does not
+ * mind it loses bytes (overrun).
  *
  * The interrupt reaches the machine through OUT2, as on every PC.
  *
  * Spec     [PC16550D] 8
  * Missing  parity, framing, break and word lengths: eight bits always pass
- * Lock     chip; uart_input takes it
+ * Lock     chip; uart_input and uart_room take it
  */
 #include "chip/chips.h"
 
@@ -153,6 +154,18 @@ static void uart_input(void *dev, const uint8_t *buf, size_t n)
 	fifo_fill(u);
 	irq_update(u);
 	pthread_mutex_unlock(u->lock);
+}
+
+/* A reader that minds it never overruns us. */
+static size_t uart_room(void *dev)
+{
+	struct uart *u = dev;
+	size_t room;
+
+	pthread_mutex_lock(u->lock);
+	room = WIRE_LEN - u->wire_nr;
+	pthread_mutex_unlock(u->lock);
+	return room;
 }
 
 /* The modem lines: of the cable, or of MCR when it is looped back. */
@@ -350,6 +363,7 @@ static int uart_init(void *self, const struct dev_env *env, const void *conf, st
 	if (u->conf.chr != NULL) {
 		u->conf.chr->dev = u;
 		u->conf.chr->input = uart_input;
+		u->conf.chr->room = uart_room;
 	}
 	return 0;
 }

@@ -150,8 +150,11 @@ static void a_paste_waits_and_an_endless_one_overruns(void **state)
 	for (size_t i = 0; i < sizeof(text); i++)
 		text[i] = (char)(i % 251);
 	out(b, UART_IIR, 0x01);
+	CHECK_EQ(b->chr.room(b->chr.dev), WIRE_LEN);
 	type(b, text, FIFO_LEN);
+	CHECK_EQ(b->chr.room(b->chr.dev), WIRE_LEN);
 	type(b, text + FIFO_LEN, WIRE_LEN);
+	CHECK_EQ(b->chr.room(b->chr.dev), 0);
 	CHECK_EQ(in(b, UART_LSR), 0x61);
 	type(b, text, 1);
 	out(b, UART_MCR, MCR_OUT2);

@@ -233,7 +233,8 @@ void bus_write(struct bus *b, uint64_t addr, unsigned width, uint64_t val)
 			n = window_write(w, (uint32_t)(addr + at - w->base), n, val >> at * 8);
 			if (n == 0) {
 				b->dropped++;
-				log_guest(&b->limit, b->name, "%s: dropped a write of %u bytes at %#llx",
+				log_guest(&b->limit, b->name,
+					  "%s: dropped a write of %u bytes at %#llx",
 					  w->name, width, (unsigned long long)addr);
 				break;
 			}

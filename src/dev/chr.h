@@ -12,7 +12,7 @@
 struct chr {
 	/* Device to outside.  Any thread; never blocks for long. */
 	void (*write)(struct chr *c, const uint8_t *buf, size_t n);
-	/* Outside to device: set by the device; may be called from any thread. */
+	/* Outside to device: set by the device; any thread may call it. */
 	void (*input)(void *dev, const uint8_t *buf, size_t n);
 	/* How many bytes the device can take now; set by the device, NULL = no limit.  Any thread. */
 	size_t (*room)(void *dev);

@@ -69,8 +69,8 @@ static ssize_t load_field(const struct state_field *fields, void *self, const ui
 	if (f == NULL)
 		return err_set(err, -EBADMSG, "saved state has an unknown field %u", tag);
 	if (ld16(p + 2) != f->type || ld32(p + 4) != f->size)
-		return err_set(err, -EBADMSG,
-			       "saved state's field %s has type %u and %u bytes, expected %u and %u",
+		return err_set(err, -EBADMSG, "saved state's field %s has type %u and %u bytes, "
+			       "expected %u and %u",
 			       f->name, ld16(p + 2), ld32(p + 4), f->type, f->size);
 	if (n - HDR_LEN < f->size)
 		return err_set(err, -EBADMSG, "saved state ends inside field %s", f->name);
@@ -80,7 +80,8 @@ static ssize_t load_field(const struct state_field *fields, void *self, const ui
 		return err_set(err, -EBADMSG, "saved state has field %s twice", f->name);
 	*word |= bit;
 	if (f->type == STATE_BOOL && p[HDR_LEN] > 1)
-		return err_set(err, -EBADMSG, "saved state's field %s is neither yes nor no", f->name);
+		return err_set(err, -EBADMSG, "saved state's field %s is neither yes nor no",
+			       f->name);
 	memcpy((uint8_t *)self + f->offset, p + HDR_LEN, f->size);
 	return (ssize_t)(HDR_LEN + f->size);
 }

@@ -38,7 +38,7 @@ static int check_ranges(const struct gmem_range *r, size_t nr, struct err *err)
 				       "guest memory: range %zu is not whole pages", i);
 		if (r[i].gpa < end)
 			return err_set(err, -EINVAL,
-				       "guest memory: range %zu overlaps or precedes its neighbour", i);
+				       "guest memory: range %zu overlaps or precedes another", i);
 		if (__builtin_add_overflow(r[i].gpa, r[i].len, &end) ||
 		    end > UINT64_C(1) << 52)
 			return err_set(err, -EINVAL,

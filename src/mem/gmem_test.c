@@ -161,7 +161,12 @@ static void every_kind_of_write_makes_code_stale(void **s)
 	CHECK_EQ(gen, GMEM_HAS_CODE);
 	CHECK_EQ(gview_new(m, pfns, 2, &v), 0);
 
-#define STALE(expr) do { CHECK_EQ((expr), 0); gen += GMEM_GEN_STEP; CHECK_EQ(*pg[1].state, gen); } while (0)
+#define STALE(expr) \
+	do { \
+		CHECK_EQ((expr), 0); \
+		gen += GMEM_GEN_STEP; \
+		CHECK_EQ(*pg[1].state, gen); \
+	} while (0)
 	STALE(gmem_write(m, 0xfff, "ab", 2));
 	STALE(gmem_write(m, 0x1fff, "ab", 2));
 	STALE(gmem_zero(m, 0x1800, 4));
@@ -250,7 +255,9 @@ static void pins_merge_and_leave_nothing_behind_on_failure(void **s)
 static void views_follow_their_list(void **s)
 {
 	static const uint64_t pfns[] = { 0x100000, 3, 3, 0x1f };	/* a page may repeat */
-	static const uint64_t bad[] = { 0x20, 0xfffff, UINT64_MAX, UINT64_MAX >> 12, UINT64_C(1) << 52 };
+	static const uint64_t bad[] = {
+		0x20, 0xfffff, UINT64_MAX, UINT64_MAX >> 12, UINT64_C(1) << 52,
+	};
 	struct gmem *m = new_ram();
 	struct gview *v, *sub, *none = NULL;
 	uint8_t buf[0x2000];
