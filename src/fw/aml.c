@@ -21,7 +21,7 @@
 #define AML_EXT 0x5b
 #define AML_DEVICE 0x82
 
-#define DEVICE_BYTES 33u	/* one processor, with its two-byte package length */
+#define DEVICE_BYTES 32u	/* one processor: opcode 2, package length 1, name 4, _HID 15, _UID 10 */
 
 int aml_patch_name(uint8_t *aml, size_t n, const char name[4], uint32_t val)
 {
@@ -63,7 +63,7 @@ static size_t put_processor(uint8_t *p, unsigned i)
 
 size_t aml_processors(uint8_t *buf, size_t cap, unsigned nr)
 {
-	size_t body = 5 + (size_t)nr * (DEVICE_BYTES - 1), need = 1 + 3 + body, at = 0;
+	size_t body = 5 + (size_t)nr * DEVICE_BYTES, need = 1 + 3 + body, at = 0;
 
 	if (need > cap)
 		return need;

@@ -128,7 +128,9 @@ static void iasl_reads_what_we_wrote(void **s)
 	n = table(m, "SSDT", buf, sizeof(buf));
 	snprintf(path, sizeof(path), "/tmp/gvssdt%d.aml", (int)getpid());
 	disassemble(path, buf, n, text, sizeof(text));
-	CHECK(strstr(text, "Device (P002)") != NULL);
+	/* Siblings: a package too long swallows what follows it, and iasl indents that. */
+	CHECK(strstr(text, "\n        Device (P000)") != NULL);
+	CHECK(strstr(text, "\n        Device (P002)") != NULL);
 	CHECK(strstr(text, "ACPI0007") != NULL);
 	CHECK_EQ(table(m, "FACP", (uint8_t *)&fadt, sizeof(fadt)), sizeof(fadt));
 	dsdt = le64_get(fadt.x_dsdt);

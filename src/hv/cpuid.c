@@ -63,6 +63,8 @@ void hv_cpuid(struct hv *hv, unsigned vp, uint32_t leaf, uint32_t sub, uint32_t 
 		for (size_t i = 0; i < ARRAY_LEN(leaves); i++)
 			if (leaves[i].leaf == leaf)
 				memcpy(r, leaves[i].r, sizeof(leaves[i].r));
+		if (leaf == 0x40000003 && !hv->conf.invariant_tsc)
+			r[0] &= ~HV_PRIV_TSC_INVARIANT;
 		if (leaf == 0x40000004)
 			r[2] = hv->conf.phys_bits & 0x7f;
 	}

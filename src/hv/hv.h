@@ -52,6 +52,11 @@ struct hv_conf {
 	struct clock *clock;
 	uint64_t tsc_hz, apic_hz;	/* guest TSC and LAPIC timer input rate */
 	unsigned phys_bits;
+	/*
+	 * Offers TscInvariantControl: a guest that takes it trusts the TSC itself
+	 * and prefers it to the TSC page.
+	 */
+	bool invariant_tsc;
 	bool amd;			/* VMMCALL rather than VMCALL in the hypercall page */
 	/*
 	 * Not 0: the hypercall page traps by OUT of AL to this port instead

@@ -152,6 +152,7 @@ static inline struct hv_conf fake_conf(struct fake *f)
 		.tsc_hz = FAKE_TSC_HZ,
 		.apic_hz = 200000000,
 		.phys_bits = 42,
+		.invariant_tsc = true,
 		.client = &fake_client,
 		.port = &fake_port,
 		.self = f,

@@ -276,6 +276,8 @@ static int crash_ctl_write(struct hv_vp *vp, uint32_t msr, uint64_t val)
 static int invariant_read(struct hv_vp *vp, uint32_t msr, uint64_t *ret_val)
 {
 	(void)msr;
+	if (!vp->hv->conf.invariant_tsc)
+		return -ENOENT;
 	pthread_mutex_lock(&vp->hv->lock);
 	*ret_val = vp->hv->tsc_invariant;
 	pthread_mutex_unlock(&vp->hv->lock);
@@ -285,7 +287,7 @@ static int invariant_read(struct hv_vp *vp, uint32_t msr, uint64_t *ret_val)
 static int invariant_write(struct hv_vp *vp, uint32_t msr, uint64_t val)
 {
 	(void)msr;
-	if (val > 1)
+	if (val > 1 || !vp->hv->conf.invariant_tsc)
 		return -ENOENT;
 	pthread_mutex_lock(&vp->hv->lock);
 	vp->hv->tsc_invariant |= val;	/* once on, on until reset */

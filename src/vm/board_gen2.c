@@ -161,6 +161,32 @@ int board_devices(struct vm *vm, struct err *err)
 	return 0;
 }
 
+#define MTRR_ENABLED 0xc00u		/* default type uncached, fixed ranges on */
+#define MTRR_WB 6u
+#define MTRR_VALID (1u << 11)
+
+static void mtrr_range(struct cpu_regs *r, unsigned i, uint64_t base, uint64_t len, unsigned type)
+{
+	r->mtrr_var[2 * i] = base | type;
+	r->mtrr_var[2 * i + 1] = (((UINT64_C(1) << VM_PHYS_BITS) - 1) & ~(len - 1)) | MTRR_VALID;
+}
+
+void board_mtrrs(const struct vm *vm, struct cpu_regs *r)
+{
+	const struct fw_mem *last = &vm->map[vm->nr_map - 1];
+	uint64_t end = last->gpa + last->len, len = 4 * GIB;
+	unsigned n = 0;
+
+	r->mtrr_def = MTRR_ENABLED;
+	for (unsigned i = 0; i < ARRAY_LEN(r->mtrr_fixed); i++)
+		r->mtrr_fixed[i] = UINT64_C(0x0606060606060606);
+	mtrr_range(r, n++, 0, 4 * GIB, MTRR_WB);
+	mtrr_range(r, n++, vm->board->mmio_low, 4 * GIB - vm->board->mmio_low, 0);
+	/* Ranges are powers of two at their own multiples: 4..8, 8..16, 16..32 GiB and so on. */
+	for (uint64_t at = 4 * GIB; at < end && n < 8; at += len, len = at)
+		mtrr_range(r, n++, at, len, MTRR_WB);
+}
+
 void board_reset(struct vm *vm)
 {
 	pthread_mutex_lock(&vm->chip_lock);

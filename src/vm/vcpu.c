@@ -261,6 +261,7 @@ void vcpus_reset(struct vm *vm)
 		v->cpu->engine->reset(v->cpu, false);
 		v->cpu->engine->get_regs(v->cpu, &r);
 		r.tsc_offset = vm->tsc_offset;
+		board_mtrrs(vm, &r);
 		if (v->cpu->engine->set_regs(v->cpu, &r, NULL) < 0)
 			vm_fail(vm, "the engine refused its own reset state");
 	}

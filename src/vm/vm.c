@@ -116,7 +116,7 @@ static int new_processors(struct vm *vm, struct err *err)
 	};
 	const struct hv_conf hv = {
 		.nr_vps = vm->conf.cpus, .mem = vm->mem, .clock = vm->clock, .tsc_hz = cpu_host_tsc_hz(),
-		.apic_hz = vm->board->lapic_hz, .phys_bits = 40,
+		.apic_hz = vm->board->lapic_hz, .phys_bits = VM_PHYS_BITS,
 		.client = &vm_hv_client, .port = &vm_hv_port, .self = vm,
 	};
 	const struct vmbus_conf vmbus = {

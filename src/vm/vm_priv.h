@@ -61,6 +61,7 @@ struct board {
 extern const struct board board_gen2;
 
 #define VM_MAX_SLOTS 16
+#define VM_PHYS_BITS 46			/* of the CPUID models */
 #define VM_MAX_MAP 8
 
 struct vm {
@@ -102,6 +103,8 @@ struct vm {
 MUST_CHECK int board_memory(struct vm *vm, struct gmem_range ranges[2], size_t *ret_nr, struct err *err);
 MUST_CHECK int board_devices(struct vm *vm, struct err *err);
 void board_reset(struct vm *vm);
+/* Memory types as firmware leaves them: RAM write-back, the gap below 4 GiB uncached. */
+void board_mtrrs(const struct vm *vm, struct cpu_regs *r);
 void board_free(struct vm *vm);
 
 /* boot.c: tables, kernel and registers, with the vCPUs standing */

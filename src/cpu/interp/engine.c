@@ -157,6 +157,9 @@ static void engine_get_regs(struct cpu *cpu, struct cpu_regs *r)
 	r->sysenter_esp = c->sysenter_esp;
 	r->sysenter_eip = c->sysenter_eip;
 	r->pat = c->pat;
+	r->mtrr_def = c->mtrr_def;
+	memcpy(r->mtrr_fixed, c->mtrr_fixed, sizeof(r->mtrr_fixed));
+	memcpy(r->mtrr_var, c->mtrr_var, sizeof(r->mtrr_var));
 	r->apic_base = c->apic_base;
 	r->tsc_offset = c->tsc_offset;
 	r->halted = c->halted;
@@ -218,6 +221,9 @@ static int engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err
 	c->sysenter_esp = r->sysenter_esp;
 	c->sysenter_eip = r->sysenter_eip;
 	c->pat = r->pat;
+	c->mtrr_def = r->mtrr_def;
+	memcpy(c->mtrr_fixed, r->mtrr_fixed, sizeof(c->mtrr_fixed));
+	memcpy(c->mtrr_var, r->mtrr_var, sizeof(c->mtrr_var));
 	c->apic_base = r->apic_base;
 	c->tsc_offset = r->tsc_offset;
 	c->halted = r->halted;
