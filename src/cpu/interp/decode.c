@@ -235,6 +235,39 @@ void decoder_init(struct decoder *d, const struct cpu_model *model)
 	}
 }
 
+/*
+ * Zydis 4.0 takes base 5 without a displacement byte for R13 when REX.B is set
+ * and addresses have 32 bits; the processor looks at the three bits only: no
+ * base, a displacement of 32 bits.
+ */
+static void amend_base(struct zin *z)
+{
+	const struct ZydisDecodedInstructionRaw_ *raw = &z->i.raw;
+
+	if (!(z->i.attributes & ZYDIS_ATTRIB_HAS_SIB) || raw->modrm.mod != 0 || raw->sib.base != 5)
+		return;
+	for (unsigned n = 0; n < z->i.operand_count; n++) {
+		ZydisDecodedOperand *op = &z->op[n];
+
+		if (op->type != ZYDIS_OPERAND_TYPE_MEMORY ||
+		    op->encoding != ZYDIS_OPERAND_ENCODING_MODRM_RM)
+			continue;
+		op->mem.base = ZYDIS_REGISTER_NONE;
+		op->mem.disp.has_displacement = true;
+		op->mem.disp.value = raw->disp.value;
+	}
+}
+
+ZyanStatus decode_zydis(const struct decoder *d, enum decode_mode mode, const uint8_t *bytes,
+			unsigned n, struct zin *ret_z)
+{
+	ZyanStatus st = ZydisDecoderDecodeFull(&d->z[mode], bytes, n, &ret_z->i, ret_z->op);
+
+	if (ZYAN_SUCCESS(st))
+		amend_base(ret_z);
+	return st;
+}
+
 int decode_insn(const struct decoder *d, enum decode_mode mode, const uint8_t *bytes, unsigned n,
 		struct insn *out)
 {
@@ -243,7 +276,7 @@ int decode_insn(const struct decoder *d, enum decode_mode mode, const uint8_t *b
 
 	if (n > INSN_MAX_BYTES)
 		n = INSN_MAX_BYTES;
-	st = ZydisDecoderDecodeFull(&d->z[mode], bytes, n, &z.i, z.op);
+	st = decode_zydis(d, mode, bytes, n, &z);
 	if (st == ZYDIS_STATUS_NO_MORE_DATA && n < INSN_MAX_BYTES)
 		return -ENODATA;
 	if (st == ZYDIS_STATUS_NO_MORE_DATA || st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)

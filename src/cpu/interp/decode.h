@@ -24,6 +24,9 @@ struct decoder {
 #define INSN_MAX_BYTES 15u
 
 void decoder_init(struct decoder *d, const struct cpu_model *model);
+/* What Zydis finds, with its mistakes put right. */
+ZyanStatus decode_zydis(const struct decoder *d, enum decode_mode mode, const uint8_t *bytes,
+			unsigned n, struct zin *ret_z);
 /*
  * Decodes one instruction from N bytes.  0; or -ENODATA: the instruction is
  * longer than N, and N < 15.  Bytes that are no instruction of the model

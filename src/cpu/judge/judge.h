@@ -95,10 +95,12 @@ void gen_bytes(struct rng *r, void *dst, size_t n);
 
 /* ---- what need not agree (judge_mask.c) ---------------------------------------------------- */
 
-/* RFLAGS bits that the manuals define after G from state S. */
-uint64_t mask_flags(const struct gcase *g, const struct state *s);
+/* RFLAGS bits that the manuals define after G from state S, which FAULTED or did not. */
+uint64_t mask_flags(const struct gcase *g, const struct state *s, bool faulted);
 /* Whether the result itself is undefined: no comparison at all. */
 bool mask_case(const struct gcase *g, const struct state *s);
+/* Whether x87 and SSE state after a fault is each processor's own affair. */
+bool mask_fault_fx(const struct gcase *g);
 /* Clears what is not compared in an FXSAVE image. */
 void mask_fx(uint8_t fx[FX_BYTES]);
 
@@ -107,6 +109,7 @@ void mask_fx(uint8_t fx[FX_BYTES]);
 /* Host: maps the sandbox and catches its faults.  -errno with *err filled. */
 MUST_CHECK int native_open(struct err *err);
 void native_run(const struct gcase *g, const struct state *in, struct outcome *ret_o);
+void native_put_code(uint64_t lin, const void *src, unsigned n);
 /* The jump from FROM to the way out, WAY_OUT bytes. */
 void native_way_out(uint64_t from, uint8_t *dst);
 uint64_t native_fs_base(void);

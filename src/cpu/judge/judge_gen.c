@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+/* splitmix64 */
 uint64_t rng_next(struct rng *r)
 {
 	uint64_t z = r->s += UINT64_C(0x9e3779b97f4a7c15);
@@ -210,6 +211,12 @@ static bool wanted(const struct decoder *d, const struct gcase *g)
 	if ((i->mnemonic == ZYDIS_MNEMONIC_BSF || i->mnemonic == ZYDIS_MNEMONIC_BSR) &&
 	    has_prefix(i, 0xf3))
 		return false;
+	/* PREFETCHW of a register: #UD on AMD, a NOP on Intel. */
+	if (i->opcode_map == ZYDIS_OPCODE_MAP_0F && i->opcode == 0x0d && i->raw.modrm.mod == 3)
+		return false;
+	/* Intel says that it reads two bytes, AMD reads four. */
+	if (i->mnemonic == ZYDIS_MNEMONIC_MOVSXD && i->operand_width == 16 && i->raw.modrm.mod != 3)
+		return false;
 	/* FS with a 32-bit address cannot reach the sandbox. */
 	return !(has_prefix(i, 0x64) && i->address_width == 32);
 }
@@ -224,8 +231,7 @@ static uint64_t place(struct rng *r, unsigned len)
 
 static bool decode(const struct decoder *d, struct gcase *g)
 {
-	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&d->z[DECODE_64], g->bytes, INSN_MAX_BYTES,
-						   &g->z.i, g->z.op));
+	return ZYAN_SUCCESS(decode_zydis(d, DECODE_64, g->bytes, INSN_MAX_BYTES, &g->z));
 }
 
 static bool try_insn(struct rng *r, const struct decoder *d, const struct row *row,

@@ -23,7 +23,7 @@ struct judge_interp {
 static void map_box(struct judge_interp *j)
 {
 	static const uint64_t rights[] = {
-		[BOX_NONE] = 0, [BOX_CODE] = X86_PTE_P | X86_PTE_W | X86_PTE_U,
+		[BOX_NONE] = 0, [BOX_CODE] = X86_PTE_P | X86_PTE_U,
 		[BOX_RW] = X86_PTE_P | X86_PTE_W | X86_PTE_U | X86_PTE_NX,
 		[BOX_RO] = X86_PTE_P | X86_PTE_U | X86_PTE_NX,
 	};

@@ -85,9 +85,25 @@ static uint64_t undefined_flags(const struct gcase *g, const struct state *s)
 	}
 }
 
-uint64_t mask_flags(const struct gcase *g, const struct state *s)
+/*
+ * A fault leaves even undefined flags alone, with one exception: Intel gives a
+ * REP CMPS or SCAS its first flags back, AMD leaves those of the last element.
+ */
+uint64_t mask_flags(const struct gcase *g, const struct state *s, bool faulted)
 {
-	return F_COMPARED & ~undefined_flags(g, s);
+	if (!faulted)
+		return F_COMPARED & ~undefined_flags(g, s);
+	return g->rep ? F_COMPARED & ~(uint64_t)X86_ARITH : F_COMPARED;
+}
+
+/* A bit offset that is an address too leads anywhere. */
+static bool roams(const struct gcase *g)
+{
+	const ZydisDecodedOperand *op = g->z.op;
+
+	return op[0].type == ZYDIS_OPERAND_TYPE_MEMORY && op[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	       (ZydisRegisterGetId(op[1].reg.value) == ZydisRegisterGetId(op[0].mem.base) ||
+		ZydisRegisterGetId(op[1].reg.value) == ZydisRegisterGetId(op[0].mem.index));
 }
 
 bool mask_case(const struct gcase *g, const struct state *s)
@@ -96,11 +112,27 @@ bool mask_case(const struct gcase *g, const struct state *s)
 	case ZYDIS_MNEMONIC_SHLD:
 	case ZYDIS_MNEMONIC_SHRD:
 		return shift_count(g, s, 2) > operand_bits(g);
+	case ZYDIS_MNEMONIC_BT:
+	case ZYDIS_MNEMONIC_BTS:
+	case ZYDIS_MNEMONIC_BTR:
+	case ZYDIS_MNEMONIC_BTC:
+		return roams(g);
+	case ZYDIS_MNEMONIC_UD1:	/* does it have a ModRM to fetch? AMD: no */
+		return g->at + g->len > box_page(2);
+	case ZYDIS_MNEMONIC_CALL:	/* which is first, a bad target or a bad stack? */
+		return g->z.op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		       g->z.op[0].reg.value == ZYDIS_REGISTER_RSP;
 	case ZYDIS_MNEMONIC_BSWAP:
 		return operand_bits(g) == 16;
 	default:
 		return false;
 	}
+}
+
+/* Some turn to MMX before they look at the address. */
+bool mask_fault_fx(const struct gcase *g)
+{
+	return g->z.i.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ;
 }
 
 void mask_fx(uint8_t fx[FX_BYTES])

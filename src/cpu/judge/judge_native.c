@@ -26,6 +26,8 @@
 #define GATE_BASE 0x200000
 #define GATE_CODE 0x1000		/* offset of the way out */
 #define GATE_BYTES 0x2000
+#define ALIAS_BASE UINT64_C(0x300000)	/* the code pages once more, to write to */
+#define CODE_BYTES (2 * PAGE_SIZE)
 
 /* The offsets below are spelt again in the assembler text. */
 struct gate {
@@ -160,10 +162,10 @@ static int catch_faults(struct err *err)
 
 /* ---- memory ----------------------------------------------------------------------------- */
 
-static int map_at(uint64_t addr, size_t n, struct err *err)
+static int map_at(uint64_t addr, size_t n, int fd, int prot, struct err *err)
 {
-	void *p = mmap((void *)addr, n, PROT_READ | PROT_WRITE | PROT_EXEC,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
+	int flags = (fd < 0 ? MAP_ANONYMOUS | MAP_PRIVATE : MAP_SHARED) | MAP_POPULATE;
+	void *p = mmap((void *)addr, n, prot, flags | MAP_FIXED_NOREPLACE, fd, 0);
 
 	if (p != (void *)addr)
 		return err_set(err, -EEXIST, "the sandbox's place at 0x%llx is taken",
@@ -171,27 +173,54 @@ static int map_at(uint64_t addr, size_t n, struct err *err)
 	return 0;
 }
 
+/*
+ * Code is written through a second mapping of the same pages: an instruction
+ * must not be able to write over what comes after it.
+ */
+static int map_code(struct err *err)
+{
+	int fd = memfd_create("judge", MFD_CLOEXEC);
+	int rc;
+
+	if (fd < 0 || ftruncate(fd, CODE_BYTES) < 0)
+		return err_set(err, -errno, "no memory for code");
+	rc = map_at(BOX_BASE, CODE_BYTES, fd, PROT_READ | PROT_EXEC, err);
+	if (rc == 0)
+		rc = map_at(ALIAS_BASE, CODE_BYTES, fd, PROT_READ | PROT_WRITE, err);
+	close(fd);
+	if (rc == 0)
+		memset((void *)ALIAS_BASE, 0xcc, CODE_BYTES);
+	return rc;
+}
+
 static int map_box(struct err *err)
 {
 	static const int prot[] = {
-		[BOX_NONE] = PROT_NONE, [BOX_CODE] = PROT_READ | PROT_WRITE | PROT_EXEC,
-		[BOX_RW] = PROT_READ | PROT_WRITE, [BOX_RO] = PROT_READ,
+		[BOX_NONE] = PROT_NONE, [BOX_RW] = PROT_READ | PROT_WRITE, [BOX_RO] = PROT_READ,
 	};
-	int rc = map_at(BOX_BASE, BOX_PAGES * PAGE_SIZE, err);
+	int rc = map_code(err);
 
-	if (rc < 0)
-		return rc;
-	for (unsigned i = 0; i < BOX_PAGES; i++) {
-		memset((void *)box_page(i), box_kinds[i] == BOX_CODE ? 0xcc : 0, PAGE_SIZE);
+	for (unsigned i = 0; i < BOX_PAGES && rc == 0; i++) {
+		if (box_kinds[i] == BOX_CODE)
+			continue;
+		rc = map_at(box_page(i), PAGE_SIZE, -1, PROT_READ | PROT_WRITE, err);
+		if (rc < 0)
+			break;
+		memset((void *)box_page(i), 0, PAGE_SIZE);
 		if (mprotect((void *)box_page(i), PAGE_SIZE, prot[box_kinds[i]]) < 0)
 			return err_set(err, -errno, "the sandbox cannot be protected");
 	}
-	return 0;
+	return rc;
+}
+
+void native_put_code(uint64_t lin, const void *src, unsigned n)
+{
+	memcpy((void *)(lin - BOX_BASE + ALIAS_BASE), src, n);
 }
 
 int native_open(struct err *err)
 {
-	int rc = map_at(GATE_BASE, GATE_BYTES, err);
+	int rc = map_at(GATE_BASE, GATE_BYTES, -1, PROT_READ | PROT_WRITE | PROT_EXEC, err);
 
 	if (rc == 0)
 		rc = map_box(err);

@@ -103,7 +103,8 @@ const struct row rows[] = {
 	TWOR(HINT, ANY, 0x18, 0x19, ALL), TWOR(HINT, ANY, 0x1c, 0x1d, ALL),
 	TWOR(HINT, ANY, 0x1f, 0x1f, ALL), TWOR(HINT, ANY, 0x0d, 0x0d, DIGIT(0) | DIGIT(1)),
 	ONE(HINT, ANY, 0x90, 0x90), TWO(HINT, ANY, 0x0b, 0x0b), TWOR(HINT, ANY, 0xb9, 0xb9, ALL),
-	TWOR(HINT, NONE, 0xae, 0xae, DIGIT(5) | DIGIT(6) | DIGIT(7)),
+	{ FAM_HINT, MAP_0F, PRE_NONE, 0xae, 0xae, DIGIT(5) | DIGIT(6), ROW_MODRM | ROW_REG_ONLY },
+	TWOR(HINT, NONE, 0xae, 0xae, DIGIT(7)),
 
 	ONE(STACK, ANY, 0x50, 0x5f), ONE(STACK, ANY, 0x68, 0x68), ONE(STACK, ANY, 0x6a, 0x6a),
 	ONER(STACK, ANY, 0x8f, 0x8f, DIGIT(0)), ONER(STACK, ANY, 0xff, 0xff, DIGIT(6)),

@@ -203,10 +203,15 @@ static void solve(struct rng *r, const struct gcase *g, const ZydisDecodedOperan
 	uint64_t t = data_address(r, size ? size : 1) - (uint64_t)m->disp.value;
 	bool low = g->z.i.address_width == 32;
 
+	/* Whether bytes that are masked out are looked at is each processor's affair. */
+	if (g->z.i.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ ||
+	    g->z.i.mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU)
+		t = box_page(4) + 64 + rng_below(r, PAGE_SIZE);
 	if (m->segment == ZYDIS_REGISTER_FS)
 		t -= fs_base;
 	if (base >= 0 && index >= 0 && base != index) {
-		s->gpr[index] = rng_chance(r, 60) ? rng_below(r, 4096) : edge(r);
+		/* The stack follows its pointer: that must stay in the low 4 GiB. */
+		s->gpr[index] = base == CPU_RSP || rng_chance(r, 60) ? rng_below(r, 4096) : edge(r);
 		set_address(r, s, base, t - s->gpr[index] * scale, low);
 	} else if (base >= 0 && index >= 0) {
 		set_address(r, s, base, t / (1 + scale), low);
@@ -230,7 +235,9 @@ static void solve_all(struct rng *r, const struct gcase *g, uint64_t fs_base, st
 		    g->z.op[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN)
 			solve(r, g, &g->z.op[i], fs_base, s);
 	/* One in fifty goes where #GP or #SS comes from. */
-	if (rng_chance(r, 2) && g->z.i.address_width == 64)
+	if (rng_chance(r, 2) && g->z.i.address_width == 64 &&
+	    g->z.i.mnemonic != ZYDIS_MNEMONIC_MASKMOVQ &&
+	    g->z.i.mnemonic != ZYDIS_MNEMONIC_MASKMOVDQU)
 		for (unsigned i = 0; i < g->z.i.operand_count; i++)
 			if (g->z.op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
 			    gpr_of(g->z.op[i].mem.base) >= 0)
@@ -274,6 +281,9 @@ static uint64_t branch_operand(struct rng *r, const struct gcase *g, struct stat
 		t = rng_chance(r, 85) ? BOX_BASE + rng_below(r, 2 * PAGE_SIZE) :
 		    rng_chance(r, 50) ? wild(r) : box_page(4) + rng_below(r, 5 * PAGE_SIZE);
 	} while (t >= g->at && t < g->at + g->len + 16);
+	/* A bad target and a bad stack at once: processors differ in what is first. */
+	if (g->z.i.mnemonic == ZYDIS_MNEMONIC_CALL)
+		s->gpr[CPU_RSP] = box_page(4) + PAGE_SIZE / 2;
 	if (g->z.op[0].type == ZYDIS_OPERAND_TYPE_REGISTER && gpr_of(g->z.op[0].reg.value) >= 0)
 		s->gpr[gpr_of(g->z.op[0].reg.value)] = t;
 	return t;
@@ -304,7 +314,8 @@ void gen_state(struct rng *r, const struct gcase *g, uint64_t fs_base, struct st
 	s->rflags = 0x202 | (rng_next(r) & X86_ARITH);
 	if (rng_chance(r, 10))
 		s->rflags |= X86_DF;
-	if (rng_chance(r, 2))
+	/* Whether AC covers 10 and 16 bytes is each processor's own affair. */
+	if (g->family - families < FAM_X87 && rng_chance(r, 2))
 		s->rflags |= X86_AC;
 	s->gpr[CPU_RSP] = data_address(r, 8);
 	if (rng_chance(r, 75))

@@ -179,7 +179,9 @@ static const uint8_t mem_forms[8][8] = {
 #define FORMS(from, nr) ((~UINT64_C(0) >> (64 - (nr))) << ((from) - 0xc0))
 static const uint64_t reg_forms[8] = {
 	[0] = ~UINT64_C(0),
-	[1] = FORMS(0xc0, 17) | FORMS(0xe0, 2) | FORMS(0xe4, 2) | FORMS(0xe8, 7) | FORMS(0xf0, 16),
+	/* D8..DF: FSTP again */
+	[1] = FORMS(0xc0, 17) | FORMS(0xd8, 8) | FORMS(0xe0, 2) | FORMS(0xe4, 2) |
+	      FORMS(0xe8, 7) | FORMS(0xf0, 16),
 	[2] = FORMS(0xc0, 32) | FORMS(0xe9, 1),
 	[3] = FORMS(0xc0, 32) | FORMS(0xe8, 16),
 	[4] = ~UINT64_C(0),				/* D0..DF: aliases of D8 */

@@ -111,6 +111,8 @@ enum form {
 enum form int_form(const struct zin *z, struct insn *out);
 /* 0..15, 0x14..0x17 for AH..BH, or -1: not a general register. */
 int int_gpr(const ZydisDecodedOperand *op);
+/* The last of the prefixes F2 and F3, or 0. */
+uint8_t int_rep(const struct zin *z);
 /* 0, 1, 2, 3 for 1, 2, 4, 8 bytes. */
 unsigned int_log2(unsigned size);
 
@@ -133,6 +135,8 @@ enum { SCAN_BSF, SCAN_BSR, SCAN_POPCNT, SCAN_BSWAP, SCAN_CRC32 };
 int_bind_fn int_bind_scan;
 enum { AT_XCHG, AT_XADD, AT_CMPXCHG, AT_CMPXCHG8B, AT_CMPXCHG16B };
 int_bind_fn int_bind_atomic;
+/* REX.B makes of PAUSE (F3 90) what it makes of NOP (90). */
+void int_bind_xchg_r8(const struct zin *z, struct insn *out);
 enum { MV_MOV, MV_MOVZX, MV_MOVSX, MV_LEA, MV_XLAT, MV_CMOV, MV_SETCC, MV_MOVNTI };
 int_bind_fn int_bind_mov;
 enum { CV_CBW, CV_CWDE, CV_CDQE, CV_CWD, CV_CDQ, CV_CQO, CV_LAHF, CV_SAHF, CV_CLC, CV_STC,

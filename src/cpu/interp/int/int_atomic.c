@@ -127,15 +127,19 @@ INLINE uint64_t host_cmpxchg(void *p, unsigned sz, bool lock, uint64_t acc, uint
 	return after;
 }
 
-/* A failed compare of 32 bits zero-extends the register it compared with, too. */
+/*
+ * A compare that fails leaves the register alone, its upper half too; one that
+ * succeeds leaves the upper half of RAX alone.
+ */
 static void cmpxchg_r(struct interp *c, const struct insn *in)
 {
 	uint64_t d = reg_get(c, in->reg, in->osz), s = reg_get(c, in->rm, in->osz), acc;
 	uint32_t ax;
 
 	acc = host_cmpxchg(&d, in->osz, false, c->gpr[CPU_RAX], s, &ax);
-	reg_set(c, in->reg, in->osz, d);
-	if (!(flags_of_host(ax) & X86_ZF))
+	if (flags_of_host(ax) & X86_ZF)
+		reg_set(c, in->reg, in->osz, d);
+	else
 		c->gpr[CPU_RAX] = acc;
 	flags_arith(c, ax);
 }
@@ -183,13 +187,15 @@ static void cmpxchg8b(struct interp *c, const struct insn *in)
 	flags_put(c, X86_ZF, zf);
 }
 
+/* REX.W, so 64-bit mode.  Alignment is checked before anything else of the address. */
 static void cmpxchg16b(struct interp *c, const struct insn *in)
 {
 	uint64_t lo = c->gpr[CPU_RAX], hi = c->gpr[CPU_RDX], off = insn_ea(c, in);
+	uint64_t base = in->seg >= CPU_FS ? c->seg[in->seg].base : 0;
 	struct rmw m;
 	bool zf;
 
-	if (interp_linear(c, (enum cpu_sreg)in->seg, off, 16, ACCESS_WRITE) & 15)
+	if ((base + off) & 15)
 		interp_gp(c);
 	interp_rmw_begin(c, &m, (enum cpu_sreg)in->seg, off, 16, in->lock);
 	/* Without LOCK too: one instruction on the host is one for other vCPUs at no loss. */
@@ -201,6 +207,14 @@ static void cmpxchg16b(struct interp *c, const struct insn *in)
 	c->gpr[CPU_RAX] = lo;
 	c->gpr[CPU_RDX] = hi;
 	flags_put(c, X86_ZF, zf ? X86_ZF : 0);
+}
+
+void int_bind_xchg_r8(const struct zin *z, struct insn *out)
+{
+	out->osz = z->i.operand_width / 8;
+	out->reg = CPU_RAX;
+	out->rm = CPU_R8;
+	out->fn = xchg_r;
 }
 
 bool int_bind_atomic(const struct zin *z, struct insn *out, unsigned op)

@@ -163,6 +163,16 @@ unsigned int_log2(unsigned size)
 	return (unsigned)__builtin_ctz(size);
 }
 
+uint8_t int_rep(const struct zin *z)
+{
+	uint8_t rep = 0;
+
+	for (unsigned i = 0; i < z->i.raw.prefix_count; i++)
+		if (z->i.raw.prefixes[i].value == 0xf2 || z->i.raw.prefixes[i].value == 0xf3)
+			rep = z->i.raw.prefixes[i].value;
+	return rep;
+}
+
 int int_gpr(const ZydisDecodedOperand *op)
 {
 	ZydisRegister r = op->reg.value;

@@ -155,6 +155,21 @@ static void jcxz(struct interp *c, const struct insn *in)
 		c->next_rip = rel_target(c, in);
 }
 
+/*
+ * Processors let F3 and F2 choose between LOOPE and LOOPNE, whatever the opcode
+ * says; no manual mentions it.
+ */
+static unsigned loop_of(const struct zin *z, unsigned op)
+{
+	if (op != BR_LOOPNE && op != BR_LOOPE)
+		return op;
+	switch (int_rep(z)) {
+	case 0xf2: return BR_LOOPNE;
+	case 0xf3: return BR_LOOPE;
+	default: return op;
+	}
+}
+
 static bool bind_jump(struct insn *out, enum form form, bool long64, bool is_call)
 {
 	switch (form) {
@@ -200,7 +215,7 @@ bool int_bind_branch(const struct zin *z, struct insn *out, unsigned op)
 		out->fn = long64 ? jcc64[out->cond] : jcc;
 		return form == FORM_I;
 	default:
-		out->fn = counted[op];
+		out->fn = counted[loop_of(z, op)];
 		return form == FORM_I;
 	}
 }

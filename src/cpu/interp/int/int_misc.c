@@ -93,6 +93,10 @@ bool int_bind_misc(const struct zin *z, struct insn *out, unsigned op)
 
 	if (op == CV_BOUND)
 		int_form(z, out);
+	if (op == CV_PAUSE && z->i.raw.rex.B) {
+		int_bind_xchg_r8(z, out);
+		return true;
+	}
 	out->fn = fns[op];
 	return true;
 }

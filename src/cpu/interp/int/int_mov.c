@@ -97,7 +97,8 @@ static bool bind_widen(const struct zin *z, struct insn *out, bool is_signed)
 
 	if (form != FORM_RR && form != FORM_RM)
 		return false;
-	from = z->op[1].size / 8u;
+	/* MOVSXD of 16 bits moves 16, though the decoder names a doubleword. */
+	from = (unsigned)min_u64(z->op[1].size / 8u, out->osz);
 	out->fn = widen_fns[int_log2(out->osz)][int_log2(from)][is_signed][out->mem];
 	return out->fn != NULL;
 }

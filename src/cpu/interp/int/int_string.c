@@ -335,17 +335,6 @@ INLINE void rep_compare(struct interp *c, const struct insn *in, bool is_cmps)
 static void rep_cmps(struct interp *c, const struct insn *in) { rep_compare(c, in, true); }
 static void rep_scas(struct interp *c, const struct insn *in) { rep_compare(c, in, false); }
 
-/* The last of F2 and F3 counts; on MOVS, STOS and LODS both mean the same. */
-static uint8_t rep_of(const struct zin *z)
-{
-	uint8_t rep = 0;
-
-	for (unsigned i = 0; i < z->i.raw.prefix_count; i++)
-		if (z->i.raw.prefixes[i].value == 0xf2 || z->i.raw.prefixes[i].value == 0xf3)
-			rep = z->i.raw.prefixes[i].value;
-	return rep;
-}
-
 /* The source's segment is the one memory operand that a prefix can change. */
 static uint8_t source_seg(const struct zin *z)
 {
@@ -374,7 +363,7 @@ bool int_bind_string(const struct zin *z, struct insn *out, unsigned op)
 		return false;
 	out->osz = z->i.opcode & 1 ? z->i.operand_width / 8 : 1;
 	out->asz = z->i.address_width / 8;
-	out->rep = rep_of(z);
+	out->rep = int_rep(z);	/* on MOVS, STOS and LODS both mean the same */
 	out->seg = source_seg(z);
 	out->ends = out->rep != 0;
 	out->fn = fns[op][out->rep != 0];
