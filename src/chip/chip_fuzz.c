@@ -2,8 +2,8 @@
  * chip_fuzz.c - a hostile guest against the chips and the local APICs
  *
  * The first byte chooses a chip; then records of ten bytes: what to do, two
- * small numbers, a 32-bit place and a value.  Nothing is checked but what the
- * sanitizers and BUG_IF check, and that a chip takes back what it saved.
+ * small numbers, a 32-bit place and a value.  Checked is what the sanitizers
+ * and BUG_IF check, and that every chip takes back what it saved.
  */
 #include "chip/chip_zoo.h"
 
@@ -63,6 +63,16 @@ static void drive_lapic(struct zoo_bench *b, const struct record *r)
 	BUG_IF(rc != 0 && rc != -ENOENT);
 }
 
+static void save_and_load_lapic(struct zoo_bench *b, unsigned vp)
+{
+	uint8_t buf[1024], again[1024];
+	size_t n = lapic_save(b->lapics, vp, buf, sizeof(buf));
+
+	BUG_IF(n > sizeof(buf) || lapic_load(b->lapics, vp, buf, n, NULL) < 0);
+	BUG_IF(lapic_save(b->lapics, vp, again, sizeof(again)) != n);
+	BUG_IF(memcmp(buf, again, n) != 0);
+}
+
 /* A chip must accept its own state, whatever the guest did to it. */
 static void save_and_load(struct zoo_bench *b)
 {
@@ -97,6 +107,7 @@ static void perform(struct zoo_bench *b, const struct zoo_row *row, const struct
 		break;
 	case 6:
 		save_and_load(b);
+		save_and_load_lapic(b, r->b % ZOO_LAPICS);
 		break;
 	case 7:
 		if ((r->a & 1) != 0 && b->r.ops->reset != NULL)

@@ -21,14 +21,12 @@
 
 /* Version 0x14, six LVT entries. */
 #define VERSION_VALUE 0x00050014u
-#define APIC_BASE_RSVD (~UINT64_C(0xffffffffffd00))	/* bits 0-7, 9 and 52 up */
 #define APIC_PAGE_DEFAULT UINT64_C(0xfee00000)
 #define MSR_APIC_BASE 0x1bu
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC 0x800u
 
-/* What can be written to the LVT entries. */
-static const uint32_t lvt_mask[NR_LVT] = {
+const uint32_t lapic_lvt_mask[NR_LVT] = {
 	[LVT_TIMER] = 0x700ff,
 	[LVT_THERMAL] = 0x107ff,
 	[LVT_PERF] = 0x107ff,
@@ -76,7 +74,7 @@ static void apic_reset(struct lapic *l)
 	atomic_store(&l->tpr, 0);
 	atomic_store(&l->dfr, UINT32_MAX);
 	atomic_store(&l->svr, 0xff);
-	atomic_store(&l->ldr, apic_is_x2(l) ? (l->vp >> 4) << 16 | 1u << (l->vp & 15) : 0);
+	atomic_store(&l->ldr, apic_is_x2(l) ? lapic_x2_ldr(l->vp) : 0);
 	atomic_store(&l->esr_new, 0);
 	l->esr = 0;
 	l->icr = 0;
@@ -209,7 +207,7 @@ static void write_svr(struct lapic *l, uint32_t val)
 
 static void write_lvt(struct lapic *l, unsigned which, uint32_t val)
 {
-	val &= lvt_mask[which];
+	val &= lapic_lvt_mask[which];
 	if ((atomic_load(&l->svr) & SVR_ENABLED) == 0)
 		val |= LVT_MASKED;
 	if (which == LVT_TIMER)
@@ -314,7 +312,7 @@ static int base_write(struct lapic *l, uint64_t val)
 	if (from != to && to == 0)
 		apic_reset(l);
 	if (from != to && (to & APIC_BASE_EXTD) != 0) {
-		atomic_store(&l->ldr, (l->vp >> 4) << 16 | 1u << (l->vp & 15));
+		atomic_store(&l->ldr, lapic_x2_ldr(l->vp));
 		l->icr2 = 0;
 	}
 	return 0;

@@ -40,6 +40,11 @@ MUST_CHECK int lapic_new(const struct lapic_conf *conf, struct lapic_set **ret_s
 void lapic_free(struct lapic_set *s);
 void lapic_reset(struct lapic_set *s, unsigned vp, bool init);
 
+/* The machine stands still: one APIC as a stream of state.h; bytes needed, or 0 or -EBADMSG. */
+size_t lapic_save(struct lapic_set *s, unsigned vp, void *buf, size_t cap);
+MUST_CHECK int lapic_load(struct lapic_set *s, unsigned vp, const void *buf, size_t n,
+			  struct err *err);
+
 /* vp's own thread: registers by xAPIC byte offset (0x20, 0x30, 0x80, ...). */
 uint32_t lapic_read(struct lapic_set *s, unsigned vp, uint32_t off);
 void lapic_write(struct lapic_set *s, unsigned vp, uint32_t off, uint32_t val);

@@ -35,6 +35,7 @@ enum lapic_lvt {	/* in the order of their registers */
 
 #define SVR_ENABLED 0x100u
 
+#define APIC_BASE_RSVD (~UINT64_C(0xffffffffffd00))	/* bits 0-7, 9 and 52 up */
 #define APIC_BASE_BSP 0x100u
 #define APIC_BASE_EXTD 0x400u
 #define APIC_BASE_EN 0x800u
@@ -90,7 +91,14 @@ static inline bool apic_is_x2(const struct lapic *l)
 	return (atomic_load(&l->base) & APIC_BASE_EXTD) != 0;
 }
 
+extern const uint32_t lapic_lvt_mask[NR_LVT];	/* what can be written */
 struct lapic *lapic_of(struct lapic_set *s, unsigned vp);
+
+/* The logical address an APIC has in x2APIC mode: cluster and bit. */
+static inline uint32_t lapic_x2_ldr(unsigned vp)
+{
+	return (vp >> 4) << 16 | 1u << (vp & 15);
+}
 
 /* lapic_irq.c */
 uint32_t lapic_ppr(const struct lapic *l);
@@ -114,5 +122,9 @@ uint32_t lapic_timer_initial(struct lapic *l);
 uint32_t lapic_timer_current(struct lapic *l);
 uint32_t lapic_timer_divide(struct lapic *l);
 uint64_t lapic_timer_deadline(struct lapic *l);
+void lapic_timer_save(struct lapic *l, uint32_t *ret_count, uint32_t *ret_initial,
+		      uint32_t *ret_divide, uint64_t *ret_deadline);
+void lapic_timer_load(struct lapic *l, uint32_t lvt, uint32_t count, uint32_t initial,
+		      uint32_t divide, uint64_t deadline);
 
 #endif

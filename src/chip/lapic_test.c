@@ -1,5 +1,6 @@
 #include "base/test.h"
 
+#include "base/le.h"
 #include "chip/lapic_priv.h"
 
 #include <stdlib.h>
@@ -493,6 +494,49 @@ static void a_tsc_deadline_fires_once_and_reads_zero(void **state)
 	CHECK(!lapic_ready(w->s, 0));
 }
 
+static void what_is_saved_loads_and_saves_the_same(void **state)
+{
+	struct world *w = *state, other = { 0 };
+	uint8_t one[1024], two[1024];
+	struct err err;
+	size_t n;
+
+	lapic_write(w->s, 0, LAPIC_TDCR, 0xb);
+	lapic_write(w->s, 0, LAPIC_LVT, 0x20030);
+	lapic_write(w->s, 0, LAPIC_TMICT, 200000);
+	lapic_post(w->s, 0, 0x52, true, false);
+	lapic_post(w->s, 0, 0x41, false, true);
+	CHECK_EQ(lapic_take(w->s, 0), 0x52);
+	clock_step(w->c, 250000);
+	n = lapic_save(w->s, 0, one, sizeof(one));
+	CHECK(n <= sizeof(one));
+
+	CHECK_EQ(clock_new_manual(&other.c), 0);
+	CHECK_EQ(lapic_new(&(struct lapic_conf){ NR, other.c, TIMER_HZ, TSC_HZ, &client, &other },
+			   &other.s, NULL), 0);
+	for (size_t cut = 0; cut < n; cut++)
+		CHECK_EQ(lapic_load(other.s, 0, one, cut, &err), -EBADMSG);
+	CHECK_EQ(lapic_read(other.s, 0, LAPIC_SVR), 0xff);	/* untouched so far */
+	CHECK_EQ(lapic_load(other.s, 0, one, n, &err), 0);
+	CHECK_EQ(lapic_save(other.s, 0, two, sizeof(two)), n);
+	CHECK_MEM(one, two, n);
+	lapic_write(other.s, 0, LAPIC_EOI, 0);
+	CHECK(other.eoi_level);
+	CHECK_EQ(lapic_take(other.s, 0), 0x41);
+	CHECK_EQ(lapic_read(other.s, 0, LAPIC_PPR), 0);		/* it was an auto-EOI one */
+	clock_step(other.c, 749999);
+	CHECK(!lapic_ready(other.s, 0));
+	clock_step(other.c, 1);
+	CHECK_EQ(lapic_take(other.s, 0), 0x30);
+	/* A stranger's: base (the first field) with EXTD alone; an x2APIC's LDR that is not its own. */
+	st64(one + 8, 0xfee00400);
+	CHECK_EQ(lapic_load(other.s, 0, one, n, &err), -EBADMSG);
+	st64(one + 8, 0xfee00c00);
+	CHECK_EQ(lapic_load(other.s, 0, one, n, &err), -EBADMSG);
+	lapic_free(other.s);
+	clock_free(other.c);
+}
+
 /* Posters against the owner, on a real clock: nothing is lost.  For TSan. */
 static void *poster(void *arg)
 {
@@ -574,6 +618,7 @@ int main(void)
 		T(the_count_runs_once_or_again),
 		T(a_period_of_one_tick_is_no_flood),
 		T(a_tsc_deadline_fires_once_and_reads_zero),
+		T(what_is_saved_loads_and_saves_the_same),
 		cmocka_unit_test(posting_needs_no_lock),
 		T(failed_allocations_are_reported),
 	};

@@ -300,3 +300,34 @@ uint64_t lapic_timer_deadline(struct lapic *l)
 	pthread_mutex_unlock(&l->t.lock);
 	return v;
 }
+
+void lapic_timer_save(struct lapic *l, uint32_t *ret_count, uint32_t *ret_initial,
+		      uint32_t *ret_divide, uint64_t *ret_deadline)
+{
+	pthread_mutex_lock(&l->t.lock);
+	*ret_count = current_at(l, now_ns(l));
+	*ret_initial = l->t.initial;
+	*ret_divide = l->t.divide;
+	*ret_deadline = l->t.deadline;
+	pthread_mutex_unlock(&l->t.lock);
+}
+
+/* Nothing expires here: what is due fires on the clock's thread once it runs. */
+void lapic_timer_load(struct lapic *l, uint32_t lvt, uint32_t count, uint32_t initial,
+		      uint32_t divide, uint64_t deadline)
+{
+	struct lapic_timer *t = &l->t;
+	uint64_t now;
+
+	pthread_mutex_lock(&t->lock);
+	now = now_ns(l);
+	atomic_store(&l->lvt[LVT_TIMER], lvt);
+	t->start_ns = now;
+	t->count = count;
+	t->initial = initial;
+	t->divide = divide;
+	t->deadline = timer_mode(l) == LVT_TIMER_DEADLINE ? deadline : 0;
+	t->due = 0;
+	timer_rearm(l, now, now);
+	pthread_mutex_unlock(&t->lock);
+}
