@@ -1,0 +1,332 @@
+/* sys_cr_test.c - control and debug registers, EFER, reset */
+#include "cpu/interp/sys/sys_test.h"
+
+#define STEP(t, code) (ITEST_CODE_IS(t, code), itest_step(t))
+#define OK(t, code) CHECK_EQ(STEP(t, code), ITEST_HLT)
+
+static const uint8_t to_cr0[] = { 0x0f, 0x22, 0xc0 };		/* mov cr0, (r)ax */
+static const uint8_t to_cr3[] = { 0x0f, 0x22, 0xd8 };
+static const uint8_t to_cr4[] = { 0x0f, 0x22, 0xe0 };
+static const uint8_t wrmsr[] = { 0x0f, 0x30 };
+
+static void set_cr(struct itest *t, const uint8_t code[3], uint64_t v, int want)
+{
+	t->c->gpr[CPU_RAX] = v;
+	itest_code(t, code, 3);
+	CHECK_EQ(itest_step(t), want);
+	if (want == X86_GP)
+		CHECK_EQ(t->c->exc_code, 0);
+}
+
+static void set_efer(struct itest *t, uint64_t v, int want)
+{
+	t->c->gpr[CPU_RCX] = X86_MSR_EFER;
+	t->c->gpr[CPU_RAX] = v;
+	t->c->gpr[CPU_RDX] = v >> 32;
+	CHECK_EQ(STEP(t, wrmsr), want);
+}
+
+static void cr0_rules(void **state)
+{
+	struct itest t;
+	uint64_t old;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	old = t.c->cr0;
+	set_cr(&t, to_cr0, X86_CR0_PG, X86_GP);			/* PG without PE */
+	set_cr(&t, to_cr0, old | X86_CR0_NW, X86_GP);		/* NW without CD */
+	CHECK_EQ(t.c->cr0, old);
+	set_cr(&t, to_cr0, old | X86_CR0_NW | X86_CR0_CD, ITEST_HLT);
+	/* Reserved bits are dropped, ET is always 1. */
+	set_cr(&t, to_cr0, (old | 1u << 10 | 1u << 28) & ~X86_CR0_ET, ITEST_HLT);
+	CHECK_EQ(t.c->cr0, old);
+	itest_mode(&t, ITEST_64);
+	set_cr(&t, to_cr0, t.c->cr0 | UINT64_C(1) << 32, X86_GP);
+	set_cr(&t, to_cr0, t.c->cr0 & ~X86_CR0_PG, X86_GP);	/* not in 64-bit mode */
+	itest_user(&t);
+	set_cr(&t, to_cr0, t.c->cr0, X86_GP);
+	itest_close(&t);
+}
+
+static void entering_long_mode(void **state)
+{
+	struct itest t;
+	uint64_t on;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	on = t.c->cr0 | X86_CR0_PG;
+	t.c->cr3 = ITEST_PML4;
+	set_efer(&t, X86_EFER_LME, ITEST_HLT);
+	CHECK_EQ(t.c->efer, X86_EFER_LME);
+	set_cr(&t, to_cr0, on, X86_GP);				/* without PAE */
+	set_cr(&t, to_cr4, X86_CR4_PAE, ITEST_HLT);
+	t.c->seg[CPU_CS].attr |= SEG_L;
+	set_cr(&t, to_cr0, on, X86_GP);				/* CS.L is set already */
+	t.c->seg[CPU_CS].attr &= ~(uint32_t)SEG_L;
+	t.c->seg[CPU_TR].attr = 0x83;
+	set_cr(&t, to_cr0, on, X86_GP);				/* a 16-bit TSS */
+	t.c->seg[CPU_TR].attr = 0x8b;
+	set_cr(&t, to_cr0, on, ITEST_HLT);
+	CHECK_EQ(t.c->efer, X86_EFER_LME | X86_EFER_LMA);
+	CHECK_EQ(t.c->code64, 0);
+	CHECK_EQ(t.c->code32, 1);
+	set_efer(&t, 0, X86_GP);				/* LME with paging on */
+	set_cr(&t, to_cr4, 0, X86_GP);				/* PAE cannot go */
+	set_cr(&t, to_cr0, on & ~X86_CR0_PG, ITEST_HLT);	/* from compatibility mode */
+	CHECK_EQ(t.c->efer, X86_EFER_LME);
+	itest_close(&t);
+}
+
+static void efer_rules(void **state)
+{
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	set_efer(&t, X86_EFER_LMA | X86_EFER_NXE | X86_EFER_SCE, ITEST_HLT);
+	CHECK_EQ(t.c->efer, X86_EFER_NXE | X86_EFER_SCE);	/* LMA is read-only */
+	set_efer(&t, 1u << 12, X86_GP);				/* SVME */
+	set_efer(&t, 2, X86_GP);
+	set_efer(&t, UINT64_C(1) << 32, X86_GP);
+	CHECK_EQ(t.c->efer, X86_EFER_NXE | X86_EFER_SCE);
+	itest_close(&t);
+}
+
+static void pae_checks_its_top_entries(void **state)
+{
+	struct itest t;
+	uint64_t on;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	on = t.c->cr0 | X86_CR0_PG;
+	for (unsigned i = 0; i < 4; i++)
+		itest_put64(&t, ITEST_DATA + i * 8, 0);
+	itest_put64(&t, ITEST_DATA, (ITEST_PML4 + 0x2000) | X86_PTE_P);
+	t.c->cr4 |= X86_CR4_PAE;
+	t.c->cr3 = ITEST_DATA;
+	itest_put64(&t, ITEST_DATA + 24, X86_PTE_P | X86_PTE_W);	/* reserved there */
+	set_cr(&t, to_cr0, on, X86_GP);
+	CHECK(!(t.c->cr0 & X86_CR0_PG));
+	itest_put64(&t, ITEST_DATA + 24, X86_PTE_W);		/* not present: never mind */
+	set_cr(&t, to_cr0, on, ITEST_HLT);
+	itest_put64(&t, ITEST_DATA + 8, X86_PTE_P | UINT64_C(1) << 46);
+	set_cr(&t, to_cr3, ITEST_DATA, X86_GP);
+	itest_put64(&t, ITEST_DATA + 8, X86_PTE_P | X86_PTE_NX);
+	set_cr(&t, to_cr4, t.c->cr4 ^ X86_CR4_PGE, X86_GP);
+	itest_put64(&t, ITEST_DATA + 8, 0);
+	set_cr(&t, to_cr3, ITEST_DATA, ITEST_HLT);
+	itest_close(&t);
+}
+
+static void cr3_rules(void **state)
+{
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	set_cr(&t, to_cr3, ITEST_PML4 | UINT64_C(1) << 46, X86_GP);
+	set_cr(&t, to_cr3, ITEST_PML4 | UINT64_C(1) << 63, X86_GP);
+	set_cr(&t, to_cr3, ITEST_PML4 | 0x18, ITEST_HLT);
+	CHECK_EQ(t.c->cr3, ITEST_PML4 | 0x18);
+	itest_close(&t);
+}
+
+static void cr4_rules(void **state)
+{
+	static const unsigned refused[] = { 0, 1, 12, 13, 14, 15, 17, 19, 22, 23, 24, 31 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	for (unsigned i = 0; i < ARRAY_LEN(refused); i++)
+		set_cr(&t, to_cr4, t.c->cr4 | 1u << refused[i], X86_GP);
+	set_cr(&t, to_cr4, t.c->cr4 | UINT64_C(1) << 40, X86_GP);
+	set_cr(&t, to_cr4, t.c->cr4 | X86_CR4_SMEP | X86_CR4_UMIP | X86_CR4_FSGSBASE, ITEST_HLT);
+	itest_close(&t);
+}
+
+/* A changed mapping is seen after the flush that was promised, and a global one stays. */
+static void flushes(void **state)
+{
+	/* mov eax, [0x300000]; hlt */
+	static const uint8_t read[] = { 0x8b, 4, 0x25, 0, 0, 0x30, 0, 0xf4 };
+	/* invlpg [0x300000] */
+	static const uint8_t invlpg[] = { 0x0f, 1, 0x3c, 0x25, 0, 0, 0x30, 0 };
+	struct itest t;
+	uint64_t bits = X86_PTE_P | X86_PTE_W;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_put64(&t, 0x301000, 1);
+	itest_put64(&t, 0x302000, 2);
+	itest_put64(&t, 0x303000, 3);
+	itest_put64(&t, itest_pte(0x300000), 0x301000 | bits);
+	interp_tlb_flush(t.c, true);
+	CHECK_EQ(RUN(&t, read), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 1);
+	itest_put64(&t, itest_pte(0x300000), 0x302000 | bits | X86_PTE_G);
+	set_cr(&t, to_cr3, ITEST_PML4, ITEST_HLT);
+	CHECK_EQ(RUN(&t, read), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 2);
+	itest_put64(&t, itest_pte(0x300000), 0x303000 | bits | X86_PTE_G);
+	set_cr(&t, to_cr3, ITEST_PML4, ITEST_HLT);
+	CHECK_EQ(RUN(&t, read), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 2);				/* global */
+	set_cr(&t, to_cr4, t.c->cr4 ^ X86_CR4_PGE, ITEST_HLT);
+	CHECK_EQ(RUN(&t, read), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 3);
+	itest_put64(&t, itest_pte(0x300000), 0x301000 | bits);
+	OK(&t, invlpg);
+	CHECK_EQ(RUN(&t, read), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 1);
+	itest_user(&t);
+	CHECK_FAULT(&t, invlpg, X86_GP, 0);
+	itest_close(&t);
+}
+
+static void cr8_is_the_client_s(void **state)
+{
+	/* mov cr8, rax; mov rbx, cr8; hlt */
+	static const uint8_t cr8[] = { 0x44, 0x0f, 0x22, 0xc0, 0x44, 0x0f, 0x20, 0xc3, 0xf4 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	t.c->gpr[CPU_RAX] = 9;
+	CHECK_EQ(RUN(&t, cr8), ITEST_HLT);
+	CHECK_EQ(t.tpr, 9);
+	CHECK_EQ(t.c->gpr[CPU_RBX], 9);
+	t.c->gpr[CPU_RAX] = 0x10;
+	CHECK_FAULT(&t, cr8, X86_GP, 0);
+	itest_close(&t);
+}
+
+static void machine_status_word(void **state)
+{
+	/* lmsw ax */
+	static const uint8_t lmsw[] = { 0x0f, 1, 0xf0 };
+	/* smsw eax */
+	static const uint8_t smsw[] = { 0x66, 0x0f, 1, 0xe0 };
+	/* smsw [0x80000] */
+	static const uint8_t smsw_mem[] = { 0x0f, 1, 0x24, 0x25, 0, 0, 8, 0 };
+	/* clts */
+	static const uint8_t clts[] = { 0x0f, 6 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_16);
+	t.c->cr0 = X86_CR0_ET | X86_CR0_CD;
+	t.c->gpr[CPU_RAX] = 0xffff;
+	OK(&t, lmsw);
+	CHECK_EQ(t.c->cr0, X86_CR0_ET | X86_CR0_CD | 0xf);
+	CHECK_EQ(t.c->cpl, 0);
+	t.c->gpr[CPU_RAX] = 0;
+	itest_put(&t, 0x40000, lmsw, sizeof(lmsw));
+	t.c->rip = 0;
+	CHECK_EQ(itest_step(&t), ITEST_HLT);
+	CHECK_EQ(t.c->cr0, X86_CR0_ET | X86_CR0_CD | X86_CR0_PE);	/* PE stays */
+	itest_put(&t, 0x40000, smsw, sizeof(smsw));
+	t.c->rip = 0;
+	CHECK_EQ(itest_step(&t), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], X86_CR0_ET | X86_CR0_CD | X86_CR0_PE);
+	itest_mode(&t, ITEST_64);
+	itest_put64(&t, ITEST_DATA, UINT64_MAX);
+	itest_user(&t);
+	OK(&t, smsw_mem);
+	CHECK_EQ(get32(&t, ITEST_DATA), 0xffff0000 | (t.c->cr0 & 0xffff));
+	t.c->cr4 |= X86_CR4_UMIP;
+	CHECK_FAULT(&t, smsw_mem, X86_GP, 0);
+	CHECK_FAULT(&t, clts, X86_GP, 0);
+	itest_mode(&t, ITEST_64);
+	t.c->cr0 |= X86_CR0_TS;
+	OK(&t, clts);
+	CHECK(!(t.c->cr0 & X86_CR0_TS));
+	itest_close(&t);
+}
+
+static void debug_registers(void **state)
+{
+	/* mov dr3, rax; mov dr6, rbx; mov dr7, rcx; mov rax, dr6; mov rbx, dr7; hlt */
+	static const uint8_t all[] = {
+		0x0f, 0x23, 0xd8, 0x0f, 0x23, 0xf3, 0x0f, 0x23, 0xf9, 0x0f, 0x21, 0xf0, 0x0f,
+		0x21, 0xfb, 0xf4,
+	};
+	/* mov rax, dr4; mov rbx, dr5; hlt */
+	static const uint8_t dr4[] = { 0x0f, 0x21, 0xe0, 0x0f, 0x21, 0xeb, 0xf4 };
+	/* mov dr6, rax */
+	static const uint8_t dr6[] = { 0x0f, 0x23, 0xf0 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	t.c->gpr[CPU_RAX] = UINT64_C(0x123456789abc);
+	t.c->gpr[CPU_RBX] = 0xffffffff;
+	t.c->gpr[CPU_RCX] = 0xffffdc00;				/* all that is reserved, no GD */
+	CHECK_EQ(RUN(&t, all), ITEST_HLT);
+	CHECK_EQ(t.c->dr[3], UINT64_C(0x123456789abc));
+	CHECK_EQ(t.c->gpr[CPU_RAX], 0xffffefff);
+	CHECK_EQ(t.c->gpr[CPU_RBX], 0xffff0400);
+	CHECK_EQ(RUN(&t, dr4), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 0xffffefff);
+	CHECK_EQ(t.c->gpr[CPU_RBX], 0xffff0400);
+	t.c->cr4 |= X86_CR4_DE;
+	CHECK_UD(&t, dr4);
+	t.c->gpr[CPU_RAX] = UINT64_C(1) << 32;
+	CHECK_FAULT(&t, dr6, X86_GP, 0);
+	itest_user(&t);
+	CHECK_FAULT(&t, dr6, X86_GP, 0);
+	itest_close(&t);
+}
+
+static void reset_and_init(void **state)
+{
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	t.c->mtrr_def = 0x806;
+	t.c->xsave[200] = 9;
+	t.c->lstar = 0x1234;
+	interp_reset(t.c, true);
+	CHECK_EQ(t.c->cr0 & ~(X86_CR0_CD | X86_CR0_NW), X86_CR0_ET);
+	CHECK_EQ(t.c->efer, 0);
+	CHECK_EQ(t.c->rip, 0xfff0);
+	CHECK_EQ(t.c->seg[CPU_CS].sel, 0xf000);
+	CHECK_EQ(t.c->seg[CPU_CS].base, 0xffff0000);
+	CHECK_EQ(t.c->gpr[CPU_RDX], 0x206c2);			/* CPUID.1.EAX */
+	CHECK_EQ(t.c->rflags, 2);
+	CHECK_EQ(t.c->mtrr_def, 0x806);
+	CHECK_EQ(t.c->xsave[200], 9);
+	CHECK_EQ(t.c->lstar, 0x1234);
+	CHECK_EQ(t.c->code64, 0);
+	interp_reset(t.c, false);
+	CHECK_EQ(t.c->cr0, 0x60000010);
+	CHECK_EQ(t.c->mtrr_def, 0);
+	CHECK_EQ(t.c->xsave[200], 0);
+	CHECK_EQ(t.c->xsave[0], 0x40);
+	CHECK_EQ(t.c->lstar, 0);
+	CHECK_EQ(t.c->pat, X86_PAT_RESET);
+	itest_close(&t);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cr0_rules),
+		cmocka_unit_test(entering_long_mode),
+		cmocka_unit_test(efer_rules),
+		cmocka_unit_test(pae_checks_its_top_entries),
+		cmocka_unit_test(cr3_rules),
+		cmocka_unit_test(cr4_rules),
+		cmocka_unit_test(flushes),
+		cmocka_unit_test(cr8_is_the_client_s),
+		cmocka_unit_test(machine_status_word),
+		cmocka_unit_test(debug_registers),
+		cmocka_unit_test(reset_and_init),
+	};
+
+	return cmocka_run_group_tests_name("sys_cr", tests, NULL, NULL);
+}

@@ -1,0 +1,587 @@
+/* sys_far_test.c - far JMP, CALL and RET, and IRET, in every mode */
+#include "cpu/interp/sys/sys_test.h"
+
+#define GATE ITEST_GDT_FREE			/* 0x58; 16 bytes in long mode */
+#define CONFORMING (ITEST_GDT_FREE + 0x10)	/* 0x68, ring 0 */
+#define OTHER (ITEST_GDT_FREE + 0x18)		/* 0x70 */
+
+/* Pushes words of SIZE, first one deepest. */
+static void frame(struct itest *t, unsigned size, const uint64_t *words, unsigned n)
+{
+	uint64_t sp = ITEST_STACK;
+
+	for (unsigned i = 0; i < n; i++) {
+		sp -= size;
+		itest_put(t, sp, &words[i], size);
+	}
+	t->c->gpr[CPU_RSP] = sp;
+}
+
+#define FRAME(t, size, ...) \
+	frame(t, size, (const uint64_t[]){ __VA_ARGS__ }, \
+	      sizeof((const uint64_t[]){ __VA_ARGS__ }) / 8)
+
+/* One instruction without exception. */
+#define STEP(t, code) (ITEST_CODE_IS(t, code), itest_step(t))
+
+/* ---- real mode, v8086 ---------------------------------------------------------------------------- */
+
+static void real_jump_call_return(void **state)
+{
+	/* jmp 0x1234:0x5678 */
+	static const uint8_t jmp[] = { 0xea, 0x78, 0x56, 0x34, 0x12 };
+	/* call 0x1234:0x5678 */
+	static const uint8_t call[] = { 0x9a, 0x78, 0x56, 0x34, 0x12 };
+	/* call dword 0x1234:0x5678 */
+	static const uint8_t call32[] = { 0x66, 0x9a, 0x78, 0x56, 0, 0, 0x34, 0x12 };
+	/* jmp dword 0x1234:0x15678 */
+	static const uint8_t big[] = { 0x66, 0xea, 0x78, 0x56, 1, 0, 0x34, 0x12 };
+	/* retf 6 */
+	static const uint8_t ret[] = { 0xca, 6, 0 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_16);
+	CHECK_EQ(STEP(&t, jmp), ITEST_HLT);
+	CHECK_EQ(t.c->seg[CPU_CS].sel, 0x1234);
+	CHECK_EQ(t.c->seg[CPU_CS].base, 0x12340);
+	CHECK_EQ(t.c->rip, 0x5678);
+	itest_mode(&t, ITEST_16);
+	CHECK_EQ(STEP(&t, call), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RSP], 0x7ffc);
+	CHECK_EQ(get32(&t, 0x57ffc), 0x40000000 | sizeof(call));
+	seg_set_real(t.c, CPU_CS, 0x4000);
+	put32(&t, 0x57ffc, 0x43210042);
+	CHECK_EQ(STEP(&t, ret), ITEST_HLT);
+	CHECK_EQ(t.c->seg[CPU_CS].sel, 0x4321);
+	CHECK_EQ(t.c->rip, 0x42);
+	CHECK_EQ(t.c->gpr[CPU_RSP], 0x8006);
+	itest_mode(&t, ITEST_16);
+	CHECK_EQ(STEP(&t, call32), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RSP], 0x7ff8);
+	CHECK_EQ(get32(&t, 0x57ff8), sizeof(call32));
+	itest_mode(&t, ITEST_16);
+	CHECK_EQ(STEP(&t, big), X86_GP);
+	itest_close(&t);
+}
+
+static void real_jump_keeps_limit(void **state)
+{
+	/* jmp 0x1234:0x5678 */
+	static const uint8_t jmp[] = { 0xea, 0x78, 0x56, 0x34, 0x12 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_16);
+	t.c->seg[CPU_CS].limit = UINT32_MAX;
+	t.c->seg[CPU_CS].attr |= SEG_G;
+	CHECK_EQ(STEP(&t, jmp), ITEST_HLT);
+	CHECK_EQ(t.c->seg[CPU_CS].limit, UINT32_MAX);
+	itest_close(&t);
+}
+
+/* ---- JMP and CALL to code ------------------------------------------------------------------------- */
+
+static void jump_to_code(void **state)
+{
+	/* jmp 0x70:0x1234 */
+	static const uint8_t jmp[] = { 0xea, 0x34, 0x12, 0, 0, 0x70, 0 };
+	/* jmp 0x73:0x1234 */
+	static const uint8_t jmp3[] = { 0xea, 0x34, 0x12, 0, 0, 0x73, 0 };
+	/* jmp 0x3:0x1234 */
+	static const uint8_t null[] = { 0xea, 0x34, 0x12, 0, 0, 3, 0 };
+	/* jmp 0x100:0x1234 */
+	static const uint8_t outside[] = { 0xea, 0x34, 0x12, 0, 0, 0, 1 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	put_desc(&t, OTHER, mk_desc(0x1000, 0xffff, 0x9a, 4));
+	CHECK_EQ(STEP(&t, jmp), ITEST_HLT);
+	CHECK_EQ(t.c->seg[CPU_CS].base, 0x1000);
+	CHECK_EQ(t.c->rip, 0x1234);
+	CHECK_EQ(get_desc(&t, OTHER) >> 40 & 0xff, 0x9b);
+	itest_mode(&t, ITEST_32);
+	CHECK_FAULT(&t, null, X86_GP, 0);
+	CHECK_FAULT(&t, outside, X86_GP, 0x100);
+	CHECK_FAULT(&t, jmp3, X86_GP, OTHER);			/* RPL > CPL */
+	put_desc(&t, OTHER, mk_desc(0, 0xffff, 0xfa, 4));	/* DPL 3 from ring 0 */
+	CHECK_FAULT(&t, jmp, X86_GP, OTHER);
+	put_desc(&t, OTHER, mk_desc(0, 0xffff, 0x1a, 4));
+	CHECK_FAULT(&t, jmp, X86_NP, OTHER);
+	put_desc(&t, OTHER, mk_desc(0, 0x1233, 0x9a, 4));
+	CHECK_FAULT(&t, jmp, X86_GP, 0);
+	put_desc(&t, OTHER, mk_desc(0, 0xffff, 0x92, 4));
+	CHECK_FAULT(&t, jmp, X86_GP, OTHER);
+	put_desc(&t, OTHER, mk_desc(0, 0xffff, 0x82, 0));	/* an LDT */
+	CHECK_FAULT(&t, jmp, X86_GP, OTHER);
+	itest_close(&t);
+}
+
+static void conforming_code_keeps_the_ring(void **state)
+{
+	/* call 0x68:0x40000 */
+	static const uint8_t call[] = { 0x9a, 0, 0, 4, 0, 0x68, 0 };
+	/* jmp 0x70:0x1234 */
+	static const uint8_t jmp[] = { 0xea, 0x34, 0x12, 0, 0, 0x70, 0 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	user32(&t);
+	put_desc(&t, CONFORMING, mk_desc(0, 0xfffff, 0x9e, 0xc));
+	CHECK_EQ(STEP(&t, call), ITEST_HLT);
+	CHECK_EQ(t.c->cpl, 3);
+	CHECK_EQ(t.c->seg[CPU_CS].sel, CONFORMING | 3);
+	CHECK_EQ(get32(&t, ITEST_STACK - 4), ITEST_USER32);
+	/* Conforming code of an outer ring is not for us. */
+	itest_mode(&t, ITEST_32);
+	put_desc(&t, OTHER, mk_desc(0, 0xfffff, 0xfe, 0xc));
+	CHECK_FAULT(&t, jmp, X86_GP, OTHER);
+	itest_close(&t);
+}
+
+static void far_pointer_in_memory(void **state)
+{
+	/* jmp far dword [0x80000] */
+	static const uint8_t jmp[] = { 0xff, 0x2c, 0x25, 0, 0, 8, 0 };
+	/* o64 jmp far [0x80000] */
+	static const uint8_t jmp64[] = { 0x48, 0xff, 0x2c, 0x25, 0, 0, 8, 0 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_put64(&t, ITEST_DATA, 0x12345678 | (uint64_t)ITEST_CODE32 << 32);
+	CHECK_EQ(STEP(&t, jmp), ITEST_HLT);
+	CHECK_EQ(t.c->code64, 0);
+	CHECK_EQ(t.c->code32, 1);
+	CHECK_EQ(t.c->rip, 0x12345678);
+	itest_mode(&t, ITEST_64);
+	itest_put64(&t, ITEST_DATA, UINT64_C(0xffff800000000000));
+	itest_put64(&t, ITEST_DATA + 8, ITEST_CODE64);
+	CHECK_EQ(STEP(&t, jmp64), ITEST_HLT);
+	CHECK_EQ(t.c->rip, UINT64_C(0xffff800000000000));
+	itest_mode(&t, ITEST_64);
+	itest_put64(&t, ITEST_DATA, UINT64_C(0x800000000000));
+	CHECK_FAULT(&t, jmp64, X86_GP, 0);
+	put_desc(&t, OTHER, 0x00ef9b000000ffff);		/* L and D */
+	itest_put64(&t, ITEST_DATA + 8, OTHER);
+	CHECK_FAULT(&t, jmp64, X86_GP, OTHER);
+	itest_close(&t);
+}
+
+/* ---- call gates ------------------------------------------------------------------------------------- */
+
+static void call_gate_to_inner_ring(void **state)
+{
+	/* call 0x5b:0xdeadbeef */
+	static const uint8_t call[] = { 0x9a, 0xef, 0xbe, 0xad, 0xde, 0x5b, 0 };
+	struct itest t;
+	uint64_t sp = ITEST_STACK0;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	user32(&t);
+	put_desc(&t, GATE, mk_gate(ITEST_CODE32, 0x40100, 0xec, 3));
+	FRAME(&t, 4, 0x11, 0x22, 0x33);
+	CHECK_EQ(STEP(&t, call), ITEST_HLT);
+	CHECK_EQ(t.c->rip, 0x40100);
+	CHECK_EQ(t.c->cpl, 0);
+	CHECK_EQ(t.c->gpr[CPU_RSP], sp - 28);
+	CHECK_EQ(get32(&t, sp - 4), ITEST_USER_DATA);
+	CHECK_EQ(get32(&t, sp - 8), ITEST_STACK - 12);
+	CHECK_EQ(get32(&t, sp - 12), 0x11);
+	CHECK_EQ(get32(&t, sp - 16), 0x22);
+	CHECK_EQ(get32(&t, sp - 20), 0x33);
+	CHECK_EQ(get32(&t, sp - 24), ITEST_USER32);
+	CHECK_EQ(get32(&t, sp - 28), ITEST_CODE + sizeof(call));
+	itest_close(&t);
+}
+
+static void call_gate_and_back(void **state)
+{
+	/* push 1; push 2; call 0x5b:0; hlt */
+	static const uint8_t call[] = { 0x6a, 1, 0x6a, 2, 0x9a, 0, 0, 0, 0, 0x5b, 0, 0xf4 };
+	/* mov eax, [esp + 8]; mov ebx, [esp + 12]; retf 8 */
+	static const uint8_t body[] = {
+		0x8b, 0x44, 0x24, 8, 0x8b, 0x5c, 0x24, 0x0c, 0xca, 8, 0,
+	};
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	user32(&t);
+	put_desc(&t, GATE, mk_gate(ITEST_CODE32, 0x41000, 0xec, 2));
+	itest_put(&t, 0x41000, body, sizeof(body));
+	t.c->seg[CPU_ES] = (struct cpu_seg){ ITEST_DATA32, 0xc093, UINT32_MAX, 0 };
+	CHECK_EQ(RUN(&t, call), X86_GP);			/* HLT in ring 3 */
+	CHECK_EQ(t.c->gpr[CPU_RAX], 2);
+	CHECK_EQ(t.c->gpr[CPU_RBX], 1);
+	CHECK_EQ(t.c->cpl, 3);
+	CHECK_EQ(t.c->gpr[CPU_RSP], ITEST_STACK);
+	CHECK_EQ(t.c->seg[CPU_ES].attr, CPU_SEG_UNUSABLE);	/* ring 0's, dropped */
+	CHECK_EQ(t.c->seg[CPU_ES].sel, 0);
+	CHECK_EQ(t.c->seg[CPU_DS].sel, ITEST_USER_DATA);
+	itest_close(&t);
+}
+
+static void call_gate_of_16_bits(void **state)
+{
+	/* call 0x5b:0 */
+	static const uint8_t call[] = { 0x9a, 0, 0, 0, 0, 0x5b, 0 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	user32(&t);
+	put_desc(&t, GATE, mk_gate(ITEST_CODE16, 0x99991234, 0xe4, 1));
+	FRAME(&t, 2, 0x77, 0x88);
+	CHECK_EQ(STEP(&t, call), ITEST_HLT);
+	CHECK_EQ(t.c->rip, 0x1234);
+	CHECK_EQ(t.c->gpr[CPU_RSP], ITEST_STACK0 - 10);
+	CHECK_EQ(get16(&t, ITEST_STACK0 - 6), 0x88);
+	CHECK_EQ(get16(&t, ITEST_STACK0 - 8), ITEST_USER32);
+	itest_close(&t);
+}
+
+static void call_gate_checks(void **state)
+{
+	/* call 0x5b:0 */
+	static const uint8_t call[] = { 0x9a, 0, 0, 0, 0, 0x5b, 0 };
+	/* jmp 0x5b:0 */
+	static const uint8_t jmp[] = { 0xea, 0, 0, 0, 0, 0x5b, 0 };
+	/* call 0x58:0 */
+	static const uint8_t call_rpl0[] = { 0x9a, 0, 0, 0, 0, 0x58, 0 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	user32(&t);
+	put_desc(&t, GATE, mk_gate(ITEST_CODE32, 0x40100, 0xcc, 0));	/* DPL 2 */
+	CHECK_FAULT(&t, call_rpl0, X86_GP, GATE);
+	put_desc(&t, GATE, mk_gate(ITEST_CODE32, 0x40100, 0x6c, 0));
+	CHECK_FAULT(&t, call, X86_NP, GATE);
+	put_desc(&t, GATE, mk_gate(0, 0x40100, 0xec, 0));
+	CHECK_FAULT(&t, call, X86_GP, 0);
+	put_desc(&t, GATE, mk_gate(ITEST_DATA32, 0x40100, 0xec, 0));
+	CHECK_FAULT(&t, call, X86_GP, ITEST_DATA32);
+	/* JMP never goes to an inner ring. */
+	put_desc(&t, GATE, mk_gate(ITEST_CODE32, 0x40100, 0xec, 0));
+	CHECK_FAULT(&t, jmp, X86_GP, ITEST_CODE32);
+	put_desc(&t, GATE, mk_gate(ITEST_USER32, 0x40100, 0xec, 0));
+	CHECK_EQ(STEP(&t, jmp), ITEST_HLT);
+	CHECK_EQ(t.c->rip, 0x40100);
+	CHECK_EQ(t.c->cpl, 3);
+	itest_close(&t);
+}
+
+static void call_gate_in_long_mode(void **state)
+{
+	/* call far dword [0x80000] */
+	static const uint8_t call[] = { 0xff, 0x1c, 0x25, 0, 0, 8, 0 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_user(&t);
+	itest_put64(&t, ITEST_DATA, (uint64_t)(GATE | 3) << 32);
+	put_desc(&t, GATE, mk_gate(ITEST_CODE64, 0x40100, 0xec, 5));
+	put_desc(&t, GATE + 8, 0xffff8000);
+	CHECK_EQ(STEP(&t, call), ITEST_HLT);
+	CHECK_EQ(t.c->rip, UINT64_C(0xffff800000040100));
+	CHECK_EQ(t.c->cpl, 0);
+	CHECK_EQ(t.c->seg[CPU_SS].sel, 0);
+	CHECK_EQ(t.c->gpr[CPU_RSP], ITEST_STACK0 - 32);
+	CHECK_EQ(itest_get64(&t, ITEST_STACK0 - 8), ITEST_USER_DATA);
+	CHECK_EQ(itest_get64(&t, ITEST_STACK0 - 16), ITEST_STACK);
+	CHECK_EQ(itest_get64(&t, ITEST_STACK0 - 24), ITEST_USER64);
+	CHECK_EQ(itest_get64(&t, ITEST_STACK0 - 32), ITEST_CODE + sizeof(call));
+	itest_user(&t);
+	put_desc(&t, GATE + 8, UINT64_C(0x9b0000000000));	/* the upper half has a type */
+	CHECK_FAULT(&t, call, X86_GP, GATE);
+	put_desc(&t, GATE + 8, 0);
+	put_desc(&t, GATE, mk_gate(ITEST_CODE32, 0x40100, 0xec, 0));
+	CHECK_FAULT(&t, call, X86_GP, ITEST_CODE32);		/* only to 64-bit code */
+	put_desc(&t, GATE, mk_gate(ITEST_CODE64, 0x40100, 0xe4, 0));
+	CHECK_FAULT(&t, call, X86_GP, GATE);			/* no 16-bit gates */
+	itest_close(&t);
+}
+
+/* ---- RETF -------------------------------------------------------------------------------------------- */
+
+static void retf_checks(void **state)
+{
+	/* retf */
+	static const uint8_t ret[] = { 0xcb };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	FRAME(&t, 4, 0, 0x1234);
+	CHECK_FAULT(&t, ret, X86_GP, 0);
+	FRAME(&t, 4, ITEST_DATA32, 0x1234);
+	CHECK_FAULT(&t, ret, X86_GP, ITEST_DATA32);
+	FRAME(&t, 4, ITEST_USER32 & 0xfff8, 0x1234);		/* RPL 0, DPL 3 */
+	CHECK_FAULT(&t, ret, X86_GP, ITEST_USER32 & 0xfff8);
+	FRAME(&t, 4, ITEST_DATA32, ITEST_STACK, ITEST_USER32, 0x1234);
+	CHECK_FAULT(&t, ret, X86_GP, ITEST_DATA32);		/* SS of ring 0 for ring 3 */
+	FRAME(&t, 4, 0, ITEST_STACK, ITEST_USER32, 0x1234);
+	CHECK_FAULT(&t, ret, X86_GP, 0);
+	CHECK_EQ(t.c->gpr[CPU_RSP], ITEST_STACK - 16);
+	CHECK_EQ(t.c->cpl, 0);
+	user32(&t);
+	FRAME(&t, 4, ITEST_CODE32, 0x1234);			/* inwards */
+	CHECK_FAULT(&t, ret, X86_GP, ITEST_CODE32);
+	itest_close(&t);
+}
+
+/* Hardware keeps the upper half of ESP when the new stack has 16 bits. */
+static void retf_to_16_bit_stack(void **state)
+{
+	/* retf */
+	static const uint8_t ret[] = { 0xcb };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	put_desc(&t, OTHER, mk_desc(0, 0xffff, 0xf3, 0));
+	FRAME(&t, 4, OTHER | 3, 0x12345678, ITEST_USER32, 0x1234);
+	CHECK_EQ(STEP(&t, ret), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RSP], (ITEST_STACK & 0xffff0000) | 0x5678);
+	CHECK_EQ(t.c->stack_size, 2);
+	itest_close(&t);
+}
+
+/* ---- IRET -------------------------------------------------------------------------------------------- */
+
+static void iret_real(void **state)
+{
+	/* iret */
+	static const uint8_t iret[] = { 0xcf };
+	/* iretd */
+	static const uint8_t iretd[] = { 0x66, 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_16);
+	put32(&t, 0x57ff0, 0x12345678);
+	put16(&t, 0x57ff4, 0xffff);
+	t.c->gpr[CPU_RSP] = 0x7ff0;
+	t.c->rflags = 2 | X86_AC;
+	CHECK_EQ(STEP(&t, iret), ITEST_HLT);
+	CHECK_EQ(t.c->rip, 0x5678);
+	CHECK_EQ(t.c->seg[CPU_CS].sel, 0x1234);
+	CHECK_EQ(t.c->rflags, (0x7fd7 | X86_AC));
+	CHECK_EQ(t.c->gpr[CPU_RSP], 0x7ff6);
+	itest_mode(&t, ITEST_16);
+	t.c->gpr[CPU_RSP] = 0x7ff0;
+	put32(&t, 0x57ff0, 0x10000);				/* beyond the limit */
+	CHECK_EQ(STEP(&t, iretd), X86_GP);
+	put32(&t, 0x57ff0, 0x100);
+	put32(&t, 0x57ff4, 0x4321);
+	put32(&t, 0x57ff8, 0xffffffff);
+	CHECK_EQ(STEP(&t, iretd), ITEST_HLT);
+	CHECK_EQ(t.c->rflags, 0x257fd7);
+	itest_close(&t);
+}
+
+static void iret_same_ring_flags(void **state)
+{
+	/* iretd */
+	static const uint8_t iretd[] = { 0xcf };
+	/* iretw */
+	static const uint8_t iret[] = { 0x66, 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	FRAME(&t, 4, 0x3d7fd7, ITEST_CODE32, 0x1234);
+	CHECK_EQ(STEP(&t, iretd), ITEST_HLT);
+	CHECK_EQ(t.c->rip, 0x1234);
+	CHECK_EQ(t.c->rflags, 0x3d7fd7);
+	CHECK_EQ(t.c->gpr[CPU_RSP], ITEST_STACK);
+	/* Ring 3 may not touch IOPL, IF, VIF, VIP, VM. */
+	user32(&t);
+	rflags_set(&t, 0);
+	FRAME(&t, 4, 0x3f7fd7, ITEST_USER32, 0x1234);
+	CHECK_EQ(STEP(&t, iretd), ITEST_HLT);
+	CHECK_EQ(t.c->rflags, 0x254dd7);
+	/* ...except IF when IOPL is 3. */
+	rflags_set(&t, X86_IOPL);
+	FRAME(&t, 4, X86_IF, ITEST_USER32, 0x1234);
+	CHECK_EQ(STEP(&t, iretd), ITEST_HLT);
+	CHECK_EQ(t.c->rflags, 2 | X86_IOPL | X86_IF);
+	/* 16 bits leave the upper half. */
+	rflags_set(&t, X86_AC);
+	FRAME(&t, 2, X86_CF, ITEST_USER32, 0x1234);
+	CHECK_EQ(STEP(&t, iret), ITEST_HLT);
+	CHECK_EQ(t.c->rflags, 2 | X86_AC | X86_CF);
+	itest_close(&t);
+}
+
+static void iret_to_outer_ring(void **state)
+{
+	/* iretd */
+	static const uint8_t iretd[] = { 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	seg_set_null(t.c, CPU_FS, 0);
+	FRAME(&t, 4, ITEST_USER_DATA, 0x55550, X86_IF | X86_IOPL, ITEST_USER32, 0x1234);
+	CHECK_EQ(STEP(&t, iretd), ITEST_HLT);
+	CHECK_EQ(t.c->cpl, 3);
+	CHECK_EQ(t.c->gpr[CPU_RSP], 0x55550);
+	CHECK_EQ(t.c->rflags, 2 | X86_IF | X86_IOPL);
+	CHECK_EQ(t.c->seg[CPU_DS].attr, CPU_SEG_UNUSABLE);
+	CHECK_EQ(t.c->seg[CPU_GS].attr, CPU_SEG_UNUSABLE);
+	itest_close(&t);
+}
+
+static void iret_to_v86(void **state)
+{
+	/* iretd */
+	static const uint8_t iretd[] = { 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	FRAME(&t, 4, 0x6666, 0x5555, 0x4444, 0x3333, 0x2222, 0x1110, X86_VM | X86_IF, 0x4321,
+	      0x9876);
+	CHECK_EQ(STEP(&t, iretd), ITEST_HLT);
+	CHECK_EQ(t.c->cpl, 3);
+	CHECK_EQ(t.c->rip, 0x9876);
+	CHECK_EQ(t.c->rflags, 2 | X86_VM | X86_IF);
+	CHECK_EQ(t.c->seg[CPU_CS].base, 0x43210);
+	CHECK_EQ(t.c->gpr[CPU_RSP], 0x1110);
+	CHECK_EQ(t.c->seg[CPU_SS].sel, 0x2222);
+	CHECK_EQ(t.c->seg[CPU_ES].sel, 0x3333);
+	CHECK_EQ(t.c->seg[CPU_DS].sel, 0x4444);
+	CHECK_EQ(t.c->seg[CPU_FS].sel, 0x5555);
+	CHECK_EQ(t.c->seg[CPU_GS].sel, 0x6666);
+	CHECK_EQ(t.c->seg[CPU_GS].attr, SEG_V86);
+	CHECK_EQ(t.c->code32, 0);
+	CHECK_EQ(t.c->stack_size, 2);
+	itest_close(&t);
+}
+
+static void iret_in_v86(void **state)
+{
+	/* iret */
+	static const uint8_t iret[] = { 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	v86(&t, 3);
+	put32(&t, 0x57ffa, 0x12345678);
+	put16(&t, 0x57ffe, X86_IF | X86_CF);
+	t.c->gpr[CPU_RSP] = 0x7ffa;
+	ITEST_CODE_IS(&t, iret);
+	t.c->rip = 0;
+	CHECK_EQ(itest_step(&t), ITEST_HLT);
+	CHECK_EQ(t.c->seg[CPU_CS].sel, 0x1234);
+	CHECK_EQ(t.c->rflags, 2 | X86_VM | X86_IF | X86_CF | X86_IOPL);
+	v86(&t, 2);
+	CHECK_EQ(RUN_V86(&t, iret), X86_GP);
+	itest_close(&t);
+}
+
+static void iretq_always_pops_the_stack(void **state)
+{
+	/* iretq */
+	static const uint8_t iretq[] = { 0x48, 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	FRAME(&t, 8, ITEST_DATA32, 0x54321, 2 | X86_CF, ITEST_CODE64, 0x1234);
+	CHECK_EQ(STEP(&t, iretq), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RSP], 0x54321);
+	CHECK_EQ(t.c->rflags, 2 | X86_CF);
+	CHECK_EQ(t.c->cpl, 0);
+	/* A null SS is good in 64-bit mode, but not in ring 3 or for 32-bit code. */
+	FRAME(&t, 8, 0, 0x54321, 2, ITEST_CODE64, 0x1234);
+	CHECK_EQ(STEP(&t, iretq), ITEST_HLT);
+	CHECK_EQ(t.c->seg[CPU_SS].sel, 0);
+	FRAME(&t, 8, 3, 0x54321, 2, ITEST_USER64, 0x1234);
+	CHECK_FAULT(&t, iretq, X86_GP, 0);
+	FRAME(&t, 8, 0, 0x54321, 2, ITEST_CODE32, 0x1234);
+	CHECK_FAULT(&t, iretq, X86_GP, 0);
+	FRAME(&t, 8, ITEST_DATA32, 0x54321, 2, ITEST_CODE64, UINT64_C(1) << 47);
+	CHECK_FAULT(&t, iretq, X86_GP, 0);
+	itest_close(&t);
+}
+
+static void iretq_to_user(void **state)
+{
+	/* iretq */
+	static const uint8_t iretq[] = { 0x48, 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	FRAME(&t, 8, ITEST_USER_DATA, 0x54320, 2 | X86_IF, ITEST_USER64, 0x1234);
+	CHECK_EQ(STEP(&t, iretq), ITEST_HLT);
+	CHECK_EQ(t.c->cpl, 3);
+	CHECK_EQ(t.c->code64, 1);
+	itest_mode(&t, ITEST_64);
+	FRAME(&t, 8, ITEST_USER_DATA, UINT64_C(0xabc00054320), 2, ITEST_USER32, 0x1234);
+	CHECK_EQ(STEP(&t, iretq), ITEST_HLT);
+	CHECK_EQ(t.c->code64, 0);
+	CHECK_EQ(t.c->code32, 1);
+	CHECK_EQ(t.c->gpr[CPU_RSP], 0x54320 | 0x0);
+	itest_mode(&t, ITEST_64);
+	rflags_set(&t, X86_NT);
+	FRAME(&t, 8, ITEST_DATA32, 0x54320, 2, ITEST_CODE64, 0x1234);
+	CHECK_FAULT(&t, iretq, X86_GP, 0);		/* no tasks in long mode */
+	itest_close(&t);
+}
+
+/* A frame of the user's own is read with the user's rights. */
+static void user_frame_is_read_as_user(void **state)
+{
+	/* o64 retf */
+	static const uint8_t ret[] = { 0x48, 0xcb };
+	/* iretq */
+	static const uint8_t iretq[] = { 0x48, 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_user(&t);
+	itest_put64(&t, itest_pte(ITEST_STACK - 8), (ITEST_STACK - 0x1000) | X86_PTE_P | X86_PTE_W);
+	interp_tlb_flush(t.c, true);
+	FRAME(&t, 8, ITEST_USER_DATA, 0x54320, 2, ITEST_USER64, 0x1234);
+	CHECK_FAULT(&t, ret, X86_PAGE, X86_PF_P | X86_PF_U);
+	CHECK_FAULT(&t, iretq, X86_PAGE, X86_PF_P | X86_PF_U);
+	itest_close(&t);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(real_jump_call_return),
+		cmocka_unit_test(real_jump_keeps_limit),
+		cmocka_unit_test(jump_to_code),
+		cmocka_unit_test(conforming_code_keeps_the_ring),
+		cmocka_unit_test(far_pointer_in_memory),
+		cmocka_unit_test(call_gate_to_inner_ring),
+		cmocka_unit_test(call_gate_and_back),
+		cmocka_unit_test(call_gate_of_16_bits),
+		cmocka_unit_test(call_gate_checks),
+		cmocka_unit_test(call_gate_in_long_mode),
+		cmocka_unit_test(retf_checks),
+		cmocka_unit_test(retf_to_16_bit_stack),
+		cmocka_unit_test(iret_real),
+		cmocka_unit_test(iret_same_ring_flags),
+		cmocka_unit_test(iret_to_outer_ring),
+		cmocka_unit_test(iret_to_v86),
+		cmocka_unit_test(iret_in_v86),
+		cmocka_unit_test(iretq_always_pops_the_stack),
+		cmocka_unit_test(iretq_to_user),
+		cmocka_unit_test(user_frame_is_read_as_user),
+	};
+
+	return cmocka_run_group_tests_name("sys_far", tests, NULL, NULL);
+}
