@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+#define RUN 2000u		/* blocks */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Built once: a machine costs more than a run.  Each run puts back what the last one could change. */
@@ -64,8 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	before = t->c->retired;
 	t->irq = 0x50;
 	cpu_notify(t->cpu);
-	(void)itest_go(t, 2000);
-	if (t->c->retired - before > 4000)
+	(void)itest_go(t, RUN);
+	if (t->c->retired - before > RUN * (BLOCK_MAX_INSNS + 1))
 		abort();
 	if (t->c->gpr[REG_NONE] != 0)
 		abort();

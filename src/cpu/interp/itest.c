@@ -154,8 +154,13 @@ static void put_pages(struct itest *t)
 	itest_put64(t, ITEST_PML4 + 0x1000, (ITEST_PML4 + 0x2000) | all);
 	for (uint64_t i = 0; i < 8; i++)
 		itest_put64(t, ITEST_PML4 + 0x2000 + i * 8, (ITEST_PML4 + 0x3000 + i * PAGE_SIZE) | all);
-	for (uint64_t lin = 0; lin < 2 * ITEST_RAM; lin += PAGE_SIZE)
-		itest_put64(t, itest_pte(lin), lin | all);
+	for (uint64_t lin = 0; lin < 2 * ITEST_RAM; lin += 2 * MIB) {
+		uint64_t table[512];
+
+		for (unsigned i = 0; i < 512; i++)
+			table[i] = (lin + i * PAGE_SIZE) | all;
+		itest_put(t, itest_pte(lin), table, sizeof(table));
+	}
 }
 
 static void put_gdt(struct itest *t)
