@@ -441,6 +441,30 @@ static void the_count_runs_once_or_again(void **state)
 	CHECK_EQ(lapic_take(w->s, 0), -1);
 }
 
+/* A rate that does not divide a second: never early, so never twice. */
+static void an_odd_rate_fires_once(void **state)
+{
+	struct world w = { 0 };
+
+	(void)state;
+	CHECK_EQ(clock_new_manual(&w.c), 0);
+	CHECK_EQ(lapic_new(&(struct lapic_conf){ 1, w.c, 333333331, TSC_HZ, &client, &w },
+			   &w.s, NULL), 0);
+	lapic_write(w.s, 0, LAPIC_SVR, 0x1ff);
+	lapic_write(w.s, 0, LAPIC_TDCR, 0xb);
+	lapic_write(w.s, 0, LAPIC_LVT, 0x30);
+	for (uint32_t count = 1; count < 2000; count += 7) {
+		unsigned before = w.notify[0];
+
+		lapic_write(w.s, 0, LAPIC_TMICT, count);
+		for (unsigned i = 0; i < 10; i++)
+			clock_step(w.c, 10000);
+		CHECK_EQ(w.notify[0] - before, 1);
+	}
+	lapic_free(w.s);
+	clock_free(w.c);
+}
+
 static void a_period_of_one_tick_is_no_flood(void **state)
 {
 	struct world *w = *state;
@@ -616,6 +640,7 @@ int main(void)
 		T(x2apic_msrs_refuse_reserved_bits),
 		T(x2apic_ipis_use_all_of_the_destination),
 		T(the_count_runs_once_or_again),
+		cmocka_unit_test(an_odd_rate_fires_once),
 		T(a_period_of_one_tick_is_no_flood),
 		T(a_tsc_deadline_fires_once_and_reads_zero),
 		T(what_is_saved_loads_and_saves_the_same),
