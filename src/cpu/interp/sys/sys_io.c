@@ -5,8 +5,8 @@
  * fault.  REP runs a bounded piece and then lets the run loop look for
  * interrupts; registers are up to date after each element.
  *
- * Spec     [SDM 1] 18.5 protected-mode I/O; [SDM 2] IN, OUT, INS, OUTS
- * Missing  I/O breakpoints (DR7 R/W = 2)
+ * Spec     [SDM 1] 18.5 protected-mode I/O; [SDM 2] IN, OUT, INS, OUTS;
+ *          [SDM 3] 17.2.4 I/O breakpoints, 17.3.1.1 RF
  * Lock     none: a vCPU's own thread
  */
 #include "cpu/interp/sys/sys.h"
@@ -34,13 +34,33 @@ static void check_port(struct interp *c, uint16_t port, unsigned n)
 		interp_gp(c);
 }
 
+/* Ports whose breakpoint is enabled trap after the instruction, a REP after the element. */
+static void check_watch(struct interp *c, uint16_t port, unsigned n)
+{
+	if (likely(!(c->dr7 & 0xff)) || !(c->cr4 & X86_CR4_DE))
+		return;
+	for (unsigned i = 0; i < 4; i++) {
+		uint64_t len = (c->dr7 >> (18 + i * 4) & 3) + 1;	/* 1, 2, -, 4 */
+		uint64_t at = c->dr[i] & ~(len - 1);
+
+		if (!(c->dr7 >> (i * 2) & 3) || (c->dr7 >> (16 + i * 4) & 3) != 2)
+			continue;
+		if (port < at + len && at < (uint64_t)port + n) {
+			c->watch_hit |= (uint8_t)(1u << i);
+			c->stop = 1;
+		}
+	}
+}
+
 static uint64_t port_in(struct interp *c, uint16_t port, unsigned n)
 {
+	check_watch(c, port, n);
 	return c->conf.client->io_read(c->conf.self, port, n);
 }
 
 static void port_out(struct interp *c, uint16_t port, unsigned n, uint64_t v)
 {
+	check_watch(c, port, n);
 	c->conf.client->io_write(c->conf.self, port, n, v & (UINT64_MAX >> (64 - n * 8)));
 }
 
@@ -98,9 +118,14 @@ static void string_io(struct interp *c, const struct insn *in,
 	for (unsigned i = 0; left && i < REP_CHUNK; i++) {
 		one(c, in);
 		reg_set(c, CPU_RCX, in->asz, --left);
+		if (unlikely(c->watch_hit))
+			break;
 	}
-	if (left)
-		c->next_rip = c->rip;
+	if (!left)
+		return;
+	c->next_rip = c->rip;
+	if (unlikely(c->watch_hit))
+		c->rflags |= X86_RF;
 }
 
 void sys_ins(struct interp *c, const struct insn *in)

@@ -177,6 +177,49 @@ static void bitmap(void **state)
 	itest_close(&t);
 }
 
+static void port_breakpoints(void **state)
+{
+	/* out 0x41, al; nop; hlt */
+	static const uint8_t out[] = { 0xe6, 0x41, 0x90, 0xf4 };
+	/* rep insb; hlt */
+	static const uint8_t ins[] = { 0xf3, 0x6c, 0xf4 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	t.c->dr[1] = 0x40;
+	t.c->dr7 = 0x400 | 1u << 2 | 6u << 20;			/* 1: I/O, two ports */
+	ITEST_CODE_IS(&t, out);
+	CHECK_EQ(itest_go(&t, 100), CPU_EXIT_HLT);
+	CHECK_EQ(itest_caught(&t), -1);				/* CR4.DE is off */
+	t.c->cr4 |= X86_CR4_DE;
+	ITEST_CODE_IS(&t, out);
+	CHECK_EQ(itest_go(&t, 100), CPU_EXIT_HLT);
+	CHECK_EQ(itest_caught(&t), X86_DB);
+	CHECK_EQ(t.c->dr6, 0xffff0ff2);
+	CHECK_EQ(itest_get64(&t, t.c->gpr[CPU_RSP]), ITEST_CODE + 2);
+	CHECK_EQ(t.nr_io, 2);
+	/* After each element of a REP, with RF for the rest of it. */
+	itest_mode(&t, ITEST_64);
+	t.c->cr4 |= X86_CR4_DE;
+	t.c->dr[1] = 0x40;
+	t.c->dr7 = 0x400 | 1u << 2 | 6u << 20;
+	t.c->gpr[CPU_RDX] = 0x40;
+	t.c->gpr[CPU_RCX] = 3;
+	t.c->gpr[CPU_RDI] = ITEST_DATA;
+	ITEST_CODE_IS(&t, ins);
+	CHECK_EQ(itest_go(&t, 100), CPU_EXIT_HLT);
+	CHECK_EQ(itest_caught(&t), X86_DB);
+	CHECK_EQ(t.c->gpr[CPU_RCX], 2);
+	CHECK_EQ(itest_get64(&t, t.c->gpr[CPU_RSP]), ITEST_CODE);
+	CHECK_EQ(itest_get64(&t, t.c->gpr[CPU_RSP] + 16), 2 | X86_RF);
+	t.c->dr[1] = 0x42;
+	ITEST_CODE_IS(&t, out);
+	CHECK_EQ(itest_go(&t, 100), CPU_EXIT_HLT);
+	CHECK_EQ(itest_caught(&t), -1);
+	itest_close(&t);
+}
+
 /* v8086 asks the bitmap whatever IOPL is. */
 static void bitmap_in_v86(void **state)
 {
@@ -324,6 +367,7 @@ int main(void)
 		cmocka_unit_test(address_size_of_strings),
 		cmocka_unit_test(bitmap),
 		cmocka_unit_test(bitmap_in_v86),
+		cmocka_unit_test(port_breakpoints),
 		cmocka_unit_test(pushf_hides_rf_and_vm),
 		cmocka_unit_test(popf_by_privilege),
 		cmocka_unit_test(cli_and_sti),
