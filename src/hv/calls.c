@@ -80,6 +80,8 @@ static uint16_t call_flush(struct hv_ctx *c)
 {
 	struct hv_in_flush in;
 
+	if (c->hv->conf.client->flush_tlb == NULL)
+		return HV_ACCESS_DENIED;
 	memcpy(&in, c->in, sizeof(in));
 	if (!flush_flags_ok(le64_get(in.flags)))
 		return HV_INVALID_PARAMETER;
@@ -96,6 +98,8 @@ static uint16_t call_flush_ex(struct hv_ctx *c)
 	struct hv_in_flush_ex in;
 	uint16_t status = HV_SUCCESS;
 
+	if (c->hv->conf.client->flush_tlb == NULL)
+		return HV_ACCESS_DENIED;
 	memcpy(&in, c->in, sizeof(in));
 	if (!flush_flags_ok(le64_get(in.flags)))
 		return HV_INVALID_PARAMETER;

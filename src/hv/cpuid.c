@@ -67,5 +67,7 @@ void hv_cpuid(struct hv *hv, unsigned vp, uint32_t leaf, uint32_t sub, uint32_t 
 			r[0] &= ~HV_PRIV_TSC_INVARIANT;
 		if (leaf == 0x40000004)
 			r[2] = hv->conf.phys_bits & 0x7f;
+		if (leaf == 0x40000004 && hv->conf.client->flush_tlb == NULL)
+			r[0] &= ~HV_HINT_REMOTE_FLUSH;
 	}
 }

@@ -24,7 +24,11 @@ struct hv;
 struct hv_client {
 	/* A fixed, edge interrupt on VP's local APIC; with auto_eoi it is over on delivery. */
 	void (*raise)(void *self, unsigned vp, uint8_t vector, bool auto_eoi);
-	/* HvCallFlushVirtualAddress*: drop VP's translations before returning. */
+	/*
+	 * HvCallFlushVirtualAddress*: when it returns VP uses no old translation
+	 * any more, or the guest reuses memory under its feet.  NULL: the calls
+	 * are not offered, and guests flush by interrupts.
+	 */
 	void (*flush_tlb)(void *self, unsigned vp);
 	void (*reset)(void *self);			/* HV_X64_MSR_RESET */
 	/*

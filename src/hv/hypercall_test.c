@@ -258,6 +258,30 @@ static void flush_by_set(void **state)
 	CHECK_EQ(f->nr_flushes, FAKE_VPS);
 }
 
+static void no_flush_where_the_board_has_none(void **state)
+{
+	struct hv_client client = fake_client;
+	struct fake *f = *state;
+	struct hv_conf conf = fake_conf(f);
+	struct hv *hv = f->hv;
+	struct hv_in_flush in = { .flags = le64_of(HV_FLUSH_ALL_VPS) };
+	uint32_t r[4];
+
+	hv_cpuid(f->hv, 0, 0x40000004, 0, r);
+	CHECK_EQ(r[0] & HV_HINT_REMOTE_FLUSH, HV_HINT_REMOTE_FLUSH);
+	client.flush_tlb = NULL;
+	conf.client = &client;
+	CHECK_EQ(hv_new(&conf, &f->hv, NULL), 0);
+	wrmsr(f, 0, HV_MSR_GUEST_OS_ID, FAKE_OS_ID);
+	put(f, IN, &in, sizeof(in));
+	hv_cpuid(f->hv, 0, 0x40000004, 0, r);
+	CHECK_EQ(r[0] & HV_HINT_REMOTE_FLUSH, 0);
+	CHECK_EQ(call(f, HV_CALL_FLUSH_SPACE, IN, 0), HV_ACCESS_DENIED);
+	CHECK_EQ(call(f, HV_CALL_FLUSH_SPACE_EX, IN, 0), HV_ACCESS_DENIED);
+	hv_free(f->hv);
+	f->hv = hv;
+}
+
 static void ipis(void **state)
 {
 	static const unsigned low[] = { 0, 1 }, high[] = { 65 };
@@ -404,6 +428,7 @@ int main(void)
 		FAKE_TEST(flush_by_mask),
 		FAKE_TEST(flush_fast_in_xmm),
 		FAKE_TEST(flush_by_set),
+		FAKE_TEST(no_flush_where_the_board_has_none),
 		FAKE_TEST(ipis),
 		FAKE_TEST(get_registers),
 		FAKE_TEST(get_registers_fast),
