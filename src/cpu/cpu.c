@@ -20,7 +20,9 @@ static uint64_t measure(void)
 
 const struct cpu_engine *const *cpu_engines(void)
 {
-	static const struct cpu_engine *const engines[] = { &cpu_engine_interpret, NULL };
+	static const struct cpu_engine *const engines[] = {
+		&cpu_engine_kvm, &cpu_engine_interpret, NULL,
+	};
 
 	return engines;
 }
