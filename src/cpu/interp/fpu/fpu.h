@@ -36,6 +36,8 @@ _Static_assert(offsetof(struct fxsave, xmm) == 160, "[SDM 1] table 10-2");
 
 #define FSW_ES 0x0080u
 #define FSW_B 0x8000u
+#define FSW_C1 0x0200u
+#define FSW_CODES 0x4700u
 #define FSW_TOP 0x3800u
 #define FSW_TOP_SHIFT 11
 #define FCW_WRITABLE 0x1f3fu		/* bit 6 reads as one, the others as zero */
@@ -198,22 +200,32 @@ static inline bool fp_all_masked(struct interp *c)
 }
 
 /*
+ * The quick way.  With the guest's controls at their defaults the host's are
+ * the same; only the sticky flags of the host are not the guest's.  So the
+ * instruction simply runs, and if afterwards the host shows no flag that the
+ * guest does not have already, nothing happened.  Else, or if the flag was an
+ * old one of the host's own, it runs again between fp_begin and fp_end.
+ */
+static inline bool fp_quick(struct interp *c)
+{
+	return likely((fx(c)->mxcsr & (MXCSR_MASKS | MXCSR_CONTROL)) == MXCSR_MASKS);
+}
+
+static inline bool fp_nothing_new(struct interp *c)
+{
+	return likely(!(host_mxcsr() & ~fx(c)->mxcsr));
+}
+
+/*
  * Between fp_begin and fp_end the host computes by the guest's MXCSR, all
- * exceptions masked.  No handler raises anything in between.  LDMXCSR is
- * slow, so with the guest's controls at their defaults the host's sticky
- * flags are left standing; they are in the way only if the guest's are clear.
+ * exceptions masked.  No handler raises anything in between.
  */
 static inline void fp_begin(struct interp *c)
 {
-	uint32_t g = fx(c)->mxcsr, h;
-
-	if (unlikely(!fp_all_masked(c))) {
+	if (unlikely(!fp_all_masked(c)))
 		fp_begin_unmasked(c);
-		return;
-	}
-	h = host_mxcsr();
-	if (unlikely((h & ~g) | ((h ^ g) & MXCSR_CONTROL)))
-		host_set_mxcsr(g);
+	else
+		host_set_mxcsr(fx(c)->mxcsr);
 }
 
 /*
@@ -240,6 +252,19 @@ static inline void fp_end_plain(struct interp *c)
 
 	fp_end(c, (struct fp_what){ FP_NONE, FP_OTHER }, zero, zero, zero);
 }
+
+/* R = CALL, a call of a thunk that neither overflows nor underflows. */
+#define FP_RUN(c, r, call) \
+	do { \
+		if (fp_quick(c)) { \
+			(r) = (call); \
+			if (fp_nothing_new(c)) \
+				break; \
+		} \
+		fp_begin(c); \
+		(r) = (call); \
+		fp_end_plain(c); \
+	} while (0)
 
 /* ---- thunks ----------------------------------------------------------------------------- */
 
@@ -308,6 +333,20 @@ bool bind_x87(const struct zin *z, struct insn *out);
 
 /* Shared handlers: destination XMM reg; source XMM rm, or memory of the size in the name. */
 insn_fn xop_rr, xop_m16, xop_m8, xop_m4, xop_m2;
+
+/* x87.c: the full way, for every instruction; and what the quick way needs. */
+insn_fn x87_reg, x87_compare, x87_store;
+void x87_load_full(struct interp *c, const struct insn *in, uint8_t buf[16]);
+void x87_fetch(struct interp *c, const struct insn *in, uint8_t buf[16]);
+void x87_put(struct interp *c, const struct insn *in, const uint8_t buf[16]);
+/* Keeps FOP, FIP and FDP. */
+void x87_note(struct interp *c, const struct insn *in);
+uint64_t x87_reg_stub(unsigned opcode, unsigned modrm);
+uint64_t x87_mem_stub(unsigned opcode, unsigned reg);
+
+/* x87_quick.c: put a quicker handler in OUT where there is one. */
+void x87_quicken_reg(struct insn *out, unsigned op, unsigned modrm);
+void x87_quicken_mem(struct insn *out, unsigned op, unsigned reg);
 
 /* x87 control (x87_env.c) */
 bool bind_x87_env(const struct zin *z, struct insn *out);

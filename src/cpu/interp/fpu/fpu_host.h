@@ -23,7 +23,7 @@
 #include <ucontext.h>
 
 #define NO_FAULT 255
-#define MEM_BYTES 2048u
+#define MEM_BYTES 4096u
 
 struct world {
 	_Alignas(64) struct fxsave fx;
@@ -190,9 +190,10 @@ static void rnd_world(struct world *w)
 	for (unsigned k = 0; k < 16; k++)
 		rnd_vector(&w->fx.xmm[k]);
 	for (unsigned k = 0; k < 16; k++)
-		w->gpr[k] = chance(3) ? rnd() : rnd() % 40;
+		w->gpr[k] = chance(3) ? rnd() : (chance(3) ? rnd() << 32 : 0) | rnd() % 40;
 	for (unsigned k = 0; k < MEM_BYTES; k += 16)
-		rnd_vector(w->mem + k);
+		if (k < 704 || k >= MEM_BYTES - 32)
+			rnd_vector(w->mem + k);
 	w->rflags = 2 | (rnd() & X86_ARITH);
 	w->fault = NO_FAULT;
 }

@@ -73,9 +73,7 @@ static void from_g(struct interp *c, const struct insn *in)
 	sse_gate(c);
 	s = in->mem ? interp_load(c, in->seg, insn_ea(c, in), in->osz) :
 		      reg_get(c, in->rm, in->osz);
-	fp_begin(c);
-	r = fn(fx(c)->xmm[in->reg], s);
-	fp_end_plain(c);
+	FP_RUN(c, r, fn(fx(c)->xmm[in->reg], s));
 	fx(c)->xmm[in->reg] = r;
 }
 
@@ -88,9 +86,7 @@ static void to_g(struct interp *c, const struct insn *in)
 
 	sse_gate(c);
 	s = in->mem ? load_x(c, in, in->op[0]) : fx(c)->xmm[in->rm];
-	fp_begin(c);
-	r = fn(s);
-	fp_end_plain(c);
+	FP_RUN(c, r, fn(s));
 	reg_set(c, in->reg, in->osz, r);
 }
 
@@ -102,9 +98,7 @@ static void compare(struct interp *c, const struct insn *in)
 
 	sse_gate(c);
 	s = in->mem ? load_x(c, in, in->op[0]) : fx(c)->xmm[in->rm];
-	fp_begin(c);
-	r = fn(fx(c)->xmm[in->reg], s);
-	fp_end_plain(c);
+	FP_RUN(c, r, fn(fx(c)->xmm[in->reg], s));
 	c->rflags = (c->rflags & ~(uint64_t)X86_ARITH) | (r & (X86_ZF | X86_PF | X86_CF));
 }
 
@@ -124,9 +118,7 @@ static void from_mm(struct interp *c, const struct insn *in)
 		mmx_enter(c);
 		s = mm_get(c, in->rm);
 	}
-	fp_begin(c);
-	r = fn(fx(c)->xmm[in->reg], s);
-	fp_end_plain(c);
+	FP_RUN(c, r, fn(fx(c)->xmm[in->reg], s));
 	fx(c)->xmm[in->reg] = r;
 }
 
@@ -143,9 +135,7 @@ static void to_mm(struct interp *c, const struct insn *in)
 	else
 		s = fx(c)->xmm[in->rm];
 	mmx_enter(c);
-	fp_begin(c);
-	r = fn(s);
-	fp_end_plain(c);
+	FP_RUN(c, r, fn(s));
 	mm_set(c, in->reg, r);
 }
 

@@ -15,12 +15,13 @@
 
 /* ---- handlers: op[0] and op[1] are struct fp_what, op[2] the immediate ------------------- */
 
-static inline void fp_apply(struct interp *c, const struct insn *in, __m128i s)
+/* The rest of fp_apply: a flag to record, a control to set, an exception to raise. */
+static __attribute__((noinline)) void fp_slow(struct interp *c, const struct insn *in, __m128i s)
 {
 	struct fp_what w = { (enum fp_kind)in->op[0], (enum fp_op)in->op[1] };
 	__m128i d = fx(c)->xmm[in->reg], r;
 
-	if (unlikely(w.op == FP_DP && !fp_all_masked(c))) {
+	if (w.op == FP_DP && !fp_all_masked(c)) {
 		fp_dot_unmasked(c, w.kind == FP_PD, in->op[2], d, s);
 		w.op = FP_OTHER;
 	}
@@ -28,6 +29,20 @@ static inline void fp_apply(struct interp *c, const struct insn *in, __m128i s)
 	r = XOP(in)(d, s);
 	fp_end(c, w, d, s, r);
 	fx(c)->xmm[in->reg] = r;
+}
+
+static inline void fp_apply(struct interp *c, const struct insn *in, __m128i s)
+{
+	__m128i r;
+
+	if (fp_quick(c)) {
+		r = XOP(in)(fx(c)->xmm[in->reg], s);
+		if (fp_nothing_new(c)) {
+			fx(c)->xmm[in->reg] = r;
+			return;
+		}
+	}
+	fp_slow(c, in, s);
 }
 
 static void fp_rr(struct interp *c, const struct insn *in)

@@ -15,6 +15,9 @@
  *
  * The instruction and data pointers are the guest's and kept by hand.
  *
+ * That way costs two long microcoded instructions; the usual cases go a quicker
+ * one (x87_quick.c) and come here when they turn out not to be usual.
+ *
  * Spec     [SDM 1] 8; 8.1.8 (pointers), 8.1.9 (opcode), 8.7 (exceptions)
  * Missing  FCS and FDS are zero, as on processors that deprecate them
  *          (CPUID.7.0:EBX bit 13)
@@ -76,6 +79,16 @@ static uint64_t x87_pointer(const struct interp *c, unsigned s, uint64_t off)
 }
 
 /* op[0..1]: the opcode. */
+void x87_note(struct interp *c, const struct insn *in)
+{
+	struct fxsave *f = fx(c);
+
+	f->fop = (uint16_t)((in->op[0] & 7) << 8 | in->op[1]);
+	f->fip = x87_pointer(c, CPU_CS, c->rip);
+	if (in->mem)
+		f->fdp = x87_pointer(c, in->seg, insn_ea(c, in));
+}
+
 static void x87_commit(struct interp *c, const struct insn *in, const struct x87_run *r)
 {
 	struct fxsave *f = fx(c);
@@ -83,11 +96,10 @@ static void x87_commit(struct interp *c, const struct insn *in, const struct x87
 	f->fsw = r->after.fsw;
 	f->ftw = r->after.ftw;
 	memcpy(f->st, r->after.st, sizeof(f->st));
-	f->fop = (uint16_t)((in->op[0] & 7) << 8 | in->op[1]);
-	f->fip = x87_pointer(c, CPU_CS, c->rip);
+	x87_note(c, in);
 }
 
-static void x87_reg(struct interp *c, const struct insn *in)
+void x87_reg(struct interp *c, const struct insn *in)
 {
 	struct x87_run r;
 
@@ -97,34 +109,64 @@ static void x87_reg(struct interp *c, const struct insn *in)
 	x87_commit(c, in, &r);
 }
 
-/* FCOMI and kin: ZF, PF, CF by the comparison; OF, SF, AF clear. */
-static void x87_compare(struct interp *c, const struct insn *in)
+/*
+ * FCOMI and kin: ZF, PF, CF by the comparison; OF, SF, AF clear.  C1 is clear,
+ * as the manual has it; some hosts leave it alone.
+ */
+void x87_compare(struct interp *c, const struct insn *in)
 {
 	struct x87_run r;
 
 	x87_gate(c);
 	x87_wait(c);
 	x87_run(c, in, &r, NULL);
+	r.after.fsw &= (uint16_t)~FSW_C1;
 	x87_commit(c, in, &r);
 	c->rflags = (c->rflags & ~(uint64_t)X86_ARITH) | (r.flags & X86_ARITH);
 }
 
 /* osz: bytes of the memory operand. */
+void x87_fetch(struct interp *c, const struct insn *in, uint8_t buf[16])
+{
+	uint64_t ea = insn_ea(c, in), v;
+
+	if (in->osz == 10) {
+		interp_load_n(c, in->seg, ea, buf, 10);
+		return;
+	}
+	v = interp_load(c, in->seg, ea, in->osz);
+	memcpy(buf, &v, 8);
+}
+
+void x87_put(struct interp *c, const struct insn *in, const uint8_t buf[16])
+{
+	uint64_t ea = insn_ea(c, in), v;
+
+	if (in->osz == 10) {
+		interp_store_n(c, in->seg, ea, buf, 10);
+		return;
+	}
+	memcpy(&v, buf, 8);
+	interp_store(c, in->seg, ea, in->osz, v);
+}
+
+/* The operand has been loaded; nothing is pending. */
+void x87_load_full(struct interp *c, const struct insn *in, uint8_t buf[16])
+{
+	struct x87_run r;
+
+	x87_run(c, in, &r, buf);
+	x87_commit(c, in, &r);
+}
+
 static void x87_load(struct interp *c, const struct insn *in)
 {
-	uint64_t ea = insn_ea(c, in);
 	uint8_t buf[16] = { 0 };
-	struct x87_run r;
 
 	x87_gate(c);
 	x87_wait(c);
-	if (in->osz == 10)
-		interp_load_n(c, in->seg, ea, buf, 10);
-	else
-		memcpy(buf, &(uint64_t){ interp_load(c, in->seg, ea, in->osz) }, 8);
-	x87_run(c, in, &r, buf);
-	x87_commit(c, in, &r);
-	fx(c)->fdp = x87_pointer(c, in->seg, ea);
+	x87_fetch(c, in, buf);
+	x87_load_full(c, in, buf);
 }
 
 static bool x87_error(const struct x87_run *r)
@@ -132,9 +174,8 @@ static bool x87_error(const struct x87_run *r)
 	return r->after.fsw & FSW_ES;
 }
 
-static void x87_store(struct interp *c, const struct insn *in)
+void x87_store(struct interp *c, const struct insn *in)
 {
-	uint64_t ea = insn_ea(c, in);
 	uint8_t buf[16] = { 0 }, again[16];
 	bool written = true;
 	struct x87_run r;
@@ -147,14 +188,11 @@ static void x87_store(struct interp *c, const struct insn *in)
 		x87_run(c, in, &r, again);
 		written = memcmp(buf, again, in->osz) == 0;
 	}
-	if (!written)
-		interp_probe_write(c, in->seg, ea, in->osz);
-	else if (in->osz == 10)
-		interp_store_n(c, in->seg, ea, buf, 10);
+	if (written)
+		x87_put(c, in, buf);
 	else
-		interp_store(c, in->seg, ea, in->osz, *(const uint64_t *)(const void *)buf);
+		interp_probe_write(c, in->seg, insn_ea(c, in), in->osz);
 	x87_commit(c, in, &r);
-	fx(c)->fdp = x87_pointer(c, in->seg, ea);
 }
 
 /* ---- binding ----------------------------------------------------------------------------- */
@@ -195,7 +233,17 @@ static bool is_compare(unsigned op, unsigned modrm)
 	return (op == 3 || op == 7) && modrm >= 0xe8 && modrm < 0xf8;
 }
 
-/* Operands and FWAIT-like prefixes are in the stub; only memory is ours. */
+/* A stub for another file: register form, or memory form with reg of ModRM. */
+uint64_t x87_reg_stub(unsigned opcode, unsigned modrm)
+{
+	return (uintptr_t)(th_x87_reg + 4 * ((opcode & 7) * 64 + (modrm & 63)));
+}
+
+uint64_t x87_mem_stub(unsigned opcode, unsigned reg)
+{
+	return (uintptr_t)(th_x87_mem + 4 * ((opcode & 7) * 8 + reg));
+}
+
 bool bind_x87(const struct zin *z, struct insn *out)
 {
 	unsigned op = z->i.opcode & 7u, reg = z->i.raw.modrm.reg;
@@ -206,14 +254,16 @@ bool bind_x87(const struct zin *z, struct insn *out)
 	if (z->i.raw.modrm.mod == 3) {
 		if (!(reg_forms[op] >> (modrm - 0xc0) & 1))
 			return false;
-		set_thunk(out, th_x87_reg + 4 * (op * 64 + modrm - 0xc0));
+		out->imm = x87_reg_stub(op, modrm);
 		out->fn = is_compare(op, modrm) ? x87_compare : x87_reg;
+		x87_quicken_reg(out, op, modrm);
 		return true;
 	}
 	if (mem_forms[op][reg] == 0)
 		return false;
-	set_thunk(out, th_x87_mem + 4 * (op * 8 + reg));
+	out->imm = x87_mem_stub(op, reg);
 	out->osz = mem_forms[op][reg] & 0x7f;
 	out->fn = mem_forms[op][reg] & ST ? x87_store : x87_load;
+	x87_quicken_mem(out, op, reg);
 	return true;
 }
