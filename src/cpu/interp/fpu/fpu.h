@@ -49,6 +49,7 @@ _Static_assert(offsetof(struct fxsave, xmm) == 160, "[SDM 1] table 10-2");
 #define MXCSR_MASK_SHIFT 7
 #define MXCSR_FZ 0x8000u
 #define MXCSR_CONTROL 0xe040u		/* FZ, RC, DAZ */
+/* Other bits only come from registers set from outside, and must not reach the host. */
 #define MXCSR_WRITABLE 0xffffu
 enum { FL_IE = 1, FL_DE = 2, FL_ZE = 4, FL_OE = 8, FL_UE = 16, FL_PE = 32 };
 
@@ -225,7 +226,7 @@ static inline void fp_begin(struct interp *c)
 	if (unlikely(!fp_all_masked(c)))
 		fp_begin_unmasked(c);
 	else
-		host_set_mxcsr(fx(c)->mxcsr);
+		host_set_mxcsr(fx(c)->mxcsr & MXCSR_WRITABLE);
 }
 
 /*

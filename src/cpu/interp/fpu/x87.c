@@ -67,6 +67,7 @@ struct x87_run {
 static void x87_run(struct interp *c, const struct insn *in, struct x87_run *r, void *mem)
 {
 	r->flags = c->rflags;
+	fx(c)->mxcsr &= MXCSR_WRITABLE;		/* FXRSTOR would refuse */
 	th_x87_exec(fx(c), &r->after, in->imm, mem, &r->flags);
 }
 
