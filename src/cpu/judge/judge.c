@@ -152,7 +152,7 @@ static void place(struct judge *j, const struct gcase *g)
 	uint8_t buf[INSN_MAX_BYTES + WAY_OUT];
 
 	memcpy(buf, g->bytes, g->len);
-	native_way_out(g->at + g->len, buf + g->len);
+	native_way_out(g, buf + g->len);
 	put_code(j, g->at, buf, g->len + WAY_OUT);
 }
 
@@ -175,16 +175,26 @@ static bool fault_same(const struct outcome *host, const struct outcome *ours)
 	       (host->code & mask) == (ours->code & mask);
 }
 
+/* Compatibility mode says nothing about the upper halves, nor about R8 to R15. */
+static bool regs_same(const struct gcase *g, const struct state *a, const struct state *b)
+{
+	if (g->mode == DECODE_64)
+		return memcmp(a->gpr, b->gpr, sizeof(a->gpr)) == 0 && a->rip == b->rip;
+	for (unsigned i = 0; i < 8; i++)
+		if ((uint32_t)a->gpr[i] != (uint32_t)b->gpr[i])
+			return false;
+	return a->rip == b->rip;
+}
+
 static bool compare(struct judge *j, const struct gcase *g, const struct state *in,
 		    struct outcome *host, struct outcome *ours, struct verdict *v)
 {
 	bool faulted = host->vector != NO_FAULT && host->s.rip == g->at;
 	uint64_t mask = mask_flags(g, in, faulted);
 
-	mask_fx(host->s.fx);
-	mask_fx(ours->s.fx);
-	v->regs = memcmp(host->s.gpr, ours->s.gpr, sizeof(in->gpr)) == 0 &&
-		  host->s.rip == ours->s.rip;
+	mask_fx(g, host->s.fx);
+	mask_fx(g, ours->s.fx);
+	v->regs = regs_same(g, &host->s, &ours->s);
 	v->flags = ((host->s.rflags ^ ours->s.rflags) & mask) == 0;
 	v->fx = (faulted && mask_fault_fx(g)) ||
 		memcmp(host->s.fx, ours->s.fx, FX_BYTES) == 0;
@@ -236,9 +246,9 @@ static void print_case(struct judge *j, const struct gcase *g, const struct stat
 	};
 	char text[128];
 
-	decode_text(interp_decoder(j->interp), DECODE_64, g->bytes, g->len, g->at, text,
+	decode_text(interp_decoder(j->interp), g->mode, g->bytes, g->len, g->at, text,
 		    sizeof(text));
-	printf("%s: %s  [", g->family->name, text);
+	printf("%s: %s%s  [", g->family->name, g->mode == DECODE_32 ? "32-bit " : "", text);
 	for (unsigned i = 0; i < g->len; i++)
 		printf("%s%02x", i ? " " : "", g->bytes[i]);
 	printf("] at 0x%llx%s%s%s%s%s\n", (unsigned long long)g->at, v->regs ? "" : " REGISTERS",
@@ -385,6 +395,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "judge: %s\n", err.msg);
 		return 1;
 	}
+	if (!native_has_32())
+		printf("this kernel runs no 32-bit code: 64-bit mode only\n");
 	j->fs_base = native_fs_base();
 	j->interp = interp_open();
 	if (!j->interp)

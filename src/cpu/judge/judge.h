@@ -1,8 +1,8 @@
 /*
  * judge.h - inside the judge: one case, its state, who makes and runs it
  *
- * A case is one instruction in user mode of 64-bit mode, with all registers and
- * the memory around it.  It runs on the host's processor and in the interpreter;
+ * A case is one instruction in user mode, 64-bit or compatibility mode, with all
+ * registers and the memory around it.  It runs on the host's processor and in the interpreter;
  * what they leave must be the same.  Guest linear addresses are host addresses:
  * the sandbox is mapped at the same place in both.
  */
@@ -65,6 +65,7 @@ static inline bool rng_chance(struct rng *r, unsigned percent)
 
 struct gcase {
 	const struct family *family;
+	enum decode_mode mode;	/* DECODE_64, or DECODE_32 in compatibility mode */
 	uint8_t bytes[INSN_MAX_BYTES + 1];
 	unsigned len;
 	uint64_t at;		/* linear address of its first byte */
@@ -80,7 +81,7 @@ struct family {
 extern const struct family families[];
 extern const unsigned nr_families;
 
-/* A random instruction of family F (NULL: any) and where it stands. */
+/* A random instruction of family F (NULL: any), in either mode, and where it stands. */
 void gen_insn(struct rng *r, const struct decoder *d, const struct family *f, struct gcase *ret_g);
 /*
  * Registers for it, operands mostly inside the sandbox.  *ret_target: where a
@@ -102,16 +103,17 @@ bool mask_case(const struct gcase *g, const struct state *s);
 /* Whether x87 and SSE state after a fault is each processor's own affair. */
 bool mask_fault_fx(const struct gcase *g);
 /* Clears what is not compared in an FXSAVE image. */
-void mask_fx(uint8_t fx[FX_BYTES]);
+void mask_fx(const struct gcase *g, uint8_t fx[FX_BYTES]);
 
 /* ---- who runs it ------------------------------------------------------------------------- */
 
 /* Host: maps the sandbox and catches its faults.  -errno with *err filled. */
 MUST_CHECK int native_open(struct err *err);
 void native_run(const struct gcase *g, const struct state *in, struct outcome *ret_o);
+bool native_has_32(void);	/* whether the host lets us run 32-bit code */
 void native_put_code(uint64_t lin, const void *src, unsigned n);
-/* The jump from FROM to the way out, WAY_OUT bytes. */
-void native_way_out(uint64_t from, uint8_t *dst);
+/* The jump from behind the instruction to the way out, WAY_OUT bytes. */
+void native_way_out(const struct gcase *g, uint8_t *dst);
 uint64_t native_fs_base(void);
 
 /* Interpreter. */

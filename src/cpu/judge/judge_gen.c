@@ -35,14 +35,15 @@ static void put(struct out *o, unsigned byte)
 	o->b[o->n++] = (uint8_t)byte;
 }
 
-static void put_prefixes(struct rng *r, const struct row *row, struct out *o)
+static void put_prefixes(struct rng *r, const struct row *row, enum decode_mode mode, struct out *o)
 {
 	static const uint8_t segs[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x64, 0x65 };
 	static const uint8_t sse[] = { 0, 0x66, 0xf2, 0xf3 };
 	uint8_t mandatory = 0;
 
+	/* FS and GS are null selectors in compatibility mode. */
 	if (rng_chance(r, 5))
-		put(o, segs[rng_below(r, sizeof(segs))]);
+		put(o, segs[rng_below(r, mode == DECODE_64 ? 8 : 4)]);
 	if (rng_chance(r, 6))
 		put(o, 0x67);
 	if ((row->flags & ROW_LOCK) && rng_chance(r, 25))
@@ -70,7 +71,7 @@ static void put_prefixes(struct rng *r, const struct row *row, struct out *o)
 		put(o, 0x66);
 	if (mandatory)
 		put(o, mandatory);
-	if (rng_chance(r, 50))
+	if (mode == DECODE_64 && rng_chance(r, 50))
 		put(o, 0x40 | (unsigned)rng_below(r, 16));
 }
 
@@ -206,7 +207,7 @@ static bool wanted(const struct decoder *d, const struct gcase *g)
 	if (i->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
 	    !cpu_model_isa(d->model, i->meta.isa_set))
 		return false;
-	if (is_branch(i) && has_prefix(i, 0x66))
+	if (g->mode == DECODE_64 && is_branch(i) && has_prefix(i, 0x66))
 		return false;
 	if ((i->mnemonic == ZYDIS_MNEMONIC_BSF || i->mnemonic == ZYDIS_MNEMONIC_BSR) &&
 	    has_prefix(i, 0xf3))
@@ -218,7 +219,7 @@ static bool wanted(const struct decoder *d, const struct gcase *g)
 	if (i->mnemonic == ZYDIS_MNEMONIC_MOVSXD && i->operand_width == 16 && i->raw.modrm.mod != 3)
 		return false;
 	/* FS with a 32-bit address cannot reach the sandbox. */
-	return !(has_prefix(i, 0x64) && i->address_width == 32);
+	return !(has_prefix(i, 0x64) && i->address_width == 32 && g->mode == DECODE_64);
 }
 
 /* In the middle of a page, or so that it ends in, or goes on to, the next one. */
@@ -231,7 +232,7 @@ static uint64_t place(struct rng *r, unsigned len)
 
 static bool decode(const struct decoder *d, struct gcase *g)
 {
-	return ZYAN_SUCCESS(decode_zydis(d, DECODE_64, g->bytes, INSN_MAX_BYTES, &g->z));
+	return ZYAN_SUCCESS(decode_zydis(d, g->mode, g->bytes, INSN_MAX_BYTES, &g->z));
 }
 
 static bool try_insn(struct rng *r, const struct decoder *d, const struct row *row,
@@ -239,7 +240,10 @@ static bool try_insn(struct rng *r, const struct decoder *d, const struct row *r
 {
 	struct out o = { .n = 0 };
 
-	put_prefixes(r, row, &o);
+	g->mode = (row->flags & ROW_32) || rng_chance(r, 20) ? DECODE_32 : DECODE_64;
+	if (g->mode == DECODE_32 && !native_has_32())
+		return false;
+	put_prefixes(r, row, g->mode, &o);
 	put_opcode(r, row, &o);
 	if (row->flags & ROW_MODRM)
 		put_modrm(r, row, &o);

@@ -1,7 +1,7 @@
 /*
  * judge_interp.c - the same instruction in the interpreter
  *
- * The test machine of itest.h, at CPL 3, with no page of it mapped but the
+ * The test machine of itest.h, at CPL 3 in 64-bit or compatibility mode, with no page of it mapped but the
  * sandbox: rights as on the host's side, NX on what is not code.
  *
  * Lock     none: one thread
@@ -79,6 +79,19 @@ void interp_put_code(struct judge_interp *j, uint64_t lin, const void *src, unsi
 	itest_put(&j->t, lin, src, n);
 }
 
+/* Code segment of the case; the data segments are the same for both modes. */
+static void set_mode(struct interp *c, enum decode_mode mode)
+{
+	struct cpu_seg *cs = &c->seg[CPU_CS];
+	uint16_t sel = mode == DECODE_32 ? ITEST_USER32 : ITEST_USER64;
+
+	if (cs->sel == sel)
+		return;
+	cs->sel = sel;
+	cs->attr = mode == DECODE_32 ? 0xc0fb : 0xa0fb;
+	interp_mode_changed(c);
+}
+
 static bool in_code(uint64_t rip)
 {
 	uint64_t n = (rip - BOX_BASE) / PAGE_SIZE;
@@ -106,6 +119,7 @@ void interp_case(struct judge_interp *j, const struct gcase *g, const struct sta
 	struct interp *c = j->t.c;
 	int rc = ITEST_HLT;
 
+	set_mode(c, g->mode);
 	memcpy(c->gpr, in->gpr, sizeof(in->gpr));
 	c->rip = in->rip;
 	c->rflags = in->rflags;

@@ -80,6 +80,15 @@ static uint64_t undefined_flags(const struct gcase *g, const struct state *s)
 	case ZYDIS_MNEMONIC_BSF:
 	case ZYDIS_MNEMONIC_BSR:
 		return X86_CF | X86_OF | X86_SF | X86_AF | X86_PF;
+	case ZYDIS_MNEMONIC_DAA:
+	case ZYDIS_MNEMONIC_DAS:
+		return X86_OF;
+	case ZYDIS_MNEMONIC_AAA:
+	case ZYDIS_MNEMONIC_AAS:
+		return X86_OF | X86_SF | X86_ZF | X86_PF;
+	case ZYDIS_MNEMONIC_AAM:
+	case ZYDIS_MNEMONIC_AAD:
+		return X86_OF | X86_AF | X86_CF;
 	default:
 		return 0;
 	}
@@ -135,8 +144,24 @@ bool mask_fault_fx(const struct gcase *g)
 	return g->z.i.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ;
 }
 
-void mask_fx(uint8_t fx[FX_BYTES])
+/* FCOMI clears C1, says Intel; AMD leaves it. */
+static bool any_c1(const struct gcase *g)
 {
+	switch (g->z.i.mnemonic) {
+	case ZYDIS_MNEMONIC_FCOMI:
+	case ZYDIS_MNEMONIC_FCOMIP:
+	case ZYDIS_MNEMONIC_FUCOMI:
+	case ZYDIS_MNEMONIC_FUCOMIP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void mask_fx(const struct gcase *g, uint8_t fx[FX_BYTES])
+{
+	if (any_c1(g))
+		fx[3] &= (uint8_t)~2u;
 	fx[5] = 0;
 	memset(fx + 6, 0, 18);		/* FOP, FIP, FDP */
 	memset(fx + 28, 0, 4);		/* MXCSR_MASK */

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "cpu/judge/judge.h"
 
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <signal.h>
 #include <string.h>
@@ -25,6 +26,11 @@
 
 #define GATE_BASE 0x200000
 #define GATE_CODE 0x1000		/* offset of the way out */
+#define GATE_CODE32 0x1800		/* ...of 32-bit code */
+#define CS_64 0x33			/* Linux's selectors */
+#define CS_32 0x23
+#define CS_LDT 0x07
+#define DS_ANY 0x2b
 #define GATE_BYTES 0x2000
 #define ALIAS_BASE UINT64_C(0x300000)	/* the code pages once more, to write to */
 #define CODE_BYTES (2 * PAGE_SIZE)
@@ -39,26 +45,30 @@ struct gate {
 	uint64_t flags_host;		/* 0x0a0 */
 	uint32_t mxcsr_host;		/* 0x0a8 */
 	uint32_t pad;
-	uint64_t pad2[10];
+	uint32_t far_entry;		/* 0x0b0 */
+	uint16_t far_cs;
+	uint16_t pad2;
+	uint64_t pad3[9];
 	uint64_t out[16];		/* 0x100 */
-	uint8_t pad3[0x80];
+	uint8_t pad4[0x80];
 	uint8_t fx_in[FX_BYTES];	/* 0x200 */
 	uint8_t fx_out[FX_BYTES];	/* 0x400 */
 };
 
 _Static_assert(offsetof(struct gate, host_sp) == 0x90, "see the assembler text");
 _Static_assert(offsetof(struct gate, mxcsr_host) == 0xa8, "see the assembler text");
+_Static_assert(offsetof(struct gate, far_entry) == 0xb0, "see the assembler text");
 _Static_assert(offsetof(struct gate, out) == 0x100, "see the assembler text");
 _Static_assert(offsetof(struct gate, fx_in) == 0x200, "see the assembler text");
 _Static_assert(offsetof(struct gate, fx_out) == 0x400, "see the assembler text");
 
 void judge_enter(void);
-extern const char judge_leave[], judge_caught[], judge_leave_end[];
+extern const char judge_leave[], judge_caught[], judge_far[], judge_leave_end[];
 
 __asm__(
 "	.text\n"
-"	.globl judge_enter, judge_leave, judge_caught, judge_leave_end\n"
-"	.hidden judge_enter, judge_leave, judge_caught, judge_leave_end\n"
+"	.globl judge_enter, judge_leave, judge_caught, judge_far, judge_leave_end\n"
+"	.hidden judge_enter, judge_leave, judge_caught, judge_far, judge_leave_end\n"
 "	.type judge_enter, @function\n"
 "judge_enter:\n"
 "	pushq %rbx\n	pushq %rbp\n	pushq %r12\n	pushq %r13\n	pushq %r14\n	pushq %r15\n"
@@ -96,6 +106,8 @@ __asm__(
 "	ldmxcsr 0x2000a8\n"
 "	popq %r15\n	popq %r14\n	popq %r13\n	popq %r12\n	popq %rbp\n	popq %rbx\n"
 "	ret\n"
+"judge_far:\n"
+"	ljmpl *0x2000b0\n"
 "judge_leave_end:\n"
 "	.size judge_enter, . - judge_enter\n");
 
@@ -143,6 +155,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	u->uc_mcontext.gregs[REG_RIP] = GATE_BASE + GATE_CODE + (judge_caught - judge_leave);
 	u->uc_mcontext.gregs[REG_RSP] = (greg_t)gate()->host_sp;
 	u->uc_mcontext.gregs[REG_EFL] = 0x202;
+	u->uc_mcontext.gregs[REG_CSGSFS] = (u->uc_mcontext.gregs[REG_CSGSFS] & ~0xffffLL) | CS_64;
 }
 
 static int catch_faults(struct err *err)
@@ -218,6 +231,48 @@ void native_put_code(uint64_t lin, const void *src, unsigned n)
 	memcpy((void *)(lin - BOX_BASE + ALIAS_BASE), src, n);
 }
 
+static bool has_selector(uint32_t sel)
+{
+	uint32_t rights;
+	bool found;
+
+	__asm__ volatile("larl %[sel], %[rights]"
+		: "=@ccz" (found), [rights] "=r" (rights) : [sel] "r" (sel));
+	return found;
+}
+
+/*
+ * A code segment of 32 bits.  Kernels that run no 32-bit programs have none in
+ * their GDT, but may let us make one in an LDT; some virtual machines take the
+ * call and have no LDT all the same.  0: none.
+ */
+static uint16_t code_selector_32(void)
+{
+	struct user_desc d = {
+		.limit = 0xfffff, .seg_32bit = 1, .contents = MODIFY_LDT_CONTENTS_CODE,
+		.limit_in_pages = 1,
+	};
+
+	if (has_selector(CS_32))
+		return CS_32;
+	if (syscall(SYS_modify_ldt, 1, &d, sizeof(d)) != 0 || !has_selector(CS_LDT))
+		return 0;
+	return CS_LDT;
+}
+
+/* JMP 0x33:judge_leave.  In compatibility mode DS and ES count, so they are loaded. */
+static void put_way_out_32(void)
+{
+	uint8_t *p = (uint8_t *)GATE_BASE + GATE_CODE32;
+	uint32_t to = GATE_BASE + GATE_CODE;
+
+	p[0] = 0xea;
+	memcpy(p + 1, &to, 4);
+	memcpy(p + 5, &(uint16_t){ CS_64 }, 2);
+	gate()->far_cs = code_selector_32();
+	__asm__ volatile("movw %0, %%ds\n\tmovw %0, %%es" : : "r" ((uint16_t)DS_ANY));
+}
+
 int native_open(struct err *err)
 {
 	int rc = map_at(GATE_BASE, GATE_BYTES, -1, PROT_READ | PROT_WRITE | PROT_EXEC, err);
@@ -230,14 +285,21 @@ int native_open(struct err *err)
 		return rc;
 	memcpy((uint8_t *)GATE_BASE + GATE_CODE, judge_leave,
 	       (size_t)(judge_leave_end - judge_leave));
+	put_way_out_32();
 	gate()->flags_host = 0x202;
 	gate()->mxcsr_host = 0x1f80;
 	return 0;
 }
 
-void native_way_out(uint64_t from, uint8_t *dst)
+bool native_has_32(void)
 {
-	uint32_t rel = (uint32_t)(GATE_BASE + GATE_CODE - (from + WAY_OUT));
+	return gate()->far_cs != 0;
+}
+
+void native_way_out(const struct gcase *g, uint8_t *dst)
+{
+	uint32_t to = GATE_BASE + (g->mode == DECODE_32 ? GATE_CODE32 : GATE_CODE);
+	uint32_t rel = (uint32_t)(to - (g->at + g->len + WAY_OUT));
 
 	dst[0] = 0xe9;
 	memcpy(dst + 1, &rel, sizeof(rel));
@@ -260,6 +322,10 @@ void native_run(const struct gcase *g, const struct state *in, struct outcome *r
 	memcpy(t->in, in->gpr, sizeof(t->in));
 	t->in_flags = in->rflags;
 	t->entry = in->rip;
+	if (g->mode == DECODE_32) {
+		t->entry = (uint64_t)(GATE_BASE + GATE_CODE + (judge_far - judge_leave));
+		t->far_entry = (uint32_t)in->rip;
+	}
 	memcpy(t->fx_in, in->fx, FX_BYTES);
 	ret_o->vector = NO_FAULT;
 	ret_o->code = 0;

@@ -31,6 +31,7 @@ const struct family families[FAM_NR] = {
 	[FAM_STACK] = { "stack", "PUSH POP ENTER LEAVE" },
 	[FAM_BRANCH] = { "branch", "JMP CALL RET Jcc LOOP JRCXZ" },
 	[FAM_STRING] = { "string", "MOVS STOS LODS CMPS SCAS with and without REP" },
+	[FAM_LEGACY] = { "legacy", "DAA DAS AAA AAS AAM AAD SALC BOUND ARPL: not in 64-bit mode" },
 	[FAM_X87] = { "x87", "D8 to DF, but for environments in memory" },
 	[FAM_X87ENV] = { "x87env", "control and status words, FXSAVE's neighbours" },
 	[FAM_MMX] = { "mmx", "MMX" },
@@ -115,6 +116,15 @@ const struct row rows[] = {
 	ONER(BRANCH, ANY, 0xff, 0xff, DIGIT(2) | DIGIT(4)), TWO(BRANCH, ANY, 0x80, 0x8f),
 
 	ONE(STRING, REP, 0xa4, 0xa7), ONE(STRING, REP, 0xaa, 0xaf),
+
+	{ FAM_UNARY, MAP_ONE, PRE_ANY, 0x40, 0x4f, ALL, ROW_32 },
+	{ FAM_STACK, MAP_ONE, PRE_ANY, 0x60, 0x61, ALL, ROW_32 },
+	{ FAM_LEGACY, MAP_ONE, PRE_ANY, 0x27, 0x27, ALL, ROW_32 },
+	{ FAM_LEGACY, MAP_ONE, PRE_ANY, 0x2f, 0x2f, ALL, ROW_32 },
+	{ FAM_LEGACY, MAP_ONE, PRE_ANY, 0x37, 0x37, ALL, ROW_32 },
+	{ FAM_LEGACY, MAP_ONE, PRE_ANY, 0x3f, 0x3f, ALL, ROW_32 },
+	{ FAM_LEGACY, MAP_ONE, PRE_ANY, 0xd4, 0xd6, ALL, ROW_32 },
+	{ FAM_LEGACY, MAP_ONE, PRE_ANY, 0x62, 0x63, ALL, ROW_32 | ROW_MODRM },
 
 	ONER(X87, ANY, 0xd8, 0xd8, ALL), ONER(X87, ANY, 0xd9, 0xd9, 0x2f),
 	ONER(X87, ANY, 0xda, 0xdc, ALL), ONER(X87, ANY, 0xdd, 0xdd, 0x8f),

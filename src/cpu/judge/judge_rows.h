@@ -8,7 +8,8 @@
 
 enum {
 	FAM_ALU, FAM_UNARY, FAM_SHIFT, FAM_MULDIV, FAM_BIT, FAM_V2, FAM_ATOMIC, FAM_MOV,
-	FAM_COND, FAM_FLAG, FAM_HINT, FAM_STACK, FAM_BRANCH, FAM_STRING, FAM_X87, FAM_X87ENV,
+	FAM_COND, FAM_FLAG, FAM_HINT, FAM_STACK, FAM_BRANCH, FAM_STRING, FAM_LEGACY,
+	FAM_X87, FAM_X87ENV,
 	FAM_MMX, FAM_SSE, FAM_SSEINT, FAM_SSE3, FAM_SSE4, FAM_NR,
 };
 
@@ -22,7 +23,10 @@ enum {
 	PRE_REP,	/* F2 or F3 more often than not */
 };
 
-enum { ROW_MODRM = 1, ROW_LOCK = 2, ROW_REG_ONLY = 4 };
+enum {
+	ROW_MODRM = 1, ROW_LOCK = 2, ROW_REG_ONLY = 4,
+	ROW_32 = 8,	/* not in 64-bit mode */
+};
 
 struct row {
 	uint8_t family, map, prefix, lo, hi;

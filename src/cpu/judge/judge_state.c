@@ -322,6 +322,9 @@ void gen_state(struct rng *r, const struct gcase *g, uint64_t fs_base, struct st
 		s->gpr[CPU_RSP] &= ~UINT64_C(7);
 	special(r, g, s);
 	solve_all(r, g, fs_base, s);
+	if (g->mode == DECODE_32)
+		for (unsigned i = 0; i < 8; i++)
+			s->gpr[i] = (uint32_t)s->gpr[i];
 	gen_fx(r, g, s);
 	s->rip = g->at;
 	if (g->branch)
