@@ -193,7 +193,7 @@ static void scsi_packet(void *self, struct chan *c, const struct pkt *p)
 	if (p->type != VMPKT_INBAND && p->type != VMPKT_GPA_DIRECT)
 		return;
 	if (p->len < STOR_PACKET_OLD) {
-		log_guest(&s->limit, "scsi", "request of %u bytes", p->len);
+		log_guest(&sc->limit, "scsi", "request of %u bytes", p->len);
 		if (p->flags & 1) {
 			g.op = le32_of(STOR_COMPLETE_IO);
 			g.status = le32_of(STOR_STATUS_INVALID_PARAMETER);

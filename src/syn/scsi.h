@@ -19,14 +19,17 @@ struct scsi_conf {
 MUST_CHECK int scsi_new(struct vmbus *bus, const struct scsi_conf *conf, struct scsi **ret_s, struct err *err);
 /* Attaches a backend as LUN 0..63; the controller borrows it.  -EBUSY when taken.  Hot add when running. */
 MUST_CHECK int scsi_attach(struct scsi *s, unsigned lun, struct blk *b, struct err *err);
+/* On return nothing uses the backend any more; waits for its I/O.  -ENOENT when there is none. */
 MUST_CHECK int scsi_detach(struct scsi *s, unsigned lun);
 /*
  * The machine pauses for trouble (host disk full, EIO) when a write fails and
  * hold is set: requests that failed with -ENOSPC or -EIO are kept, not
- * answered, until scsi_retry.
+ * answered, until scsi_retry.  TROUBLE may be called on any thread, and more
+ * than once.  A reset or close by the guest gives up what is held.
  */
 void scsi_hold_on_trouble(struct scsi *s, bool hold, void (*trouble)(void *arg, int rc), void *arg);
 void scsi_retry(struct scsi *s);
+/* After vmbus_reset, or the guest must let go of it first.  The disks stay the caller's. */
 void scsi_free(struct scsi *s);
 
 #endif

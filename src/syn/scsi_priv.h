@@ -86,6 +86,7 @@ struct scsi_chan {
 	struct chan *chan;		/* [lock] NULL = closed */
 	unsigned active;		/* [lock] requests, resets too */
 	bool closing;			/* [lock] */
+	struct log_limit limit;		/* the channel's worker */
 };
 
 enum scsi_init { INIT_NONE, INIT_BEGUN, INIT_VERSION, INIT_PROPERTIES, INIT_READY };
@@ -109,7 +110,6 @@ struct scsi {
 	bool enumerate;			/* [lock] the guest is to be told of changed LUNs */
 	atomic_int init;		/* enum scsi_init; written by [worker] */
 	atomic_uint version;
-	struct log_limit limit;		/* [worker] */
 };
 
 /* Requests: scsi_req.c */

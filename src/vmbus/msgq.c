@@ -97,12 +97,8 @@ void msgq_clear(struct vmbus *b)
 	pthread_mutex_unlock(&b->q.lock);
 }
 
+/* Without the lock: whoever holds it may be waiting for the SynIC. */
 unsigned msgq_free_slots(struct vmbus *b)
 {
-	unsigned nr;
-
-	pthread_mutex_lock(&b->q.lock);
-	nr = MSGQ_LEN - b->q.nr;
-	pthread_mutex_unlock(&b->q.lock);
-	return nr;
+	return MSGQ_LEN - atomic_load(&b->q.nr);
 }

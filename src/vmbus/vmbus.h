@@ -36,8 +36,14 @@ struct vmbus_conf {
 };
 
 MUST_CHECK int vmbus_new(const struct vmbus_conf *conf, struct vmbus **ret_b, struct err *err);
+/* Taking a machine down: vmbus_reset, then the devices (vdev_remove), then this. */
 void vmbus_free(struct vmbus *b);
-/* Machine reset: closes every channel, forgets the guest; offers stay for the next boot. */
+/*
+ * Machine reset: closes every channel, forgets the guest; offers stay for the
+ * next boot.  Waits for I/O of devices to drain.  Like every function here
+ * that waits, not from a device callback and not with a lock held that the
+ * port's functions take.
+ */
 void vmbus_reset(struct vmbus *b);
 /* HvPostMessage and HvSignalEvent; return a hypercall status. */
 uint16_t vmbus_post(struct vmbus *b, unsigned vp, uint32_t conn, uint32_t type, const void *msg, size_t n);
@@ -85,7 +91,7 @@ struct chan_ops {			/* a synthetic device on VMBus */
 MUST_CHECK int vdev_offer(struct vmbus *b, const struct chan_ops *ops, void *self,
 			  const struct guid *instance, const uint8_t *user,
 			  struct vdev **ret_d, struct err *err);
-/* Rescinds; blocks until the guest released it or the bus is reset or freed. */
+/* Rescinds; blocks until the guest released it, or its session has ended.  NULL is fine. */
 void vdev_remove(struct vdev *d);
 
 /* Any thread while the channel is open (between open and the return of close). */
@@ -96,14 +102,24 @@ struct gmem *chan_mem(const struct chan *c);
  * Puts a packet in the host-to-guest ring and signals by the ring's rules.
  * Safe from any thread.  0; -EAGAIN no room (->room will be called); -EPIPE
  * the channel is closed.  Completions that do not fit are queued inside and
- * sent when there is room: chan_complete never says -EAGAIN.
+ * sent when there is room: chan_complete never says -EAGAIN.  -EMSGSIZE: the
+ * guest's ring is too small for such a packet at any time.
+ * A VMPKT_XFER_PAGES body begins with {u32 set, u32 count, {u32 bytes, u32
+ * offset}[count]}, the payload after it.
  */
 MUST_CHECK int chan_send(struct chan *c, uint16_t type, uint64_t id, bool want_comp,
 			 const void *body, uint32_t n);
 void chan_complete(struct chan *c, uint64_t id, const void *body, uint32_t n);
-/* Offers N more sub-channels of this device (indices follow the existing). */
+/*
+ * Offers N more sub-channels of this device (indices follow the existing).
+ * -EINVAL more than max_sub; -ENOSPC, -ENOBUFS, -ENOMEM; -EPIPE closed meanwhile.
+ */
 MUST_CHECK int chan_offer_subs(struct chan *c, unsigned n);
-/* A GPADL the guest established on this device's channel, as a view; borrowed until its teardown. */
+/*
+ * A GPADL the guest established on this device's channels, as a view; NULL if
+ * there is none.  Look it up in every callback anew: it is borrowed until the
+ * callback returns, for a guest may tear it down unannounced.
+ */
 const struct gview *chan_gpadl(struct chan *c, uint32_t gpadl);
 
 #endif

@@ -90,7 +90,8 @@ struct msg {
 struct msgq {
 	pthread_mutex_t lock;
 	struct msg *ring;		/* [owned] MSGQ_LEN */
-	unsigned first, nr;
+	unsigned first;
+	atomic_uint nr;			/* written under lock, read without */
 	uint64_t *blocked;		/* [owned] a bit per VP that said -ENOBUFS in this pass */
 };
 
