@@ -40,7 +40,7 @@ echo '127.0.0.1 localhost genvisor' > "$r/etc/hosts"
 echo '/dev/sda / ext4 errors=remount-ro 0 1' > "$r/etc/fstab"
 cat > "$r/etc/inittab" <<'EOI'
 ::sysinit:/etc/rc.boot
-ttyS0::respawn:/bin/bash -l
+ttyS0::respawn:/etc/console
 ::ctrlaltdel:/bin/busybox reboot
 ::shutdown:/etc/rc.halt
 ::restart:/bin/busybox init
@@ -60,6 +60,13 @@ ip link set lo up 2>/dev/null
 [ -x /etc/rc.local ] && /etc/rc.local
 :
 EOI
+cat > "$r/etc/console" <<'EOI'
+#!/bin/sh
+# The shell on the serial port, without a login: whoever has the port has the machine.
+export HOME=/root TERM=vt100
+cd
+exec /bin/bash -l
+EOI
 cat > "$r/etc/rc.halt" <<'EOI'
 #!/bin/sh
 sync
@@ -67,12 +74,12 @@ umount -a -r 2>/dev/null
 mount -o remount,ro / 2>/dev/null
 :
 EOI
-chmod 755 "$r/etc/rc.boot" "$r/etc/rc.halt"
+chmod 755 "$r/etc/rc.boot" "$r/etc/rc.halt" "$r/etc/console"
+echo 'set enable-bracketed-paste off' > "$r/root/.inputrc"
 for n in poweroff reboot halt; do ln -sf /bin/busybox "$r/sbin/$n"; done
 ln -sf /bin/busybox "$r/sbin/init"
 cat > "$r/root/.profile" <<'EOI'
-export TERM=${TERM:-vt100} PS1='root@\h:\w# '
-cd /root
+PS1='root@\h:\w# '
 EOI
 rm -rf "$r"/usr/share/doc/* "$r"/usr/share/man/* "$r"/usr/share/locale/* \
 	"$r"/var/cache/apt/*.bin "$r"/var/lib/apt/lists/*

@@ -127,7 +127,11 @@ struct cpu_engine {
 	void (*kick)(struct cpu *c);	/* run returns CPU_EXIT_KICK soon, also if it was not running */
 	void (*notify)(struct cpu *c);	/* irq_ready may have changed: look again soon, no exit */
 	void (*nmi)(struct cpu *c);
-	void (*tlb_flush)(struct cpu *c);	/* all translations; before run goes on past its next event check */
+	/*
+	 * All translations; when it returns the processor uses none of the old
+	 * ones.  Not from inside its own run, but for a hypercall's.
+	 */
+	void (*tlb_flush)(struct cpu *c);
 	void (*reset)(struct cpu *c, bool init);	/* power-on, or INIT (FPU, MTRR kept) */
 	void (*get_regs)(struct cpu *c, struct cpu_regs *ret_r);
 	int (*set_regs)(struct cpu *c, const struct cpu_regs *r, struct err *err);

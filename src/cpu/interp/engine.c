@@ -8,6 +8,7 @@
 
 #include "cpu/interp/block.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,13 @@ static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct
 
 static enum cpu_exit engine_run(struct cpu *cpu)
 {
-	return interp_run(INTERP_OF(cpu));
+	struct interp *c = INTERP_OF(cpu);
+	enum cpu_exit exit;
+
+	atomic_store(&c->running, 1);
+	exit = interp_run(c);
+	atomic_store(&c->running, 0);
+	return exit;
 }
 
 static void engine_kick(struct cpu *cpu)
@@ -110,9 +117,18 @@ static void engine_nmi(struct cpu *cpu)
 	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_NMI);
 }
 
+/*
+ * A running processor takes the event between two blocks and flushes before it
+ * goes on; one that does not run takes it before its first block.  So when
+ * neither holds any more, no old translation is in use.
+ */
 static void engine_tlb_flush(struct cpu *cpu)
 {
-	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_FLUSH);
+	struct interp *c = INTERP_OF(cpu);
+
+	atomic_fetch_or(&c->events, EVENT_FLUSH);
+	while (atomic_load(&c->running) && (atomic_load(&c->events) & EVENT_FLUSH))
+		sched_yield();
 }
 
 static void engine_reset(struct cpu *cpu, bool init)

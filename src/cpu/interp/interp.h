@@ -88,6 +88,11 @@ struct interp {
 	uint8_t irq_wait;		/* the client may have an interrupt: ask when IF allows */
 	uint8_t nmi_wait;		/* an NMI is to be delivered when not masked */
 	_Atomic uint32_t events;	/* EVENT_* */
+	/*
+	 * In guest code or in what it called; 0 too while a hypercall is served,
+	 * so that two processors that flush one another do not wait for ever.
+	 */
+	_Atomic uint8_t running;
 	_Atomic uint32_t *code_state;	/* of the page the running block lies on */
 	struct cpu_seg seg[CPU_NR_SREG];
 	struct cpu_table gdt, idt;

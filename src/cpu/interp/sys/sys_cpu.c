@@ -49,7 +49,11 @@ static uint32_t xsave_size(const struct interp *c, uint64_t mask, bool compact)
 /* What depends on the registers of now. */
 static void cpuid_dynamic(const struct interp *c, uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
-	if (leaf == 1) {
+	if (leaf == 0 && (c->misc_enable & MISC_LIMIT_CPUID)) {
+		r[0] = 2;
+	} else if (leaf == 0x80000001 && (c->misc_enable & MISC_XD_DISABLE)) {
+		r[3] &= ~(1u << 20);
+	} else if (leaf == 1) {
 		r[2] &= ~(1u << 27);
 		if (c->cr4 & X86_CR4_OSXSAVE)
 			r[2] |= 1u << 27;
@@ -92,11 +96,15 @@ void sys_vmcall(struct interp *c, const struct insn *in)
 		.xmm = (uint8_t (*)[16])(void *)(c->xsave + 160),
 		.long_mode = c->code64,
 	};
+	int rc;
 
 	(void)in;
 	if (interp_real(c) || c->cpl != 0)
 		interp_ud(c);
-	if (c->conf.client->hypercall(c->conf.self, &h) < 0)
+	atomic_store(&c->running, 0);
+	rc = c->conf.client->hypercall(c->conf.self, &h);
+	atomic_store(&c->running, 1);
+	if (rc < 0)
 		interp_ud(c);
 }
 
