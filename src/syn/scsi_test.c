@@ -373,6 +373,45 @@ static void test_odd_packets(void **state)
 	bench_fini(&b);
 }
 
+static void test_no_memory(void **state)
+{
+	struct scsi_conf conf = { .instance.b = { 9 }, .nr_vps = 2 };
+	struct scsi *s = NULL;
+	struct fake_guest g;
+	int rc = -1;
+
+	(void)state;
+	CHECK_EQ(fg_new(&g, 0, 1), 0);
+	for (unsigned n = 1; n < 10 && rc < 0; n++) {
+		base_fail_alloc(n);
+		rc = scsi_new(g.bus, &conf, &s, NULL);
+		base_fail_alloc(0);
+		CHECK(n > 3 || rc == -ENOMEM);
+	}
+	CHECK_EQ(rc, 0);
+	scsi_free(s);
+	fg_free(&g);
+}
+
+/* A request that finds no memory is told to come again. */
+static void test_busy_without_memory(void **state)
+{
+	struct scsi_bench b;
+
+	(void)state;
+	bench_init(&b, false, 1);
+	bench_up(&b, STOR_V6_2);
+	base_fail_alloc(1);
+	CHECK_EQ(IN(&b, 0, SCSI_TEST_UNIT_READY, 0, 0, 0, 0, 0), SRB_BUSY);
+	base_fail_alloc(0);
+	CHECK_EQ(IN(&b, 0, SCSI_TEST_UNIT_READY, 0, 0, 0, 0, 0), SRB_SUCCESS);
+	base_fail_alloc(1);
+	CHECK_EQ(IN(&b, 0, SCSI_VERIFY_10, 0, 0, 0, 0, 0, 0, 0, 1, 0), SRB_BUSY);
+	base_fail_alloc(0);
+	CHECK_EQ(IN(&b, 0, SCSI_VERIFY_10, 0, 0, 0, 0, 0, 0, 0, 1, 0), SRB_SUCCESS);
+	bench_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_too_many),     cmocka_unit_test(test_reset_waits),
 		cmocka_unit_test(test_close_drains), cmocka_unit_test(test_trouble),
 		cmocka_unit_test(test_hot_plug),     cmocka_unit_test(test_odd_packets),
+		cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_busy_without_memory),
 	};
 
 	return cmocka_run_group_tests_name("scsi", tests, NULL, NULL);

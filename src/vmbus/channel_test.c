@@ -357,6 +357,36 @@ static void test_signals_only_when_asleep(void **state)
 	bench_free(b);
 }
 
+/* Whichever allocation fails, the guest gets an answer and may try again. */
+static void test_open_without_memory(void **state)
+{
+	struct bench *b = bench_new(0);
+	struct vmbus_offer o[4];
+	struct fg_chan c;
+	unsigned failed = 0;
+
+	(void)state;
+	connect(b, VMBUS_V5_3, 0, o);
+	for (unsigned n = 1; n < 12; n++) {
+		int64_t rc;
+
+		base_fail_alloc(n);
+		rc = fg_open(&b->g, 1, 2, 0, &c);
+		base_fail_alloc(0);
+		CHECK(rc >= 0);
+		if (rc == 0) {
+			ping(b, &c, n);
+			fg_close(&b->g, &c);
+			CHECK_EQ(fg_gpadl_teardown(&b->g, 1, c.gpadl), 0);
+		}
+		failed += rc != 0;
+	}
+	CHECK(failed >= 5);
+	CHECK_EQ(fg_open(&b->g, 1, 2, 0, &c), 0);
+	ping(b, &c, 99);
+	bench_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -369,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_pending_send),
 		cmocka_unit_test(test_signals_only_when_asleep),
+		cmocka_unit_test(test_open_without_memory),
 	};
 
 	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
