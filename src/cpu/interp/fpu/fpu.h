@@ -183,7 +183,9 @@ static inline void host_set_mxcsr(uint32_t v)
 
 /* What may overflow or underflow: the elements of the result, and how they came about. */
 enum fp_kind { FP_NONE, FP_PS, FP_SS, FP_PD, FP_SD, FP_PS_LOW };
-enum fp_op { FP_OTHER, FP_ADD, FP_SUB, FP_ADDSUB, FP_HADD, FP_HSUB, FP_MUL, FP_DIV, FP_NARROW, FP_DP };
+enum fp_op {
+	FP_OTHER, FP_ADD, FP_SUB, FP_ADDSUB, FP_HADD, FP_HSUB, FP_MUL, FP_DIV, FP_NARROW, FP_DP,
+};
 
 struct fp_what {
 	enum fp_kind kind;

@@ -277,7 +277,7 @@ static void host_native_run(struct world *w, const uint8_t *bytes, unsigned n)
 	host_native.rflags = w->rflags;
 	host_native.code = host.code;
 	host.now = w;
-	if (sigsetjmp(host.out, 0) == 0) {
+	if (sigsetjmp(host.out, 1) == 0) {	/* 1: a sanitizer blocks signals in handlers */
 		host_enter();
 		w->fx = host_native.fx;
 		memcpy(w->gpr, host_native.gpr, sizeof(w->gpr));
@@ -390,7 +390,8 @@ static const char *world_differs(const struct world *a, const struct world *b)
 	return NULL;
 }
 
-static inline void host_print(const char *what, const uint8_t *bytes, unsigned n, const struct zin *z)
+static inline void host_print(const char *what, const uint8_t *bytes, unsigned n,
+			      const struct zin *z)
 {
 	fprintf(stderr, "%s:", ZydisMnemonicGetString(z->i.mnemonic));
 	for (unsigned k = 0; k < n; k++)

@@ -231,7 +231,7 @@ static void test_protected_32(void **state)
 	CHECK_EQ(env[4], 0x1e8u << 16);
 	itest_get(&t, ITEST_DATA + 64, image, sizeof(image));
 	CHECK_EQ(image[4], 0xff);
-	CHECK_MEM(image + 32 + 7 * 16, ((uint8_t[]){ 0x78, 0x56, 0x34, 0x12, 0, 0, 0, 0, 0xff, 0xff }), 10);
+	CHECK_MEM(image + 32 + 7 * 16, "\x78\x56\x34\x12\0\0\0\0\xff\xff", 10);
 	CHECK_EQ(image[160 + 7 * 16], 0x17);
 	CHECK_EQ(image[160 + 8 * 16], 0x77);
 	itest_close(&t);

@@ -122,7 +122,8 @@ static struct wide wide_of(enum fp_op op, bool dbl, uint32_t mxcsr, double a, do
 }
 
 /* The operands of element N, subtraction turned into addition. */
-static void lane(enum fp_op op, bool dbl, __m128i d, __m128i s, unsigned n, double *ret_a, double *ret_b)
+static void lane(enum fp_op op, bool dbl, __m128i d, __m128i s, unsigned n, double *ret_a,
+		 double *ret_b)
 {
 	unsigned half = dbl ? 1 : 2;
 	__m128i from = n < half ? d : s;

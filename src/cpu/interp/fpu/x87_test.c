@@ -271,7 +271,7 @@ static void test_environment_real(void **state)
 	CHECK_EQ(b.fx.fop, a.fx.fop);
 }
 
-/* A store that stops at an unmasked error leaves memory alone; the page must be there all the same. */
+/* A store that stops at an unmasked error leaves memory alone. */
 static void test_store_stops(void **state)
 {
 	static const uint8_t fstp_m32[] = { 0xd9, 0x1f };
