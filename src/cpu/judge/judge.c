@@ -149,7 +149,7 @@ static void put_code(struct judge *j, uint64_t at, const uint8_t *src, unsigned 
 
 static void place(struct judge *j, const struct gcase *g)
 {
-	uint8_t buf[INSN_MAX_BYTES + WAY_OUT];
+	uint8_t buf[CASE_BYTES + WAY_OUT];
 
 	memcpy(buf, g->bytes, g->len);
 	native_way_out(g, buf + g->len);
@@ -158,7 +158,7 @@ static void place(struct judge *j, const struct gcase *g)
 
 static void unplace(struct judge *j, const struct gcase *g)
 {
-	uint8_t buf[INSN_MAX_BYTES + WAY_OUT];
+	uint8_t buf[CASE_BYTES + WAY_OUT];
 
 	memset(buf, 0xcc, sizeof(buf));
 	put_code(j, g->at, buf, g->len + WAY_OUT);
@@ -236,6 +236,25 @@ static void print_fx(const struct state *in, const struct outcome *host, const s
 	}
 }
 
+/* The words of all instructions, then the bytes. */
+static void print_code(struct judge *j, const struct gcase *g)
+{
+	char text[128];
+	struct zin z;
+
+	for (unsigned at = 0; at < g->len; at += z.i.length) {
+		if (!ZYAN_SUCCESS(decode_zydis(interp_decoder(j->interp), g->mode, g->bytes + at,
+					       g->len - at, &z)))
+			break;
+		decode_text(interp_decoder(j->interp), g->mode, g->bytes + at, g->len - at,
+			    g->at + at, text, sizeof(text));
+		printf("%s%s", at ? "; " : "", text);
+	}
+	printf("  [");
+	for (unsigned i = 0; i < g->len; i++)
+		printf("%s%02x", i ? " " : "", g->bytes[i]);
+}
+
 static void print_case(struct judge *j, const struct gcase *g, const struct state *in,
 		       const struct outcome *host, const struct outcome *ours,
 		       const struct verdict *v)
@@ -244,13 +263,8 @@ static void print_case(struct judge *j, const struct gcase *g, const struct stat
 		"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
 		"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
 	};
-	char text[128];
-
-	decode_text(interp_decoder(j->interp), g->mode, g->bytes, g->len, g->at, text,
-		    sizeof(text));
-	printf("%s: %s%s  [", g->family->name, g->mode == DECODE_32 ? "32-bit " : "", text);
-	for (unsigned i = 0; i < g->len; i++)
-		printf("%s%02x", i ? " " : "", g->bytes[i]);
+	printf("%s: %s", g->family->name, g->mode == DECODE_32 ? "32-bit " : "");
+	print_code(j, g);
 	printf("] at 0x%llx%s%s%s%s%s\n", (unsigned long long)g->at, v->regs ? "" : " REGISTERS",
 	       v->flags ? "" : " FLAGS", v->fx ? "" : " FX", v->fault ? "" : " FAULT",
 	       v->memory ? "" : " MEMORY");

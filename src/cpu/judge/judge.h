@@ -1,7 +1,7 @@
 /*
  * judge.h - inside the judge: one case, its state, who makes and runs it
  *
- * A case is one instruction in user mode, 64-bit or compatibility mode, with all
+ * A case is one instruction, or a few that touch no memory, in user mode, 64-bit or compatibility mode, with all
  * registers and the memory around it.  It runs on the host's processor and in the interpreter;
  * what they leave must be the same.  Guest linear addresses are host addresses:
  * the sandbox is mapped at the same place in both.
@@ -30,6 +30,8 @@ static inline uint64_t box_page(unsigned n)
 /* ---- state ------------------------------------------------------------------------------ */
 
 #define FX_BYTES 512u
+#define SEQ_INSNS 6u
+#define CASE_BYTES (SEQ_INSNS * INSN_MAX_BYTES)
 #define WAY_OUT 5u		/* bytes of the jump behind the instruction */
 #define NO_FAULT (-1)
 
@@ -66,8 +68,9 @@ static inline bool rng_chance(struct rng *r, unsigned percent)
 struct gcase {
 	const struct family *family;
 	enum decode_mode mode;	/* DECODE_64, or DECODE_32 in compatibility mode */
-	uint8_t bytes[INSN_MAX_BYTES + 1];
+	uint8_t bytes[CASE_BYTES];
 	unsigned len;
+	bool seq;		/* several instructions, as a block; z is of the last */
 	uint64_t at;		/* linear address of its first byte */
 	bool rep;		/* may have to be stepped more than once */
 	bool branch;
@@ -114,6 +117,7 @@ bool native_has_32(void);	/* whether the host lets us run 32-bit code */
 void native_put_code(uint64_t lin, const void *src, unsigned n);
 /* The jump from behind the instruction to the way out, WAY_OUT bytes. */
 void native_way_out(const struct gcase *g, uint8_t *dst);
+uint64_t native_way_out_at(const struct gcase *g);	/* where that goes */
 uint64_t native_fs_base(void);
 
 /* Interpreter. */

@@ -102,10 +102,8 @@ static const struct row *pick_row(struct rng *r, const struct family *f)
 {
 	for (;;) {
 		const struct row *row = &rows[rng_below(r, nr_rows)];
-		/* Any family: each as often as any other, however many rows it has. */
-		const struct family *want = f ? f : &families[rng_below(r, nr_families)];
 
-		if (&families[row->family] == want)
+		if (&families[row->family] == f)
 			return row;
 	}
 }
@@ -261,8 +259,62 @@ static bool try_insn(struct rng *r, const struct decoder *d, const struct row *r
 	return (!g->branch || patch_branch(r, g)) && decode(d, g);
 }
 
+/*
+ * May stand in a sequence: touches no memory, raises nothing, and leaves no flag
+ * undefined but AF, which none of the others looks at.
+ */
+static bool fits_sequence(const struct gcase *g)
+{
+	if (g->z.i.mnemonic == ZYDIS_MNEMONIC_LAHF || g->z.i.mnemonic == ZYDIS_MNEMONIC_XLAT)
+		return false;
+	for (unsigned i = 0; i < g->z.i.operand_count; i++)
+		if (g->z.op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    g->z.op[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN)
+			return false;
+	return true;
+}
+
+/* What runs as a block must be right as a block: flags and registers handed on. */
+static void gen_sequence(struct rng *r, const struct decoder *d, struct gcase *ret_g)
+{
+	static const uint8_t from[] = {
+		FAM_ALU, FAM_ALU, FAM_UNARY, FAM_V2, FAM_ATOMIC, FAM_MOV, FAM_COND, FAM_COND, FAM_FLAG,
+	};
+	unsigned want = 2 + (unsigned)rng_below(r, SEQ_INSNS - 1), len = 0;
+	uint8_t bytes[CASE_BYTES];
+
+	for (unsigned n = 0; n < want;) {
+		const struct family *f = &families[from[rng_below(r, sizeof(from))]];
+
+		if (!try_insn(r, d, pick_row(r, f), ret_g) || ret_g->mode != DECODE_64 ||
+		    !fits_sequence(ret_g))
+			continue;
+		memcpy(bytes + len, ret_g->bytes, ret_g->len);
+		len += ret_g->len;
+		n++;
+	}
+	memcpy(ret_g->bytes, bytes, len);
+	ret_g->len = len;
+	ret_g->seq = true;
+	ret_g->family = &families[FAM_SEQ];
+	/* Now and then across the border of two pages that are both there. */
+	ret_g->at = BOX_BASE + 0x800 + rng_below(r, 64);
+	if (rng_chance(r, 12))
+		ret_g->at = box_page(1) - rng_below(r, len);
+}
+
 void gen_insn(struct rng *r, const struct decoder *d, const struct family *f, struct gcase *ret_g)
 {
-	while (!try_insn(r, d, pick_row(r, f), ret_g))
-		;
+	const struct family *want;
+
+	do {
+		/* Any family: each as often as any other, however many rows it has. */
+		want = f ? f : &families[rng_below(r, nr_families)];
+	} while (want == &families[FAM_LEGACY] && !f && !native_has_32());
+	ret_g->seq = false;
+	if (want == &families[FAM_SEQ])
+		gen_sequence(r, d, ret_g);
+	else
+		while (!try_insn(r, d, pick_row(r, want), ret_g))
+			;
 }

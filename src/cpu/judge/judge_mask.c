@@ -100,6 +100,8 @@ static uint64_t undefined_flags(const struct gcase *g, const struct state *s)
  */
 uint64_t mask_flags(const struct gcase *g, const struct state *s, bool faulted)
 {
+	if (g->seq)
+		return F_COMPARED & ~(uint64_t)X86_AF;
 	if (!faulted)
 		return F_COMPARED & ~undefined_flags(g, s);
 	return g->rep ? F_COMPARED & ~(uint64_t)X86_ARITH : F_COMPARED;
@@ -117,6 +119,8 @@ static bool roams(const struct gcase *g)
 
 bool mask_case(const struct gcase *g, const struct state *s)
 {
+	if (g->seq)
+		return false;
 	switch (g->z.i.mnemonic) {
 	case ZYDIS_MNEMONIC_SHLD:
 	case ZYDIS_MNEMONIC_SHRD:

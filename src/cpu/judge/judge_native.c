@@ -291,6 +291,11 @@ int native_open(struct err *err)
 	return 0;
 }
 
+uint64_t native_way_out_at(const struct gcase *g)
+{
+	return GATE_BASE + (g->mode == DECODE_32 ? GATE_CODE32 : GATE_CODE);
+}
+
 bool native_has_32(void)
 {
 	return gate()->far_cs != 0;
@@ -298,8 +303,7 @@ bool native_has_32(void)
 
 void native_way_out(const struct gcase *g, uint8_t *dst)
 {
-	uint32_t to = GATE_BASE + (g->mode == DECODE_32 ? GATE_CODE32 : GATE_CODE);
-	uint32_t rel = (uint32_t)(to - (g->at + g->len + WAY_OUT));
+	uint32_t rel = (uint32_t)(native_way_out_at(g) - (g->at + g->len + WAY_OUT));
 
 	dst[0] = 0xe9;
 	memcpy(dst + 1, &rel, sizeof(rel));

@@ -32,6 +32,7 @@ const struct family families[FAM_NR] = {
 	[FAM_BRANCH] = { "branch", "JMP CALL RET Jcc LOOP JRCXZ" },
 	[FAM_STRING] = { "string", "MOVS STOS LODS CMPS SCAS with and without REP" },
 	[FAM_LEGACY] = { "legacy", "DAA DAS AAA AAS AAM AAD SALC BOUND ARPL: not in 64-bit mode" },
+	[FAM_SEQ] = { "seq", "two to six instructions on registers, run as a block" },
 	[FAM_X87] = { "x87", "D8 to DF, but for environments in memory" },
 	[FAM_X87ENV] = { "x87env", "control and status words, FXSAVE's neighbours" },
 	[FAM_MMX] = { "mmx", "MMX" },
