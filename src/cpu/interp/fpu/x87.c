@@ -218,7 +218,7 @@ static const uint8_t mem_forms[8][8] = {
 #define FORMS(from, nr) ((~UINT64_C(0) >> (64 - (nr))) << ((from) - 0xc0))
 static const uint64_t reg_forms[8] = {
 	[0] = ~UINT64_C(0),
-	/* D8..DF: FSTP again */
+	/* D8..DF: FSTP that does not mind an empty register; no other encoding does that */
 	[1] = FORMS(0xc0, 17) | FORMS(0xd8, 8) | FORMS(0xe0, 2) | FORMS(0xe4, 2) |
 	      FORMS(0xe8, 7) | FORMS(0xf0, 16),
 	[2] = FORMS(0xc0, 32) | FORMS(0xe9, 1),
@@ -228,6 +228,31 @@ static const uint64_t reg_forms[8] = {
 	[6] = FORMS(0xc0, 24) | FORMS(0xd9, 1) | FORMS(0xe0, 32),	/* D0..D7: FCOMP again */
 	[7] = FORMS(0xc0, 32) | FORMS(0xe8, 16),	/* FFREEP, FXCH, FSTP, FSTP */
 };
+
+/*
+ * Encodings the manual reserves and every processor runs as another one.  The
+ * host gets the documented one; FOP keeps what the guest wrote.
+ */
+static void documented(unsigned *op, unsigned *modrm)
+{
+	static const struct {
+		uint8_t op, reg, as_op, as_reg;
+	} aliases[] = {
+		{ 4, 2, 0, 2 }, { 4, 3, 0, 3 },		/* FCOM, FCOMP */
+		{ 5, 1, 1, 1 },				/* FXCH */
+		{ 6, 2, 0, 3 },				/* FCOMP */
+		{ 7, 1, 1, 1 },				/* FXCH */
+		{ 7, 2, 5, 3 }, { 7, 3, 5, 3 },		/* FSTP */
+	};
+
+	for (size_t k = 0; k < ARRAY_LEN(aliases); k++) {
+		if (aliases[k].op != *op || aliases[k].reg != (*modrm >> 3 & 7))
+			continue;
+		*op = aliases[k].as_op;
+		*modrm = 0xc0u | (unsigned)aliases[k].as_reg << 3 | (*modrm & 7);
+		return;
+	}
+}
 
 static bool is_compare(unsigned op, unsigned modrm)
 {
@@ -255,6 +280,7 @@ bool bind_x87(const struct zin *z, struct insn *out)
 	if (z->i.raw.modrm.mod == 3) {
 		if (!(reg_forms[op] >> (modrm - 0xc0) & 1))
 			return false;
+		documented(&op, &modrm);
 		out->imm = x87_reg_stub(op, modrm);
 		out->fn = is_compare(op, modrm) ? x87_compare : x87_reg;
 		x87_quicken_reg(out, op, modrm);
