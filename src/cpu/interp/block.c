@@ -27,7 +27,8 @@
 #include <sys/mman.h>
 
 #define ARENA_BYTES (48 * MIB)
-#define HASH_BITS 15
+#define HASH_BITS 17
+#define BLOCK_ALIGN 64u
 #define MAX_BYTES (BLOCK_MAX_INSNS * INSN_MAX_BYTES)
 #define WORST_BLOCK (sizeof(struct interp_block) + BLOCK_MAX_INSNS * sizeof(struct insn) + MAX_BYTES)
 #define HOT_SLOTS 64u
@@ -50,6 +51,7 @@ struct interp_cache {
 	struct interp_block *hash[1u << HASH_BITS];
 };
 
+_Static_assert(offsetof(struct interp_block, src2) == 64, "what a lookup reads is one cache line");
 _Static_assert(sizeof(struct insn) <= 48, "a block of ten instructions is eight cache lines");
 
 /* ---- the cache ------------------------------------------------------------------------------ */
@@ -188,7 +190,7 @@ static bool block_good(struct interp_cache *k, struct interp_block *b)
 {
 	if (!src_fresh(&b->src) && !src_same(k, &b->src, b->copy))
 		return false;
-	return b->src2.bytes == 0 || src_fresh(&b->src2) ||
+	return !b->crossing || src_fresh(&b->src2) ||
 	       src_same(k, &b->src2, b->copy + b->src.bytes);
 }
 
@@ -196,7 +198,7 @@ struct interp_block *interp_block_cached(struct interp *c, uint64_t key)
 {
 	struct interp_block *b = lookup(c->cache, key);
 
-	return b != NULL && block_fresh(b) && b->src2.bytes == 0 ? b : NULL;
+	return b != NULL && block_fresh(b) && !b->crossing ? b : NULL;
 }
 
 /* ---- fetching ----------------------------------------------------------------------------------- */
@@ -284,6 +286,7 @@ static void decode_run(const struct decoder *d, enum decode_mode mode, const uin
 	b->bytes = (uint16_t)at;
 	b->src.bytes = seen;
 	b->src2.bytes = 0;
+	b->crossing = false;
 }
 
 /* The one instruction that goes on in the next page. */
@@ -313,9 +316,8 @@ static void decode_crossing(struct interp *c, const struct fetch *f, uint8_t *bu
 	if (b->src.bytes > first) {
 		b->src2.bytes = b->src.bytes - first;
 		b->src.bytes = first;
+		b->crossing = true;
 	}
-	if (b->end != END_SPECIAL && b->insn[0].ends == END_NO)
-		b->end = END_INDIRECT;	/* do not chain by page */
 }
 
 static void make(struct interp *c, const struct fetch *f, unsigned max, struct interp_block *b,
@@ -372,7 +374,7 @@ static struct interp_block *make_kept(struct interp *c, const struct fetch *f, u
 	uint8_t buf[MAX_BYTES];
 	uint8_t *copy;
 
-	if (ARENA_BYTES - k->used < WORST_BLOCK + 16)
+	if (ARENA_BYTES - k->used < WORST_BLOCK + BLOCK_ALIGN)
 		interp_cache_flush(k);
 	b = (struct interp_block *)(void *)(k->arena + k->used);
 	b->key = BLOCK_DEAD;
@@ -382,7 +384,8 @@ static struct interp_block *make_kept(struct interp *c, const struct fetch *f, u
 	copy = (uint8_t *)&b->insn[b->nr];
 	memcpy(copy, buf, b->src.bytes + b->src2.bytes);
 	b->copy = copy;
-	k->used = align_up((uint64_t)(copy - k->arena) + b->src.bytes + b->src2.bytes, 16);
+	k->used = align_up((uint64_t)(copy - k->arena) + b->src.bytes + b->src2.bytes,
+			   BLOCK_ALIGN);
 	b->key = key;
 	b->hash_next = *bucket(k, key);
 	*bucket(k, key) = b;
@@ -411,7 +414,7 @@ struct interp_block *interp_block_at(struct interp *c)
 	if (b != NULL && b->bytes > f.avail)
 		return make_scratch(c, &f);
 	if (b != NULL && (!block_good(c->cache, b) ||
-			  (b->src2.bytes != 0 && !second_same(c, &f, b)))) {
+			  (b->crossing && !second_same(c, &f, b)))) {
 		kill_block(c->cache, b);
 		b = NULL;
 	}

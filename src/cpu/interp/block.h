@@ -23,9 +23,10 @@ struct interp_block {
 	uint16_t nr, bytes;
 	uint8_t end;			/* END_* of the last instruction */
 	uint8_t next_link;
+	bool crossing;			/* one instruction that goes on in the next page: src2 */
 	struct interp_block *link[2];	/* where it went before: a guess, checked by key */
-	struct interp_block *hash_next;
-	struct block_src src2;		/* [bytes > 0: one instruction that crosses into it] */
+	struct interp_block *hash_next;	/* up to here one cache line */
+	struct block_src src2;		/* [crossing] */
 	uint64_t gpa2;
 	const uint8_t *copy;		/* source bytes, for comparison */
 	struct insn insn[];

@@ -48,7 +48,10 @@ struct interp_tlb {
 	uint16_t log[2][TLB_LOG];
 	unsigned nr_code_log[2];
 	uint16_t code_log[2][TLB_LOG];
-	uint64_t large_2m[8], large_1g;	/* which regions large pages were cached from, hashed */
+	/* Where pieces of large pages came from: 2 and 4 MiB hashed, 1 GiB exactly. */
+	uint64_t large_2m[8];
+	uint64_t large_1g[8];		/* linear address >> 30 */
+	unsigned nr_large_1g;		/* above the array's length: anywhere */
 	uint64_t flushes, fills;
 };
 

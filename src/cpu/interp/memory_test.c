@@ -64,6 +64,16 @@ static void test_tlb_large(void **state)
 	itest_put64(&t, ITEST_PML4 + 0x2000 + 1 * 8, 0x600000 | ALL | X86_PTE_PS);
 	interp_tlb_invlpg(t.c, 0x3ff000);
 	CHECK_EQ(interp_load(t.c, CPU_DS, 0x207000, 8), 8);
+	/* 1 GiB, more of them than are remembered one by one */
+	for (uint64_t i = 1; i < 20; i++) {
+		itest_put64(&t, ITEST_PML4 + 0x1000 + i * 8, ALL | X86_PTE_PS);
+		CHECK_EQ(interp_load(t.c, CPU_DS, i * GIB + 0x407000, 8), 7);
+	}
+	for (uint64_t i = 1; i < 20; i++) {
+		itest_put64(&t, ITEST_PML4 + 0x1000 + i * 8, 0);
+		interp_tlb_invlpg(t.c, i * GIB);
+		CHECK_EQ(RAISED(&t, (void)interp_load(t.c, CPU_DS, i * GIB + 0x407000, 8)), X86_PAGE);
+	}
 	itest_close(&t);
 }
 

@@ -83,19 +83,17 @@ static inline struct interp_block *link_of(struct interp_block *b, uint64_t key)
 static inline struct interp_block *next_block(struct interp *c, struct interp_block *b, uint64_t page,
 					      uint64_t *ret_lin)
 {
-	struct interp_block *n = NULL;
+	struct interp_block *n;
 	uint64_t key;
 
-	if (unlikely(b->src2.bytes != 0) || !next_key(c, b, page, ret_lin, &key))
+	if (unlikely(b->crossing) || !next_key(c, b, page, ret_lin, &key))
 		return NULL;
-	if (likely(b->end == END_DIRECT))
-		n = link_of(b, key);
+	n = link_of(b, key);
 	if (n == NULL || !block_fresh(n)) {
 		n = interp_block_cached(c, key);
 		if (n == NULL)
 			return NULL;
-		if (b->end == END_DIRECT)
-			b->link[b->next_link++ & 1] = n;
+		b->link[b->next_link++ & 1] = n;
 	}
 	if (unlikely(!c->code64) &&
 	    (c->rip > c->seg[CPU_CS].limit || n->bytes > c->seg[CPU_CS].limit - c->rip + 1))
@@ -272,6 +270,7 @@ static void check_breakpoints(struct interp *c)
 	interp_debug_trap(c, hit);
 }
 
+/* Switched on from a debugger: EVENT_TRACE in c->events, and the log at debug level. */
 static void trace(struct interp *c)
 {
 	const struct interp_block *b = interp_block_at(c);

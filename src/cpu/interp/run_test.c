@@ -64,6 +64,21 @@ static void test_modes(void **state)
 	itest_close(&t);
 }
 
+/* Traced, it is slow and the same. */
+static void test_trace(void **state)
+{
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	ITEST_CODE_IS(&t, sum_loop);
+	atomic_fetch_or(&t.c->events, EVENT_TRACE);
+	CHECK_EQ(itest_go(&t, UINT64_MAX), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 500500);
+	CHECK_EQ(t.c->retired, 1 + 3 * 1000 + 1);
+	itest_close(&t);
+}
+
 /* A fault in the middle of a block is precise, and counted so. */
 static void test_fault(void **state)
 {
@@ -469,6 +484,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_trace),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_shutdown),

@@ -6,8 +6,8 @@
  * guest without PCID writes CR3 at each context switch, so this matters.
  *
  * Large pages are cached in pieces of 4 KiB.  INVLPG must drop every piece, so
- * the regions that pieces came from are remembered as hashed bits; INVLPG of
- * such a region flushes all.
+ * the regions that pieces came from are remembered; INVLPG of such a region
+ * flushes all.
  *
  * Pages with a data breakpoint are never cached: the slow path sees to them.
  *
@@ -37,7 +37,7 @@ static void log_clear(struct interp_tlb *t)
 {
 	t->nr_log[0] = t->nr_log[1] = 0;
 	t->nr_code_log[0] = t->nr_code_log[1] = 0;
-	t->large_1g = 0;
+	t->nr_large_1g = 0;
 	for (unsigned i = 0; i < ARRAY_LEN(t->large_2m); i++)
 		t->large_2m[i] = 0;
 }
@@ -96,24 +96,35 @@ static void log_one(uint16_t *log, unsigned *nr, unsigned at)
 		(*nr)++;
 }
 
+static bool has_1g(const struct interp_tlb *t, uint64_t lin)
+{
+	for (unsigned i = 0; i < t->nr_large_1g && i < ARRAY_LEN(t->large_1g); i++)
+		if (t->large_1g[i] == lin >> 30)
+			return true;
+	return t->nr_large_1g > ARRAY_LEN(t->large_1g);
+}
+
 static void note_large(struct interp_tlb *t, uint64_t lin, uint64_t size)
 {
 	if (size == PAGE_SIZE)
 		return;
-	t->large_1g |= UINT64_C(1) << (lin >> 30 & 63);
 	if (size <= 4 * MIB) {		/* of 4 MiB pages both halves */
-		for (uint64_t at = align_down(lin, size); at < align_down(lin, size) + size; at += 2 * MIB)
+		uint64_t at = align_down(lin, size);
+
+		for (uint64_t end = at + size; at != end; at += 2 * MIB)
 			t->large_2m[at >> 27 & 7] |= UINT64_C(1) << (at >> 21 & 63);
 		return;
 	}
-	for (unsigned i = 0; i < ARRAY_LEN(t->large_2m); i++)
-		t->large_2m[i] = UINT64_MAX;
+	if (has_1g(t, lin))
+		return;
+	if (t->nr_large_1g < ARRAY_LEN(t->large_1g))
+		t->large_1g[t->nr_large_1g] = lin >> 30;
+	t->nr_large_1g++;
 }
 
 static bool maybe_large(const struct interp_tlb *t, uint64_t lin)
 {
-	return (t->large_1g >> (lin >> 30 & 63) & 1) &&
-	       (t->large_2m[lin >> 27 & 7] >> (lin >> 21 & 63) & 1);
+	return (t->large_2m[lin >> 27 & 7] >> (lin >> 21 & 63) & 1) || has_1g(t, lin);
 }
 
 void interp_tlb_invlpg(struct interp *c, uint64_t lin)
