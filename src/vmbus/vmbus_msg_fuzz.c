@@ -38,12 +38,27 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
+static unsigned waiting(struct vmbus *b)
+{
+	unsigned nr;
+
+	pthread_mutex_lock(&b->ctl.lock);
+	nr = b->ctl.nr;
+	pthread_mutex_unlock(&b->ctl.lock);
+	return nr;
+}
+
+/* Until every message posted so far was handled. */
 static void settle(struct vmbus *b)
 {
+	while (waiting(b) != 0)
+		control_run(b, nothing, NULL);
 	control_run(b, nothing, NULL);
 	for (unsigned i = 0; i < b->nr_workers; i++)
 		vworker_run(&b->workers[i], nothing, NULL);
+	pthread_mutex_lock(&b->lock);
 	BUG_IF(b->nr_pages > GPADL_MAX_TOTAL || b->nr_gpadls > GPADL_MAX_NR);
+	pthread_mutex_unlock(&b->lock);
 }
 
 static void post(struct vmbus *b, uint8_t kind, const uint8_t *p, size_t n)
