@@ -1,8 +1,8 @@
 /*
  * judge_interp.c - the same instruction in the interpreter
  *
- * The test machine of itest.h, at CPL 3 in 64-bit or compatibility mode, with no page of it mapped but the
- * sandbox: rights as on the host's side, NX on what is not code.
+ * The test machine of itest.h, at CPL 3 in 64-bit or compatibility mode, with no
+ * page of it mapped but the sandbox: rights as on the host's side, NX on what is not code.
  *
  * Lock     none: one thread
  */

@@ -44,11 +44,15 @@ const struct family families[FAM_NR] = {
 const unsigned nr_families = FAM_NR;
 
 #define ONE(f, pre, lo, hi) { FAM_##f, MAP_ONE, PRE_##pre, lo, hi, 0xff, 0 }
-#define ONER(f, pre, lo, hi, regs) { FAM_##f, MAP_ONE, PRE_##pre, lo, hi, regs, ROW_MODRM }
-#define ONEL(f, pre, lo, hi, regs) { FAM_##f, MAP_ONE, PRE_##pre, lo, hi, regs, ROW_MODRM | ROW_LOCK }
+#define ONER(f, pre, lo, hi, regs) \
+	{ FAM_##f, MAP_ONE, PRE_##pre, lo, hi, regs, ROW_MODRM }
+#define ONEL(f, pre, lo, hi, regs) \
+	{ FAM_##f, MAP_ONE, PRE_##pre, lo, hi, regs, ROW_MODRM | ROW_LOCK }
 #define TWO(f, pre, lo, hi) { FAM_##f, MAP_0F, PRE_##pre, lo, hi, 0xff, 0 }
-#define TWOR(f, pre, lo, hi, regs) { FAM_##f, MAP_0F, PRE_##pre, lo, hi, regs, ROW_MODRM }
-#define TWOL(f, pre, lo, hi, regs) { FAM_##f, MAP_0F, PRE_##pre, lo, hi, regs, ROW_MODRM | ROW_LOCK }
+#define TWOR(f, pre, lo, hi, regs) \
+	{ FAM_##f, MAP_0F, PRE_##pre, lo, hi, regs, ROW_MODRM }
+#define TWOL(f, pre, lo, hi, regs) \
+	{ FAM_##f, MAP_0F, PRE_##pre, lo, hi, regs, ROW_MODRM | ROW_LOCK }
 #define M38(f, pre, lo, hi) { FAM_##f, MAP_0F38, PRE_##pre, lo, hi, 0xff, ROW_MODRM }
 #define M3A(f, pre, lo, hi) { FAM_##f, MAP_0F3A, PRE_##pre, lo, hi, 0xff, ROW_MODRM }
 

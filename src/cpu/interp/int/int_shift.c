@@ -74,7 +74,8 @@ INLINE void shift_flags(struct interp *c, unsigned op, uint32_t ax)
 		flags_put(c, X86_ARITH, f);
 }
 
-INLINE void shift_reg(struct interp *c, const struct insn *in, unsigned op, unsigned sz, uint64_t cnt)
+INLINE void shift_reg(struct interp *c, const struct insn *in, unsigned op, unsigned sz,
+		      uint64_t cnt)
 {
 	unsigned n = shift_count(sz, cnt);
 	uint64_t d = sz == 1 ? reg_get(c, in->reg, 1) : c->gpr[in->reg];
@@ -89,7 +90,8 @@ INLINE void shift_reg(struct interp *c, const struct insn *in, unsigned op, unsi
 		shift_flags(c, op, ax);
 }
 
-INLINE void shift_mem(struct interp *c, const struct insn *in, unsigned op, unsigned sz, uint64_t cnt)
+INLINE void shift_mem(struct interp *c, const struct insn *in, unsigned op, unsigned sz,
+		      uint64_t cnt)
 {
 	unsigned n = shift_count(sz, cnt);
 	struct rmw m;
