@@ -1,10 +1,11 @@
 /*
  * judge.h - inside the judge: one case, its state, who makes and runs it
  *
- * A case is one instruction, or a few that touch no memory, in user mode, 64-bit or
- * compatibility mode, with all registers and the memory around it.  It runs on the host's processor and in the interpreter;
- * what they leave must be the same.  Guest linear addresses are host addresses:
- * the sandbox is mapped at the same place in both.
+ * A case is one instruction, or a few that touch no memory, in user mode, 64-bit
+ * or compatibility mode, with all registers and the memory around it.  It runs
+ * on the host's processor and in the interpreter; what they leave must be the
+ * same.  Guest linear addresses are host addresses: the sandbox is mapped at the
+ * same place in both.
  */
 #ifndef CPU_JUDGE_JUDGE_H
 #define CPU_JUDGE_JUDGE_H
