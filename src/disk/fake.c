@@ -77,10 +77,11 @@ void fake_free(struct fake *f)
 	free(f);
 }
 
-struct fake *fake_clone(const struct fake *f)
+struct fake *fake_clone(struct fake *f)
 {
 	struct fake *n = fake_new();
 
+	pthread_mutex_lock(&f->lock);
 	n->size = f->size;
 	n->top_page = f->top_page;
 	for (uint64_t i = 0; i < f->top_page; i++) {
@@ -90,6 +91,7 @@ struct fake *fake_clone(const struct fake *f)
 		BUG_IF(n->page[i] == NULL);
 		memcpy(n->page[i], f->page[i], PAGE_SIZE);
 	}
+	pthread_mutex_unlock(&f->lock);
 	return n;
 }
 
@@ -257,7 +259,7 @@ void fake_apply(struct fake *f, const struct event *ev, size_t from, size_t to)
 		replay_whole(f, &ev[i]);
 }
 
-struct fake *fake_cut(const struct fake *base, const struct event *ev, size_t from, size_t to,
+struct fake *fake_cut(struct fake *base, const struct event *ev, size_t from, size_t to,
 		      enum cut_mode mode, uint64_t seed)
 {
 	struct fake *f = fake_clone(base);

@@ -39,7 +39,7 @@ struct fake;
 struct fake *fake_new(void);			/* an empty file; never NULL in tests that go on */
 void fake_free(struct fake *f);
 /* The file's content; events and faults start afresh. */
-struct fake *fake_clone(const struct fake *f);
+struct fake *fake_clone(struct fake *f);
 /* How many of the first NR events are durable for certain. */
 size_t fake_durable(const struct event *ev, size_t nr);
 void fake_apply(struct fake *f, const struct event *ev, size_t from, size_t to);
@@ -47,7 +47,7 @@ void fake_apply(struct fake *f, const struct event *ev, size_t from, size_t to);
  * The file as a cut after TO events may have left it.  BASE holds the durable
  * ones, which are the first FROM.
  */
-struct fake *fake_cut(const struct fake *base, const struct event *ev, size_t from, size_t to,
+struct fake *fake_cut(struct fake *base, const struct event *ev, size_t from, size_t to,
 		      enum cut_mode mode, uint64_t seed);
 
 /* Closing the aio leaves the file.  Not THREADED: done is called from within submit. */

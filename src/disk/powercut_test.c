@@ -358,6 +358,40 @@ static const struct vhdx_create conf = { .size = 1536 * BLOCK, .block_size = (ui
 static unsigned nr_cuts = 160;
 static uint64_t seed = 1;
 
+static int by_size(const void *a, const void *b)
+{
+	const size_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/*
+ * The moments: half of them spread evenly, half where a header, log or BAT
+ * write is on its way, because there the order matters most.
+ */
+static size_t *choose_cuts(const struct event *ev, size_t nr, uint64_t *rng)
+{
+	size_t *hot = new_array(size_t, nr), *cuts = new_array(size_t, nr_cuts), nr_hot = 0, durable = 0;
+
+	CHECK(hot != NULL && cuts != NULL);
+	for (size_t i = 0; i < nr; i++) {
+		bool meta = false;
+
+		if (ev[i].kind == EV_SYNC)
+			durable = max_u64(durable, ev[i].covers);
+		for (size_t k = durable; k < i && !meta; k++)
+			meta = ev[k].kind == EV_WRITE && ev[k].off < 4 * MIB;
+		if (meta)
+			hot[nr_hot++] = i;
+	}
+	CHECK(nr_hot > 0);
+	for (size_t i = 0; i < nr_cuts; i++)
+		cuts[i] = i % 2 == 0 ? nr * (i + 1) / nr_cuts : hot[rnd(rng) % nr_hot];
+	qsort(cuts, nr_cuts, sizeof(*cuts), by_size);
+	free(hot);
+	return cuts;
+}
+
 static void everything_flushed_survives(void **state)
 {
 	struct world *w = new0(struct world);
@@ -365,7 +399,7 @@ static void everything_flushed_survives(void **state)
 	struct times *t = new0(struct times);
 	uint8_t *buf = malloc(BLOCK);
 	const struct event *ev;
-	size_t nr, applied = 0;
+	size_t nr, applied = 0, *cuts;
 	struct fake *base;
 	struct aio *aio;
 	uint64_t rng;
@@ -386,10 +420,11 @@ static void everything_flushed_survives(void **state)
 	read_marks(ev, nr, t);
 	print_message("seed %llu: %zu events, %u cuts\n", (unsigned long long)seed, nr, nr_cuts);
 	rng = seed * 77 + 5;
+	cuts = choose_cuts(ev, nr, &rng);
 	for (unsigned i = 0; i < nr_cuts; i++) {
-		size_t cut = nr * (i + 1) / nr_cuts, durable = fake_durable(ev, cut);
-		enum cut_mode mode = (enum cut_mode)(i % NR_CUT_MODES);
+		size_t cut = cuts[i], durable = fake_durable(ev, cut);
 		uint64_t r = rnd(&rng);
+		enum cut_mode mode = r % 2 == 0 ? CUT_SUBSET : (enum cut_mode)(r / 2 % NR_CUT_MODES);
 		struct fake *f;
 
 		fake_apply(base, ev, applied, durable);
@@ -403,6 +438,7 @@ static void everything_flushed_survives(void **state)
 	}
 	fake_free(base);
 	fake_free(w->disk);
+	free(cuts);
 	free(buf);
 	free(t);
 	free(a);

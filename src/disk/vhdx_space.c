@@ -218,8 +218,8 @@ int vhdx_trim_file(struct vhdx *v)
 {
 	struct runs all = { 0 };
 
-	if (all_free(v, &all) == 0) {
-		qsort(all.v, all.nr, all.nr > 0 ? sizeof(*all.v) : 1, highest_first);
+	if (all_free(v, &all) == 0 && all.nr > 0) {
+		qsort(all.v, all.nr, sizeof(*all.v), highest_first);
 		for (size_t i = 0; i < all.nr && all.v[i].off + all.v[i].len == v->end; i++)
 			v->end = all.v[i].off;
 	}

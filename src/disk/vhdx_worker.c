@@ -266,9 +266,9 @@ static void idle(struct vhdx *v)
 	bool dirty = v->session && v->nr_dirty > 0;
 
 	if (dirty)
-		deadline = v->dirty_since + COMMIT_AFTER;
+		deadline = v->dirty_since + v->commit_after;
 	else if (v->log_live)
-		deadline = v->last_commit + CLOSE_LOG_AFTER;
+		deadline = v->last_commit + v->close_log_after;
 	if (deadline == 0 || now < deadline) {
 		rest(v, deadline);
 		return;
@@ -328,8 +328,11 @@ static void *worker(void *arg)
 
 int vhdx_worker_start(struct vhdx *v)
 {
-	int rc = -pthread_create(&v->worker, NULL, worker, v);
+	int rc;
 
+	v->commit_after = COMMIT_AFTER;
+	v->close_log_after = CLOSE_LOG_AFTER;
+	rc = -pthread_create(&v->worker, NULL, worker, v);
 	v->worker_runs = rc == 0;
 	return rc;
 }
