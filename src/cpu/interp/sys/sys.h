@@ -177,6 +177,10 @@ static inline void sys_need_cpl0(struct interp *c)
 
 bool sys_is_intel(const struct interp *c);
 
+/* MISC_ENABLE: CPUID ends at leaf 2; the model's NX is hidden. */
+#define MISC_LIMIT_CPUID (UINT64_C(1) << 22)
+#define MISC_XD_DISABLE (UINT64_C(1) << 34)
+
 /* A CPUID feature bit of the model: leaf, register 0..3, bit. */
 #define FEAT(leaf, reg, bit) ((uint64_t)(uint32_t)(leaf) << 32 | (reg) << 8 | (bit))
 #define FEAT_DE FEAT(1, 3, 2)

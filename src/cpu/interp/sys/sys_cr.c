@@ -160,7 +160,7 @@ void sys_write_efer(struct interp *c, uint64_t v)
 		allowed |= X86_EFER_SCE;
 	if (sys_has(c, FEAT_LM))
 		allowed |= X86_EFER_LME;
-	if (sys_has(c, FEAT_NX))
+	if (sys_has(c, FEAT_NX) && !(c->misc_enable & MISC_XD_DISABLE))
 		allowed |= X86_EFER_NXE;
 	if (v & ~allowed)
 		interp_gp(c);

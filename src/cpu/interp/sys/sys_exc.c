@@ -376,5 +376,10 @@ void sys_into(struct interp *c, const struct insn *in)
 void sys_int1(struct interp *c, const struct insn *in)
 {
 	(void)in;
+	/* A data breakpoint that MOV SS held back is the same exception, not a second one. */
+	if (c->watch_hit) {
+		c->dr6 = (c->dr6 & ~UINT64_C(0xf)) | c->watch_hit;
+		c->watch_hit = 0;
+	}
 	sys_soft_int(c, X86_DB, DELIVER_ICEBP);
 }

@@ -534,6 +534,28 @@ static void int1_needs_no_dpl(void **state)
 	itest_close(&t);
 }
 
+static void int1_takes_a_held_back_breakpoint(void **state)
+{
+	/* mov ss, [0x80000]; db 0xf1; hlt */
+	static const uint8_t code[] = { 0x8e, 0x14, 0x25, 0, 0, 8, 0, 0xf1, 0xf4 };
+	/* inc ebx; iretq */
+	static const uint8_t handler[] = { 0xff, 0xc3, 0x48, 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_put(&t, HANDLER(1), handler, sizeof(handler));
+	put16(&t, ITEST_DATA, ITEST_DATA32);
+	t.c->dr[1] = ITEST_DATA;
+	t.c->dr7 = 0x00f0040a;
+	ITEST_CODE_IS(&t, code);
+	CHECK_EQ(itest_go(&t, 100), CPU_EXIT_HLT);
+	CHECK_EQ(itest_caught(&t), -1);
+	CHECK_EQ(t.c->gpr[CPU_RBX], 1);
+	CHECK_EQ(t.c->dr6, 0xffff0ff2);
+	itest_close(&t);
+}
+
 static void into_asks_of(void **state)
 {
 	/* into; hlt */
@@ -618,6 +640,7 @@ int main(void)
 		cmocka_unit_test(page_fault_after_gp_is_served),
 		cmocka_unit_test(nmi_is_masked_until_iret),
 		cmocka_unit_test(int1_needs_no_dpl),
+		cmocka_unit_test(int1_takes_a_held_back_breakpoint),
 		cmocka_unit_test(into_asks_of),
 		cmocka_unit_test(gd_guards_debug_registers),
 		cmocka_unit_test(halt_ends_with_an_interrupt),

@@ -311,17 +311,22 @@ bool far_check_return_ss(struct interp *c, uint16_t ss, unsigned pl, bool code64
 	return true;
 }
 
-/* What ring PL may not touch must not stay loaded when the processor gets there. */
+/*
+ * What ring PL may not touch must not stay loaded when the processor gets
+ * there.  The base stays behind, and 64-bit code goes on using that of FS and GS.
+ */
 static void drop_inner_data(struct interp *c, unsigned pl)
 {
 	static const uint8_t regs[] = { CPU_ES, CPU_DS, CPU_FS, CPU_GS };
 
 	for (unsigned i = 0; i < ARRAY_LEN(regs); i++) {
-		const struct cpu_seg *s = &c->seg[regs[i]];
+		struct cpu_seg *s = &c->seg[regs[i]];
 		bool conforming = (s->attr & 0xc) == 0xc;
 
-		if (!(s->attr & CPU_SEG_UNUSABLE) && !conforming && (s->attr >> 5 & 3) < pl)
-			seg_set_null(c, regs[i], 0);
+		if (s->attr & CPU_SEG_UNUSABLE || conforming || (s->attr >> 5 & 3) >= pl)
+			continue;
+		s->sel = 0;
+		s->attr = CPU_SEG_UNUSABLE;
 	}
 }
 

@@ -521,10 +521,14 @@ static void iretq_to_user(void **state)
 
 	(void)state;
 	itest_open(&t, ITEST_64);
+	t.c->seg[CPU_GS].base = 0x12340;		/* dropped, but the base stays */
 	FRAME(&t, 8, ITEST_USER_DATA, 0x54320, 2 | X86_IF, ITEST_USER64, 0x1234);
 	CHECK_EQ(STEP(&t, iretq), ITEST_HLT);
 	CHECK_EQ(t.c->cpl, 3);
 	CHECK_EQ(t.c->code64, 1);
+	CHECK_EQ(t.c->seg[CPU_GS].sel, 0);
+	CHECK_EQ(t.c->seg[CPU_GS].attr, CPU_SEG_UNUSABLE);
+	CHECK_EQ(t.c->seg[CPU_GS].base, 0x12340);
 	itest_mode(&t, ITEST_64);
 	FRAME(&t, 8, ITEST_USER_DATA, UINT64_C(0xabc00054320), 2, ITEST_USER32, 0x1234);
 	CHECK_EQ(STEP(&t, iretq), ITEST_HLT);

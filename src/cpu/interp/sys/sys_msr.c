@@ -29,9 +29,13 @@
 
 #define NR_VAR 8u
 #define MTRRCAP_VALUE (NR_VAR | 1u << 8 | 1u << 10)	/* fixed ranges, write-combining */
-/* MISC_ENABLE: fast strings, TM1, EIST, MONITOR; BTS and PEBS say "unavailable". */
-#define MISC_FREE ((1u << 0) | (1u << 3) | (1u << 16) | (1u << 18))
-#define MISC_FIXED ((1u << 11) | (1u << 12))
+/*
+ * MISC_ENABLE: fast strings, TM1, EIST, MONITOR, xTPR are kept and mean nothing;
+ * sys.h has those that do.  BTS and PEBS say "unavailable".
+ */
+#define MISC_FREE (1u << 0 | 1u << 3 | 1u << 16 | 1u << 18 | 1u << 23 | \
+		   MISC_LIMIT_CPUID | MISC_XD_DISABLE)
+#define MISC_FIXED (1u << 11 | 1u << 12)
 
 enum msr_answer { MSR_OK, MSR_UNKNOWN, MSR_REFUSED };
 
@@ -217,7 +221,7 @@ static enum msr_answer write_misc_enable(struct interp *c, uint64_t v)
 {
 	if (!sys_is_intel(c))
 		return MSR_UNKNOWN;
-	if (v & ~(uint64_t)(MISC_FREE | MISC_FIXED | 1u << 7))
+	if (v & ~(MISC_FREE | MISC_FIXED | 1u << 7))
 		return MSR_REFUSED;
 	c->misc_enable = v & MISC_FREE;
 	return MSR_OK;

@@ -61,8 +61,8 @@ static void values_are_kept_or_refused(void **state)
 		{ X86_MSR_PAT, 2, false },
 		{ X86_MSR_PAT, UINT64_C(3) << 56, false },
 		{ X86_MSR_PAT, 8, false },
-		{ X86_MSR_MISC_ENABLE, 0x1801, true },
-		{ X86_MSR_MISC_ENABLE, UINT64_C(1) << 34, false },
+		{ X86_MSR_MISC_ENABLE, UINT64_C(0x400c51809), true },
+		{ X86_MSR_MISC_ENABLE, UINT64_C(1) << 35, false },
 		{ 0xfe, 0x508, false },
 		{ 0x2ff, 0xc06, true },
 		{ 0x2ff, 0xc02, false },
@@ -240,6 +240,28 @@ static void cpuid_follows_cr4_and_xcr0(void **state)
 	itest_close(&t);
 }
 
+static void misc_enable_hides_things(void **state)
+{
+	/* cpuid; hlt */
+	static const uint8_t cpuid[] = { 0x0f, 0xa2, 0xf4 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	CHECK_EQ(wr(&t, X86_MSR_MISC_ENABLE, UINT64_C(1) << 34 | 1u << 22), ITEST_HLT);
+	t.c->gpr[CPU_RAX] = 0x80000001;
+	CHECK_EQ(RUN(&t, cpuid), ITEST_HLT);
+	CHECK(!(t.c->gpr[CPU_RDX] & 1u << 20));
+	t.c->gpr[CPU_RAX] = 0;
+	CHECK_EQ(RUN(&t, cpuid), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 2);
+	t.c->efer &= ~(uint64_t)X86_EFER_NXE;
+	CHECK_EQ(wr(&t, X86_MSR_EFER, t.c->efer | X86_EFER_NXE), X86_GP);
+	CHECK_EQ(wr(&t, X86_MSR_MISC_ENABLE, 1), ITEST_HLT);
+	CHECK_EQ(wr(&t, X86_MSR_EFER, t.c->efer | X86_EFER_NXE), ITEST_HLT);
+	itest_close(&t);
+}
+
 static void hypercalls(void **state)
 {
 	/* vmcall; vmmcall; hlt */
@@ -312,6 +334,7 @@ int main(void)
 		cmocka_unit_test(tsc_and_its_adjustment),
 		cmocka_unit_test(tsc_rights),
 		cmocka_unit_test(cpuid_follows_cr4_and_xcr0),
+		cmocka_unit_test(misc_enable_hides_things),
 		cmocka_unit_test(hypercalls),
 		cmocka_unit_test(what_is_not_there),
 	};
