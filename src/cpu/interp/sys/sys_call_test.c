@@ -173,12 +173,21 @@ static void bases(void **state)
 	};
 	/* swapgs; hlt */
 	static const uint8_t swap[] = { 0x0f, 1, 0xf8, 0xf4 };
+	/* rdfsbase rax */
+	static const uint8_t rdfs[] = { 0xf3, 0x48, 0x0f, 0xae, 0xc0 };
+	/* rdgsbase rax */
+	static const uint8_t rdgs[] = { 0xf3, 0x48, 0x0f, 0xae, 0xc8 };
+	/* wrgsbase rax */
+	static const uint8_t wrgs[] = { 0xf3, 0x48, 0x0f, 0xae, 0xd8 };
 	struct itest t;
 
 	(void)state;
 	itest_open(&t, ITEST_64);
 	t.c->gpr[CPU_RAX] = UINT64_C(0xffff812345678abc);
 	CHECK_UD(&t, wr);					/* CR4.FSGSBASE is off */
+	CHECK_UD(&t, rdfs);
+	CHECK_UD(&t, rdgs);
+	CHECK_UD(&t, wrgs);
 	t.c->cr4 |= X86_CR4_FSGSBASE;
 	CHECK_EQ(RUN(&t, wr), ITEST_HLT);
 	CHECK_EQ(t.c->gpr[CPU_RBX], UINT64_C(0xffff812345678abc));
@@ -189,6 +198,7 @@ static void bases(void **state)
 	CHECK_EQ(t.c->kernel_gs_base, 0x45678abc);
 	t.c->gpr[CPU_RAX] = UINT64_C(0x800000000000);
 	CHECK_FAULT(&t, wr, X86_GP, 0);
+	CHECK_FAULT(&t, wrgs, X86_GP, 0);
 	itest_user(&t);
 	CHECK_FAULT(&t, swap, X86_GP, 0);
 	itest_close(&t);

@@ -85,7 +85,6 @@ void sys_hlt(struct interp *c, const struct insn *in)
 	(void)in;
 	sys_need_cpl0(c);
 	c->halted = 1;
-	c->stop = 1;
 }
 
 /* VMCALL and VMMCALL.  XMM0..5 lie at byte 160 of the FXSAVE image. */
@@ -175,11 +174,11 @@ void sys_xsetbv(struct interp *c, const struct insn *in)
 	c->xcr0 = v;
 }
 
-/* ---- bases of FS and GS ------------------------------------------------------------------------------ */
+/* ---- bases of FS and GS: 64-bit mode only, else they do not decode ------------------------------------ */
 
 static void need_fsgsbase(struct interp *c)
 {
-	if (!c->code64 || !(c->cr4 & X86_CR4_FSGSBASE))
+	if (!(c->cr4 & X86_CR4_FSGSBASE))
 		interp_ud(c);
 }
 
@@ -220,8 +219,6 @@ void sys_swapgs(struct interp *c, const struct insn *in)
 	uint64_t base = c->seg[CPU_GS].base;
 
 	(void)in;
-	if (!c->code64)
-		interp_ud(c);
 	sys_need_cpl0(c);
 	c->seg[CPU_GS].base = c->kernel_gs_base;
 	c->kernel_gs_base = base;

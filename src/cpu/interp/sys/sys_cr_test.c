@@ -187,6 +187,73 @@ static void flushes(void **state)
 	itest_close(&t);
 }
 
+/* What the TLB knows must not outlive the bit that made it true. */
+static void rights_are_flushed(void **state)
+{
+	/* mov byte [0x300000], 1; hlt */
+	static const uint8_t write[] = { 0xc6, 4, 0x25, 0, 0, 0x30, 0, 1, 0xf4 };
+	/* mov eax, 0x300000; call rax; hlt */
+	static const uint8_t fetch[] = { 0xb8, 0, 0, 0x30, 0, 0xff, 0xd0, 0xf4 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_put64(&t, itest_pte(ITEST_CODE), ITEST_CODE | X86_PTE_P | X86_PTE_W);
+	itest_put64(&t, itest_pte(0x300000), 0x300000 | X86_PTE_P);
+	interp_tlb_flush(t.c, true);
+	set_cr(&t, to_cr0, t.c->cr0 & ~X86_CR0_WP, ITEST_HLT);
+	CHECK_EQ(RUN(&t, write), ITEST_HLT);
+	set_cr(&t, to_cr0, t.c->cr0 | X86_CR0_WP, ITEST_HLT);
+	CHECK_FAULT(&t, write, X86_PAGE, X86_PF_P | X86_PF_W);
+	itest_put64(&t, 0x300000, 0xc3);
+	itest_put64(&t, itest_pte(0x300000), 0x300000 | X86_PTE_P | X86_PTE_U);
+	interp_tlb_flush(t.c, true);
+	CHECK_EQ(RUN(&t, fetch), ITEST_HLT);
+	set_cr(&t, to_cr4, t.c->cr4 | X86_CR4_SMEP, ITEST_HLT);
+	CHECK_EQ(RUN(&t, fetch), X86_PAGE);
+	CHECK_EQ(t.c->exc_code, X86_PF_P | X86_PF_I);
+	set_cr(&t, to_cr4, t.c->cr4 & ~X86_CR4_SMEP, ITEST_HLT);
+	itest_put64(&t, itest_pte(0x300000), 0x300000 | X86_PTE_P | X86_PTE_NX);
+	set_efer(&t, X86_EFER_LME, ITEST_HLT);
+	CHECK_EQ(RUN(&t, write), X86_PAGE);			/* NX is reserved now */
+	CHECK_EQ(t.c->exc_code, X86_PF_P | X86_PF_W | X86_PF_RSVD);
+	itest_put64(&t, itest_pte(0x300000), 0x300000 | X86_PTE_P | X86_PTE_U);
+	CHECK_EQ(RUN(&t, fetch), ITEST_HLT);
+	itest_put64(&t, itest_pte(0x300000), 0x300000 | X86_PTE_P | X86_PTE_NX);
+	set_efer(&t, X86_EFER_LME | X86_EFER_NXE, ITEST_HLT);
+	CHECK_EQ(RUN(&t, fetch), X86_PAGE);
+	itest_close(&t);
+}
+
+static void privileged_moves(void **state)
+{
+	/* mov rax, cr0 */
+	static const uint8_t from_cr[] = { 0x0f, 0x20, 0xc0 };
+	/* mov rax, dr6 */
+	static const uint8_t from_dr[] = { 0x0f, 0x21, 0xf0 };
+	/* lmsw ax */
+	static const uint8_t lmsw[] = { 0x0f, 1, 0xf0 };
+	/* wbinvd */
+	static const uint8_t wbinvd[] = { 0x0f, 9 };
+	/* invd */
+	static const uint8_t invd[] = { 0x0f, 8 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	OK(&t, from_cr);
+	CHECK_EQ(t.c->gpr[CPU_RAX], t.c->cr0);
+	OK(&t, wbinvd);
+	OK(&t, invd);
+	itest_user(&t);
+	CHECK_FAULT(&t, from_cr, X86_GP, 0);
+	CHECK_FAULT(&t, from_dr, X86_GP, 0);
+	CHECK_FAULT(&t, lmsw, X86_GP, 0);
+	CHECK_FAULT(&t, wbinvd, X86_GP, 0);
+	CHECK_FAULT(&t, invd, X86_GP, 0);
+	itest_close(&t);
+}
+
 static void cr8_is_the_client_s(void **state)
 {
 	/* mov cr8, rax; mov rbx, cr8; hlt */
@@ -322,6 +389,8 @@ int main(void)
 		cmocka_unit_test(cr3_rules),
 		cmocka_unit_test(cr4_rules),
 		cmocka_unit_test(flushes),
+		cmocka_unit_test(rights_are_flushed),
+		cmocka_unit_test(privileged_moves),
 		cmocka_unit_test(cr8_is_the_client_s),
 		cmocka_unit_test(machine_status_word),
 		cmocka_unit_test(debug_registers),

@@ -207,6 +207,8 @@ static void cpuid_follows_cr4_and_xcr0(void **state)
 	static const uint8_t cpuid[] = { 0x0f, 0xa2, 0xf4 };
 	/* xsetbv; xgetbv; hlt */
 	static const uint8_t xsetbv[] = { 0x0f, 1, 0xd1, 0x0f, 1, 0xd0, 0xf4 };
+	/* xgetbv */
+	static const uint8_t xgetbv[] = { 0x0f, 1, 0xd0 };
 	struct itest t;
 
 	(void)state;
@@ -233,9 +235,19 @@ static void cpuid_follows_cr4_and_xcr0(void **state)
 	t.c->gpr[CPU_RAX] = 3;
 	t.c->gpr[CPU_RCX] = 1;
 	CHECK_FAULT(&t, xsetbv, X86_GP, 0);
-	t.c->gpr[CPU_RAX] = 0xd;
+	ITEST_CODE_IS(&t, xgetbv);
+	CHECK_EQ(itest_step(&t), X86_GP);		/* ECX 1 is not offered */
 	t.c->gpr[CPU_RCX] = 0;
-	CHECK_EQ(RUN(&t, cpuid), ITEST_HLT);
+	itest_user(&t);
+	CHECK_FAULT(&t, xsetbv, X86_GP, 0);
+	CHECK_EQ(t.c->rip, ITEST_CODE);
+	ITEST_CODE_IS(&t, xgetbv);
+	CHECK_EQ(itest_step(&t), ITEST_HLT);
+	t.c->cr4 &= ~(uint64_t)X86_CR4_OSXSAVE;
+	CHECK_UD(&t, xgetbv);
+	t.c->gpr[CPU_RAX] = 0xd;
+	ITEST_CODE_IS(&t, cpuid);
+	CHECK_EQ(itest_step(&t), ITEST_HLT);
 	CHECK_EQ(t.c->gpr[CPU_RBX], 576);
 	itest_close(&t);
 }
@@ -297,8 +309,10 @@ static void what_is_not_there(void **state)
 	static const uint8_t vmxoff[] = { 0x0f, 1, 0xc4 };
 	/* invpcid rax, [rax] */
 	static const uint8_t invpcid[] = { 0x66, 0x48, 0x0f, 0x38, 0x82, 0 };
-	/* stac; clac; hlt */
-	static const uint8_t stac[] = { 0x0f, 1, 0xcb, 0x0f, 1, 0xca, 0xf4 };
+	/* stac */
+	static const uint8_t stac[] = { 0x0f, 1, 0xcb };
+	/* clac */
+	static const uint8_t clac[] = { 0x0f, 1, 0xca };
 	/* db 0x0f, 0x20, 0xc8 */
 	static const uint8_t cr1[] = { 0x0f, 0x20, 0xc8 };
 	/* db 0x8e, 0xc8 */
@@ -317,9 +331,15 @@ static void what_is_not_there(void **state)
 	CHECK_UD(&t, invpcid);
 	CHECK_UD(&t, cr1);
 	CHECK_UD(&t, mov_cs);
-	CHECK_EQ(RUN(&t, stac), ITEST_HLT);
+	ITEST_CODE_IS(&t, stac);
+	CHECK_EQ(itest_step(&t), ITEST_HLT);
+	CHECK_EQ(t.c->rflags, 2 | X86_AC);
+	ITEST_CODE_IS(&t, clac);
+	CHECK_EQ(itest_step(&t), ITEST_HLT);
+	CHECK_EQ(t.c->rflags, 2);
 	itest_user(&t);
 	CHECK_UD(&t, stac);
+	CHECK_UD(&t, clac);
 	CHECK_FAULT(&t, hlt, X86_GP, 0);
 	CHECK_FAULT(&t, wbinvd, X86_GP, 0);
 	itest_close(&t);

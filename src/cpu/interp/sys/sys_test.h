@@ -14,14 +14,23 @@
 /* Runs CODE from its start; 1000 instructions at most. */
 #define RUN(t, code) (ITEST_CODE_IS(t, code), itest_run(t, 1000))
 
-/* The exception must be VEC with error code CODE, and RIP at the start of ARRAY. */
-#define CHECK_FAULT(t, array, vec, code) \
+/* An instruction of ARRAY must raise VEC, none after it. */
+#define CHECK_RAISES(t, array, vec) \
 	do { \
 		CHECK_EQ(RUN(t, array), (vec)); \
+		CHECK((t)->c->rip - (interp_protected((t)->c) ? ITEST_CODE : 0) < sizeof(array)); \
+	} while (0)
+#define CHECK_FAULT(t, array, vec, code) \
+	do { \
+		CHECK_RAISES(t, array, vec); \
 		CHECK((t)->c->exc_has_code); \
 		CHECK_EQ((t)->c->exc_code, (code)); \
 	} while (0)
-#define CHECK_UD(t, array) CHECK_EQ(RUN(t, array), X86_UD)
+#define CHECK_UD(t, array) \
+	do { \
+		CHECK_RAISES(t, array, X86_UD); \
+		CHECK(!(t)->c->exc_has_code); \
+	} while (0)
 
 /* A descriptor: base, limit in its units, access byte (P, DPL, S, type), flags nibble (G, D, L, AVL). */
 static inline uint64_t mk_desc(uint32_t base, uint32_t limit, unsigned access, unsigned flags)
@@ -106,8 +115,8 @@ static inline void v86(struct itest *t, unsigned iopl)
 	interp_mode_changed(t->c);
 }
 
-/* As RUN, with RIP 0 of CS 0x4000. */
-#define RUN_V86(t, code) (ITEST_CODE_IS(t, code), (t)->c->rip = 0, itest_run(t, 1000))
+/* The first instruction of CODE with RIP 0 of CS 0x4000. */
+#define RUN_V86(t, code) (ITEST_CODE_IS(t, code), (t)->c->rip = 0, itest_step(t))
 
 static inline void rflags_set(struct itest *t, uint64_t bits)
 {
