@@ -198,6 +198,7 @@ static void bases(void **state)
 	CHECK_EQ(t.c->kernel_gs_base, 0x45678abc);
 	t.c->gpr[CPU_RAX] = UINT64_C(0x800000000000);
 	CHECK_FAULT(&t, wr, X86_GP, 0);
+	CHECK_EQ(t.c->rip, ITEST_CODE);
 	CHECK_FAULT(&t, wrgs, X86_GP, 0);
 	itest_user(&t);
 	CHECK_FAULT(&t, swap, X86_GP, 0);

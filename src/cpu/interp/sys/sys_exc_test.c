@@ -62,6 +62,23 @@ static void real_short_idt_shuts_down(void **state)
 	itest_close(&t);
 }
 
+static void real_handler_beyond_the_limit(void **state)
+{
+	/* int 0x21 */
+	static const uint8_t code[] = { 0xcd, 0x21 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_16);
+	t.c->seg[CPU_CS].limit = 0x20f;
+	CHECK_EQ(RUN(&t, code), X86_GP);
+	CHECK_EQ(t.c->rip, 0);
+	t.c->seg[CPU_CS].limit = 0x210;
+	ITEST_CODE_IS(&t, code);
+	CHECK_EQ(itest_step(&t), ITEST_HLT);
+	itest_close(&t);
+}
+
 /* ---- protected mode ------------------------------------------------------------------------------ */
 
 static void protected_same_ring(void **state)
@@ -531,6 +548,11 @@ static void int1_needs_no_dpl(void **state)
 	CHECK_EQ(itest_get64(&t, ITEST_STACK0 - 40), ITEST_CODE + 1);
 	itest_user(&t);
 	CHECK_FAULT(&t, int3, X86_GP, 3 * 8 + 2);
+	/* And it counts as an event from outside. */
+	put_idt_long(&t, 1, mk_gate(ITEST_CODE64, HANDLER(1), 0x0e, 0), 0);
+	CHECK_FAULT(&t, code, X86_NP, 1 * 8 + 2 + 1);
+	put_idt_long(&t, 3, mk_gate(ITEST_CODE64, HANDLER(3), 0x6e, 0), 0);
+	CHECK_FAULT(&t, int3, X86_NP, 3 * 8 + 2);
 	itest_close(&t);
 }
 
@@ -620,6 +642,7 @@ int main(void)
 		cmocka_unit_test(real_int_pushes_three_words),
 		cmocka_unit_test(real_fault_has_no_error_code),
 		cmocka_unit_test(real_short_idt_shuts_down),
+		cmocka_unit_test(real_handler_beyond_the_limit),
 		cmocka_unit_test(protected_same_ring),
 		cmocka_unit_test(protected_inner_ring),
 		cmocka_unit_test(protected_16_bit_gate),

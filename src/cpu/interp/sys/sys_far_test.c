@@ -352,6 +352,172 @@ static void retf_to_16_bit_stack(void **state)
 	itest_close(&t);
 }
 
+/* The first entry of the GDT is nobody's, whatever a guest keeps there. */
+static void null_is_null(void **state)
+{
+	/* jmp 0:0x1234 */
+	static const uint8_t jmp[] = { 0xea, 0x34, 0x12, 0, 0, 0, 0 };
+	/* call 0:0x1234 */
+	static const uint8_t call[] = { 0x9a, 0x34, 0x12, 0, 0, 0, 0 };
+	/* call 0x5b:0 */
+	static const uint8_t gate[] = { 0x9a, 0, 0, 0, 0, 0x5b, 0 };
+	/* jmp 0x5b:0 */
+	static const uint8_t jgate[] = { 0xea, 0, 0, 0, 0, 0x5b, 0 };
+	/* retf */
+	static const uint8_t ret[] = { 0xcb };
+	/* iretd */
+	static const uint8_t iretd[] = { 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	put_desc(&t, 0, 0x00cf9b000000ffff);
+	put_desc(&t, GATE, mk_gate(0, 0x40100, 0xec, 0));
+	CHECK_FAULT(&t, jmp, X86_GP, 0);
+	CHECK_FAULT(&t, call, X86_GP, 0);
+	CHECK_FAULT(&t, gate, X86_GP, 0);
+	CHECK_FAULT(&t, jgate, X86_GP, 0);
+	FRAME(&t, 4, 2, 0, 0x1234);
+	CHECK_FAULT(&t, ret, X86_GP, 0);
+	CHECK_FAULT(&t, iretd, X86_GP, 0);
+	put_idt32(&t, 0x80, mk_gate(0, 0x40100, 0xee, 0));
+	CHECK_EQ(interp_deliver(t.c, 0x80, DELIVER_EXTERNAL, false, 0), 0);
+	CHECK_EQ(t.c->rip, ITEST_HANDLERS + X86_GP * 16);	/* #GP(EXT) instead */
+	CHECK_EQ(get32(&t, t.c->gpr[CPU_RSP]), 1);
+	itest_close(&t);
+}
+
+static void limits_of_targets(void **state)
+{
+	/* call 0x70:0x1234 */
+	static const uint8_t call[] = { 0x9a, 0x34, 0x12, 0, 0, 0x70, 0 };
+	/* call 0x58:0 */
+	static const uint8_t gate[] = { 0x9a, 0, 0, 0, 0, 0x58, 0 };
+	/* jmp 0x58:0 */
+	static const uint8_t jgate[] = { 0xea, 0, 0, 0, 0, 0x58, 0 };
+	/* retf */
+	static const uint8_t ret[] = { 0xcb };
+	/* iretd */
+	static const uint8_t iretd[] = { 0xcf };
+	/* call dword 0x1234:0x10000 */
+	static const uint8_t call16[] = { 0x66, 0x9a, 0, 0, 1, 0, 0x34, 0x12 };
+	/* o32 retf */
+	static const uint8_t ret16[] = { 0x66, 0xcb };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	put_desc(&t, OTHER, mk_desc(0, 0x1233, 0x9a, 4));
+	put_desc(&t, GATE, mk_gate(OTHER, 0x1234, 0x8c, 0));
+	CHECK_FAULT(&t, call, X86_GP, 0);
+	CHECK_FAULT(&t, gate, X86_GP, 0);
+	CHECK_FAULT(&t, jgate, X86_GP, 0);
+	FRAME(&t, 4, 2, OTHER, 0x1234);
+	CHECK_FAULT(&t, ret, X86_GP, 0);
+	CHECK_FAULT(&t, iretd, X86_GP, 0);
+	CHECK_EQ(get_desc(&t, OTHER) >> 40 & 0xff, 0x9a);	/* untouched */
+	put_desc(&t, OTHER, mk_desc(0, 0x1233, 0xfa, 4));
+	FRAME(&t, 4, ITEST_USER_DATA, ITEST_STACK, OTHER | 3, 0x1234);
+	CHECK_FAULT(&t, ret, X86_GP, 0);
+	FRAME(&t, 4, ITEST_USER_DATA, ITEST_STACK, 2, OTHER | 3, 0x1234);
+	CHECK_FAULT(&t, iretd, X86_GP, 0);
+	/* A gate to an inner ring. */
+	user32(&t);
+	put_desc(&t, OTHER, mk_desc(0, 0x1233, 0x9a, 4));
+	put_desc(&t, GATE, mk_gate(OTHER, 0x1234, 0xec, 0));
+	CHECK_FAULT(&t, gate, X86_GP, 0);
+	CHECK_EQ(t.c->cpl, 3);
+	itest_mode(&t, ITEST_16);
+	CHECK_EQ(STEP(&t, call16), X86_GP);
+	CHECK_EQ(t.c->gpr[CPU_RSP], 0x8000);
+	t.c->gpr[CPU_RSP] = 0x7ff8;
+	put32(&t, 0x57ff8, 0x10000);
+	CHECK_EQ(STEP(&t, ret16), X86_GP);
+	itest_close(&t);
+}
+
+static void targets_are_marked_accessed(void **state)
+{
+	/* call 0x70:0x1234 */
+	static const uint8_t call[] = { 0x9a, 0x34, 0x12, 0, 0, 0x70, 0 };
+	/* call 0x5b:0 */
+	static const uint8_t gate[] = { 0x9a, 0, 0, 0, 0, 0x5b, 0 };
+	/* jmp 0x58:0 */
+	static const uint8_t jgate[] = { 0xea, 0, 0, 0, 0, 0x58, 0 };
+	/* retf */
+	static const uint8_t ret[] = { 0xcb };
+	/* iretd */
+	static const uint8_t iretd[] = { 0xcf };
+	struct itest t;
+
+#define ACCESSED(sel) (get_desc(&t, sel) >> 40 & 1)
+#define FORGET(sel) put_desc(&t, sel, get_desc(&t, sel) & ~(UINT64_C(1) << 40))
+	(void)state;
+	itest_open(&t, ITEST_32);
+	put_desc(&t, OTHER, mk_desc(0, 0xfffff, 0x9a, 0xc));
+	put_desc(&t, GATE, mk_gate(OTHER, 0x1234, 0xec, 0));
+	CHECK_EQ(STEP(&t, call), ITEST_HLT);
+	CHECK(ACCESSED(OTHER));
+	FORGET(OTHER);
+	CHECK_EQ(STEP(&t, jgate), ITEST_HLT);
+	CHECK(ACCESSED(OTHER));
+	FORGET(OTHER);
+	CHECK_EQ(STEP(&t, gate), ITEST_HLT);			/* same ring */
+	CHECK(ACCESSED(OTHER));
+	FORGET(OTHER);
+	FRAME(&t, 4, OTHER, 0x1234);
+	CHECK_EQ(STEP(&t, ret), ITEST_HLT);
+	CHECK(ACCESSED(OTHER));
+	FORGET(OTHER);
+	FRAME(&t, 4, 2, OTHER, 0x1234);
+	CHECK_EQ(STEP(&t, iretd), ITEST_HLT);
+	CHECK(ACCESSED(OTHER));
+	FORGET(OTHER);
+	FORGET(ITEST_DATA32);
+	user32(&t);
+	CHECK_EQ(STEP(&t, gate), ITEST_HLT);			/* inner ring */
+	CHECK(ACCESSED(OTHER));
+	CHECK(ACCESSED(ITEST_DATA32));
+	FORGET(ITEST_USER32);
+	FORGET(ITEST_USER_DATA);
+	FRAME(&t, 4, ITEST_USER_DATA, ITEST_STACK, ITEST_USER32, 0x1234);
+	CHECK_EQ(STEP(&t, ret), ITEST_HLT);
+	CHECK(ACCESSED(ITEST_USER32));
+	CHECK(ACCESSED(ITEST_USER_DATA));
+	itest_mode(&t, ITEST_32);
+	FORGET(ITEST_USER32);
+	FORGET(ITEST_USER_DATA);
+	FRAME(&t, 4, ITEST_USER_DATA, ITEST_STACK, 2, ITEST_USER32, 0x1234);
+	CHECK_EQ(STEP(&t, iretd), ITEST_HLT);
+	CHECK(ACCESSED(ITEST_USER32));
+	CHECK(ACCESSED(ITEST_USER_DATA));
+	itest_close(&t);
+}
+
+static void absent_targets(void **state)
+{
+	/* call 0x58:0 */
+	static const uint8_t gate[] = { 0x9a, 0, 0, 0, 0, 0x58, 0 };
+	/* retf */
+	static const uint8_t ret[] = { 0xcb };
+	/* o64 retf */
+	static const uint8_t retq[] = { 0x48, 0xcb };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	put_desc(&t, OTHER, mk_desc(0, 0xfffff, 0x1a, 0xc));
+	put_desc(&t, GATE, mk_gate(OTHER, 0x1234, 0x8c, 0));
+	CHECK_FAULT(&t, gate, X86_NP, OTHER);
+	FRAME(&t, 4, OTHER, 0x1234);
+	CHECK_FAULT(&t, ret, X86_NP, OTHER);
+	itest_mode(&t, ITEST_64);
+	put_desc(&t, OTHER, 0x00ef9b000000ffff);		/* L and D */
+	FRAME(&t, 8, OTHER, 0x1234);
+	CHECK_FAULT(&t, retq, X86_GP, OTHER);
+	itest_close(&t);
+}
+
 /* ---- IRET -------------------------------------------------------------------------------------------- */
 
 static void iret_real(void **state)
@@ -577,6 +743,10 @@ int main(void)
 		cmocka_unit_test(call_gate_in_long_mode),
 		cmocka_unit_test(retf_checks),
 		cmocka_unit_test(retf_to_16_bit_stack),
+		cmocka_unit_test(null_is_null),
+		cmocka_unit_test(limits_of_targets),
+		cmocka_unit_test(targets_are_marked_accessed),
+		cmocka_unit_test(absent_targets),
 		cmocka_unit_test(iret_real),
 		cmocka_unit_test(iret_same_ring_flags),
 		cmocka_unit_test(iret_to_outer_ring),

@@ -184,6 +184,71 @@ static void faults_in_the_new_task(void **state)
 	}
 }
 
+static void entry_beyond_the_limit(void **state)
+{
+	/* jmp 0x58:0 */
+	static const uint8_t jmp[] = { 0xea, 0, 0, 0, 0, 0x58, 0 };
+	/* iretd */
+	static const uint8_t task[] = { 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	put_new_task(&t);
+	put32(&t, NEW_TSS + EIP, 0x10000);
+	put16(&t, NEW_TSS + CS, ITEST_CODE16);
+	CHECK_EQ(STEP(&t, jmp), X86_GP);
+	CHECK_EQ(t.c->exc_code, 0);
+	CHECK_EQ(t.c->seg[CPU_TR].sel, NEW_TR);
+	itest_mode(&t, ITEST_32);
+	put_new_task(&t);
+	put32(&t, NEW_TSS + EIP, 0x10000);
+	put16(&t, NEW_TSS + CS, ITEST_CODE16);
+	put_desc(&t, NEW_TR, mk_desc(NEW_TSS, 103, 0x8b, 0));
+	put16(&t, ITEST_TSS, NEW_TR);
+	rflags_set(&t, X86_NT);
+	CHECK_EQ(STEP(&t, task), X86_GP);			/* through the link */
+	CHECK_EQ(t.c->seg[CPU_TR].sel, NEW_TR);
+	CHECK_EQ(t.c->exc_code, 0);
+	/* From an event: #GP(EXT), of the new task. */
+	itest_mode(&t, ITEST_32);
+	put_desc(&t, ITEST_TR, mk_desc(ITEST_TSS, 103, 0x8b, 0));
+	put_new_task(&t);
+	put32(&t, NEW_TSS + EIP, 0x10000);
+	put16(&t, NEW_TSS + CS, ITEST_CODE16);
+	put_idt32(&t, 0x40, mk_gate(NEW_TR, 0, 0x85, 0));
+	CHECK_EQ(interp_deliver(t.c, 0x40, DELIVER_EXTERNAL, false, 0), 0);
+	CHECK_EQ(t.c->rip, ITEST_HANDLERS + X86_GP * 16);
+	CHECK_EQ(t.c->seg[CPU_TR].sel, NEW_TR);
+	CHECK_EQ(get32(&t, t.c->gpr[CPU_RSP]), 1);
+	CHECK_EQ(get32(&t, t.c->gpr[CPU_RSP] + 4), 0x10000);
+	itest_close(&t);
+}
+
+/* The link of a task that nobody called is no task. */
+static void iret_checks_the_link(void **state)
+{
+	/* iretd */
+	static const uint8_t iretd[] = { 0xcf };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	put_new_task(&t);
+	rflags_set(&t, X86_NT);
+	put16(&t, ITEST_TSS, NEW_TR);				/* available, not busy */
+	CHECK_FAULT(&t, iretd, X86_TS, NEW_TR);
+	put16(&t, ITEST_TSS, NEW_TR | 4);
+	CHECK_FAULT(&t, iretd, X86_TS, NEW_TR | 4);
+	put16(&t, ITEST_TSS, 0x1000);
+	CHECK_FAULT(&t, iretd, X86_TS, 0x1000);
+	put16(&t, ITEST_TSS, NEW_TR);
+	put_desc(&t, NEW_TR, mk_desc(NEW_TSS, 103, 0x0b, 0));
+	CHECK_FAULT(&t, iretd, X86_NP, NEW_TR);
+	CHECK_EQ(t.c->seg[CPU_TR].sel, ITEST_TR);
+	itest_close(&t);
+}
+
 static void to_ring_3_with_an_ldt(void **state)
 {
 	/* jmp 0x58:0 */
@@ -301,6 +366,8 @@ int main(void)
 		cmocka_unit_test(double_fault_through_a_task_gate),
 		cmocka_unit_test(checks_before_the_switch),
 		cmocka_unit_test(faults_in_the_new_task),
+		cmocka_unit_test(entry_beyond_the_limit),
+		cmocka_unit_test(iret_checks_the_link),
 		cmocka_unit_test(to_ring_3_with_an_ldt),
 		cmocka_unit_test(to_v86),
 		cmocka_unit_test(to_16_bits_and_back),
