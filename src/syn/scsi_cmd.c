@@ -106,6 +106,7 @@ static const struct cmd_row {
 	[SCSI_GET_CONFIGURATION] = { false, true, false, scsi_get_configuration },
 	[SCSI_GET_EVENT_STATUS] = { false, true, false, scsi_get_event_status },
 	[SCSI_READ_DISC_INFO] = { false, true, true, scsi_read_disc_info },
+	[SCSI_READ_TRACK_INFO] = { false, true, true, scsi_read_track_info },
 	[SCSI_MODE_SELECT_10] = { true, true, false, scsi_mode_select },
 	[SCSI_MODE_SENSE_10] = { true, true, false, scsi_mode_sense },
 	[SCSI_READ_16] = { true, false, true, scsi_read },

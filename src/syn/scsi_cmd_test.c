@@ -437,6 +437,12 @@ static void test_dvd(void **state)
 	CHECK_EQ(b.data[5], 2);
 	CHECK_EQ(IN(&b, 34, SCSI_READ_DISC_INFO, 0, 0, 0, 0, 0, 0, 0, 34, 0), SRB_SUCCESS);
 	CHECK_EQ(bench_len(&b), 34);
+	CHECK_EQ(IN(&b, 36, SCSI_READ_TRACK_INFO, 1, 0, 0, 0, 1, 0, 0, 36, 0), SRB_SUCCESS);
+	CHECK_EQ(bench_len(&b), 36);
+	CHECK_EQ(b.data[2], 1);
+	CHECK_EQ(__builtin_bswap32(ld32(b.data + 24)), 2048);
+	CHECK_EQ(IN(&b, 36, SCSI_READ_TRACK_INFO, 1, 0, 0, 0, 2, 0, 0, 36, 0), 0x84);
+	CHECK_EQ(IN(&b, 36, SCSI_READ_TRACK_INFO, 0, 0, 0, 8, 0, 0, 0, 36, 0), 0x84);
 	/* Locked, it stays; unlocked, it comes out; and goes in again. */
 	CHECK_EQ(IN(&b, 0, SCSI_PREVENT_ALLOW, 0, 0, 0, 1, 0), SRB_SUCCESS);
 	CHECK_EQ(IN(&b, 0, SCSI_START_STOP_UNIT, 0, 0, 0, 2, 0), 0x84);

@@ -3,7 +3,8 @@
  *
  * The medium is one data track in one closed session, as long as the image.
  *
- * Spec     [MMC-6] READ TOC, GET CONFIGURATION, GET EVENT STATUS, READ DISC INFORMATION
+ * Spec     [MMC-6] READ TOC, GET CONFIGURATION, GET EVENT STATUS, READ DISC and TRACK
+ *          INFORMATION
  * Missing  audio, raw TOC (format 2), READ DVD STRUCTURE: refused
  * Lock     none
  */
@@ -140,5 +141,24 @@ void scsi_read_disc_info(struct scsi_req *r)
 	b[3] = b[4] = b[5] = b[6] = 1;		/* one session, one track */
 	b[7] = 0x20;				/* unrestricted use */
 	memset(b + 16, 0xff, 8);		/* no further lead-in or lead-out */
+	scsi_reply(r, b, sizeof(b), cdb16(r, 7));
+}
+
+/* Linux asks for it as soon as the disc information says that there is a track. */
+void scsi_read_track_info(struct scsi_req *r)
+{
+	uint32_t which = cdb32(r, 2);
+	uint8_t b[36] = { 0 }, by = r->cdb[1] & 3;
+	bool found = by == 0 ? which < dvd_blocks(r) : by != 3 && which == 1;
+
+	if (!found) {
+		scsi_check(r, SENSE_BAD_CDB);
+		return;
+	}
+	put_be16(b, sizeof(b) - 2);
+	b[2] = b[3] = 1;			/* track, session */
+	b[5] = 4;				/* data, no copy */
+	b[6] = 1;				/* mode 1 */
+	put_be32(b + 24, dvd_blocks(r));	/* starts at 0 */
 	scsi_reply(r, b, sizeof(b), cdb16(r, 7));
 }

@@ -152,6 +152,7 @@ void scsi_read_toc(struct scsi_req *r);
 void scsi_get_configuration(struct scsi_req *r);
 void scsi_get_event_status(struct scsi_req *r);
 void scsi_read_disc_info(struct scsi_req *r);
+void scsi_read_track_info(struct scsi_req *r);
 
 static inline uint16_t cdb16(const struct scsi_req *r, unsigned at)
 {
