@@ -361,7 +361,7 @@ int scsi_attach(struct scsi *s, unsigned lun, struct blk *b, struct err *err)
 			       SCSI_MAX_LUNS - 1);
 	if (b->logical == 0 || b->size < b->logical || SCSI_PATTERN % b->logical != 0 ||
 	    b->physical < b->logical || b->physical % b->logical != 0)
-		return err_set(err, -EINVAL, "LUN %u: %u-byte sectors on %u cannot be a SCSI disk", lun,
+		return err_set(err, -EINVAL, "LUN %u: %u-byte sectors on %u cannot be SCSI", lun,
 			       b->logical, b->physical);
 	pthread_mutex_lock(&s->lock);
 	if (s->luns[lun].blk != NULL || s->luns[lun].active != 0) {

@@ -27,7 +27,8 @@ static const struct mode_page mode_pages[] = {
 	 * CD and DVD capabilities: reads CD-R, CD-RW, DVD-ROM, DVD-R, DVD-RAM; tray,
 	 * lock, eject; 11080 kB/s at most and now, which is DVD x8
 	 */
-	{ 0x2a, 24, false, true, { 0x3b, 0, 0x70, 0, 0x29, 0, 0x2b, 0x48, 0, 0, 0, 0, 0x2b, 0x48 } },
+	{ 0x2a, 24, false, true,
+	  { 0x3b, 0, 0x70, 0, 0x29, 0, 0x2b, 0x48, 0, 0, 0, 0, 0x2b, 0x48 } },
 };
 
 static bool page_wanted(const struct mode_page *p, const struct blk *d, uint8_t code)

@@ -46,7 +46,9 @@ struct scsi_seg {			/* a run of guest memory */
 	uint32_t len;
 };
 
-enum scsi_action { ACT_NONE, ACT_READ, ACT_WRITE, ACT_FLUSH, ACT_ZERO, ACT_PATTERN, ACT_UNMAP, ACT_VERIFY };
+enum scsi_action {
+	ACT_NONE, ACT_READ, ACT_WRITE, ACT_FLUSH, ACT_ZERO, ACT_PATTERN, ACT_UNMAP, ACT_VERIFY,
+};
 
 struct scsi_req {
 	struct scsi_req *next;

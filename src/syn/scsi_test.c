@@ -367,7 +367,8 @@ static void test_odd_packets(void **state)
 		       UINT64_C(1) << 45, 512, true);
 	CHECK_EQ(bench_srb_wait(&b, &b.c), 10);
 	CHECK_EQ(b.r.u.srb.srb_status, SRB_INVALID_REQUEST);
-	bench_srb_send(&b, &b.c, 11, CDB(SCSI_INQUIRY, 0, 0, 0, 36, 0), UINT64_C(1) << 45, 36, true);
+	bench_srb_send(&b, &b.c, 11, CDB(SCSI_INQUIRY, 0, 0, 0, 36, 0), UINT64_C(1) << 45, 36,
+		       true);
 	CHECK_EQ(bench_srb_wait(&b, &b.c), 11);
 	CHECK_EQ(b.r.u.srb.srb_status, SRB_INVALID_REQUEST);
 	bench_fini(&b);

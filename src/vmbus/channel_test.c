@@ -202,7 +202,8 @@ static void test_broken_ring(void **state)
 		default: break;
 		}
 		CHECK_EQ(gmem_write(b->g.mem, c.gpa + RING_DATA, pkt, sizeof(pkt)), 0);
-		fg_ring_store(&b->g, &c, false, RING_IN, i == 5 ? 12 : i == 6 ? 4096 : i == 7 ? 8 : 32);
+		fg_ring_store(&b->g, &c, false, RING_IN,
+			      i == 5 ? 12 : i == 6 ? 4096 : i == 7 ? 8 : 32);
 		fg_signal(&b->g, &c);
 		wait_int(&b->dev[0].closes, i + 1);
 		CHECK_EQ(b->dev[0].packets, 0);

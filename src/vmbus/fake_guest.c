@@ -130,7 +130,8 @@ int fg_expect(struct fake_guest *g, uint32_t type, struct fg_msg *ret_m)
 {
 	int rc = fg_next(g, ret_m);
 
-	if (rc == 0 && (ret_m->len < 8 || ld32(ret_m->bytes) != type || ld32(ret_m->bytes + 4) != 0))
+	if (rc == 0 && (ret_m->len < 8 || ld32(ret_m->bytes) != type ||
+			ld32(ret_m->bytes + 4) != 0))
 		rc = -EPROTO;
 	return rc;
 }

@@ -65,7 +65,8 @@ static int load_index(const struct gview *view, size_t at, uint32_t size, uint32
 	return 0;
 }
 
-static int ring_copy_out(const struct gview *view, uint32_t size, uint32_t at, void *dst, uint32_t n)
+static int ring_copy_out(const struct gview *view, uint32_t size, uint32_t at, void *dst,
+			 uint32_t n)
 {
 	uint32_t first = (uint32_t)min_u64(n, size - at);
 	int rc = gview_read(view, RING_DATA + (size_t)at, dst, first);

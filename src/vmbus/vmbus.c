@@ -48,7 +48,7 @@ int vmbus_new(const struct vmbus_conf *conf, struct vmbus **ret_b, struct err *e
 	int rc;
 
 	if (conf->nr_vps == 0 || conf->workers > MAX_WORKERS)
-		return err_set(err, -EINVAL, "vmbus: %u processors and %u workers; at most %u workers",
+		return err_set(err, -EINVAL, "vmbus: %u processors and %u workers (1 to %u)",
 			       conf->nr_vps, conf->workers, MAX_WORKERS);
 	b = new0(struct vmbus);
 	if (b == NULL)

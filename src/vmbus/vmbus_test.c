@@ -346,8 +346,8 @@ static void test_hot_plug(void **state)
 
 	(void)state;
 	connect(b, VMBUS_V5_3, 0, o);
-	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd, NULL),
-		 0);
+	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd,
+			    NULL), 0);
 	CHECK_EQ(fg_expect(&b->g, VMBUS_OFFER_CHANNEL, &r), 0);
 	CHECK_EQ(ld32(r.bytes + 184), 3);
 	CHECK_EQ(fg_open(&b->g, 3, 2, 0, &c), 0);
@@ -363,8 +363,8 @@ static void test_hot_plug(void **state)
 	pthread_join(t, NULL);
 	CHECK_EQ(extra.closes, 1);
 	/* Removed while no guest knows it, and by a guest that leaves instead. */
-	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd, NULL),
-		 0);
+	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd,
+			    NULL), 0);
 	CHECK_EQ(fg_expect(&b->g, VMBUS_OFFER_CHANNEL, &r), 0);
 	CHECK_EQ(pthread_create(&t, NULL, remove_main, vd), 0);
 	CHECK_EQ(fg_expect(&b->g, VMBUS_RESCIND_OFFER, &r), 0);
@@ -372,8 +372,8 @@ static void test_hot_plug(void **state)
 	simple(b, VMBUS_UNLOAD);
 	CHECK_EQ(fg_expect(&b->g, VMBUS_UNLOAD_RESPONSE, &r), 0);
 	pthread_join(t, NULL);
-	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd, NULL),
-		 0);
+	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd,
+			    NULL), 0);
 	vdev_remove(vd);
 	connect(b, VMBUS_V5_3, 0, o);
 	bench_free(b);
