@@ -348,6 +348,41 @@ static void debug_registers(void **state)
 	itest_close(&t);
 }
 
+/* Segments need no checks only when all four that matter are flat. */
+static void flat_is_derived(void **state)
+{
+	static const uint8_t regs[] = { CPU_CS, CPU_SS, CPU_DS, CPU_ES };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	CHECK_EQ(t.c->flat, 1);
+	for (unsigned i = 0; i < ARRAY_LEN(regs); i++) {
+		struct cpu_seg old = t.c->seg[regs[i]];
+
+		t.c->seg[regs[i]].base = 0x1000;
+		interp_mode_changed(t.c);
+		CHECK_EQ(t.c->flat, 0);
+		t.c->seg[regs[i]] = old;
+		t.c->seg[regs[i]].limit = 0xfffffffe;
+		interp_mode_changed(t.c);
+		CHECK_EQ(t.c->flat, 0);
+		t.c->seg[regs[i]] = old;
+		t.c->seg[regs[i]].attr &= ~2u;
+		interp_mode_changed(t.c);
+		CHECK_EQ(t.c->flat, 0);
+		t.c->seg[regs[i]] = old;
+		t.c->seg[regs[i]].attr |= CPU_SEG_UNUSABLE;
+		interp_mode_changed(t.c);
+		CHECK_EQ(t.c->flat, 0);
+		t.c->seg[regs[i]] = old;
+	}
+	t.c->seg[CPU_DS].attr |= 4;			/* expand-down */
+	interp_mode_changed(t.c);
+	CHECK_EQ(t.c->flat, 0);
+	itest_close(&t);
+}
+
 static void reset_and_init(void **state)
 {
 	struct itest t;
@@ -356,8 +391,21 @@ static void reset_and_init(void **state)
 	itest_open(&t, ITEST_64);
 	t.c->mtrr_def = 0x806;
 	t.c->xsave[200] = 9;
-	t.c->lstar = 0x1234;
+	t.c->lstar = t.c->kernel_gs_base = t.c->tsc_aux = t.c->tsc_adjust = 0x1234;
+	t.c->spec_ctrl = t.c->shadow = t.c->halted = t.c->nmi_masked = 1;
+	t.c->xcr0 = 3;
+	t.c->misc_enable = 0;
+	t.c->dr7 = 0x401;
+	t.c->dr[2] = 5;
 	interp_reset(t.c, true);
+	CHECK_EQ(t.c->gdt.limit, 0xffff);
+	CHECK_EQ(t.c->idt.base, 0);
+	CHECK_EQ(t.c->dr7, 0x400);
+	CHECK_EQ(t.c->dr[2], 0);
+	CHECK_EQ(t.c->shadow | t.c->halted | t.c->nmi_masked, 0);
+	CHECK_EQ(t.c->xcr0, 3);
+	CHECK_EQ(t.c->kernel_gs_base, 0x1234);
+	CHECK_EQ(t.c->tsc_adjust, 0x1234);
 	CHECK_EQ(t.c->cr0 & ~(X86_CR0_CD | X86_CR0_NW), X86_CR0_ET);
 	CHECK_EQ(t.c->efer, 0);
 	CHECK_EQ(t.c->rip, 0xfff0);
@@ -376,6 +424,9 @@ static void reset_and_init(void **state)
 	CHECK_EQ(t.c->xsave[0], 0x40);
 	CHECK_EQ(t.c->lstar, 0);
 	CHECK_EQ(t.c->pat, X86_PAT_RESET);
+	CHECK_EQ(t.c->xcr0, 1);
+	CHECK_EQ(t.c->kernel_gs_base | t.c->tsc_aux | t.c->tsc_adjust | t.c->spec_ctrl, 0);
+	CHECK_EQ(t.c->misc_enable, 1);
 	itest_close(&t);
 }
 
@@ -394,6 +445,7 @@ int main(void)
 		cmocka_unit_test(cr8_is_the_client_s),
 		cmocka_unit_test(machine_status_word),
 		cmocka_unit_test(debug_registers),
+		cmocka_unit_test(flat_is_derived),
 		cmocka_unit_test(reset_and_init),
 	};
 

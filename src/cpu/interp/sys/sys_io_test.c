@@ -143,6 +143,8 @@ static void bitmap(void **state)
 	static const uint8_t in32[] = { 0xed };
 	/* outsb */
 	static const uint8_t outs[] = { 0x6e };
+	/* out dx, al */
+	static const uint8_t out8[] = { 0xee };
 	struct itest t;
 
 	(void)state;
@@ -162,6 +164,7 @@ static void bitmap(void **state)
 	CHECK_FAULT(&t, in32, X86_GP, 0);			/* meets 3 */
 	t.c->gpr[CPU_RDX] = 3;
 	CHECK_FAULT(&t, outs, X86_GP, 0);
+	CHECK_FAULT(&t, out8, X86_GP, 0);
 	t.c->gpr[CPU_RDX] = 5;
 	CHECK_FAULT(&t, in32, X86_GP, 0);			/* 8 is closed */
 	put32(&t, ITEST_TSS + 0x68 + 31, 0);
@@ -248,6 +251,8 @@ static void pushf_hides_rf_and_vm(void **state)
 	static const uint8_t pushf[] = { 0x9c, 0xf4 };
 	/* pushfd */
 	static const uint8_t pushfd[] = { 0x66, 0x9c };
+	/* popfd */
+	static const uint8_t popfd[] = { 0x66, 0x9d };
 	struct itest t;
 
 	(void)state;
@@ -263,6 +268,7 @@ static void pushf_hides_rf_and_vm(void **state)
 	CHECK_EQ(get32(&t, 0x57ffc), 2 | X86_IOPL);
 	v86(&t, 2);
 	CHECK_EQ(RUN_V86(&t, pushfd), X86_GP);
+	CHECK_EQ(RUN_V86(&t, popfd), X86_GP);
 	itest_close(&t);
 }
 

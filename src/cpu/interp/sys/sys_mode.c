@@ -25,7 +25,8 @@ static bool flat_code(const struct cpu_seg *s)
 {
 	uint32_t must = SEG_P | SEG_S | 0xa;
 
-	return s->base == 0 && s->limit == UINT32_MAX && (s->attr & must) == must;
+	return s->base == 0 && s->limit == UINT32_MAX && (s->attr & must) == must &&
+	       !(s->attr & CPU_SEG_UNUSABLE);
 }
 
 void interp_mode_changed(struct interp *c)

@@ -118,6 +118,25 @@ static inline void v86(struct itest *t, unsigned iopl)
 /* The first instruction of CODE with RIP 0 of CS 0x4000. */
 #define RUN_V86(t, code) (ITEST_CODE_IS(t, code), (t)->c->rip = 0, itest_step(t))
 
+/* Pushes words of SIZE, first one deepest. */
+static inline void frame(struct itest *t, unsigned size, const uint64_t *words, unsigned n)
+{
+	uint64_t sp = ITEST_STACK;
+
+	for (unsigned i = 0; i < n; i++) {
+		sp -= size;
+		itest_put(t, sp, &words[i], size);
+	}
+	t->c->gpr[CPU_RSP] = sp;
+}
+
+#define FRAME(t, size, ...) \
+	frame(t, size, (const uint64_t[]){ __VA_ARGS__ }, \
+	      sizeof((const uint64_t[]){ __VA_ARGS__ }) / 8)
+
+/* One instruction without exception. */
+#define STEP(t, code) (ITEST_CODE_IS(t, code), itest_step(t))
+
 static inline void rflags_set(struct itest *t, uint64_t bits)
 {
 	t->c->rflags = 2 | bits;
