@@ -26,7 +26,7 @@ struct tlb_entry {
 	_Atomic uint32_t *state;	/* gmem page state */
 };
 
-#define TLB_LOG 1024u
+#define TLB_LOG 4096u
 
 struct tlb_code_entry {
 	uint64_t tag;
@@ -36,6 +36,13 @@ struct tlb_code_entry {
 };
 
 #define TLB_CODE_SLOTS 1024u
+
+struct tlb_table {
+	uint64_t gpa;			/* of the page; TLB_NONE */
+	struct gmem_page page;
+};
+
+#define TLB_TABLES 256u
 
 struct interp_tlb {
 	struct tlb_entry data[NR_SETS][TLB_SLOTS];
@@ -52,6 +59,8 @@ struct interp_tlb {
 	uint64_t large_2m[8];
 	uint64_t large_1g[8];		/* linear address >> 30 */
 	unsigned nr_large_1g;		/* above the array's length: anywhere */
+	/* Host addresses of pages that hold page tables; RAM never moves, so no flush. */
+	struct tlb_table tables[TLB_TABLES];
 	uint64_t flushes, fills;
 };
 

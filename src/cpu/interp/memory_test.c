@@ -77,22 +77,37 @@ static void test_tlb_large(void **state)
 	itest_close(&t);
 }
 
-/* More fills than the log holds, and every slot once over: a flush forgets them all. */
+static int load_raises(struct itest *t, uint64_t lin, unsigned pl)
+{
+	return RAISED(t, (void)interp_lin_load(t->c, lin, 4, pl));
+}
+
+/* More fills than the log holds, then a flush: nothing old is left in any set. */
 static void test_tlb_overflow(void **state)
 {
+	const uint64_t first = 0x200000, end = ITEST_RAM;
 	struct itest t;
 
 	(void)state;
 	itest_open(&t, ITEST_64);
-	for (unsigned round = 0; round < 3; round++)
-		for (uint64_t lin = 0x200000; lin < ITEST_RAM; lin += PAGE_SIZE)
+	for (unsigned round = 0; t.c->tlb->nr_log[0] <= TLB_LOG; round++) {
+		t.c->rflags ^= round & 1 ? X86_AC : 0;
+		for (uint64_t lin = first; lin < end; lin += PAGE_SIZE) {
 			(void)interp_load(t.c, CPU_DS, lin, 4);
-	for (uint64_t lin = 0x200000; lin < ITEST_RAM; lin += PAGE_SIZE)
+			(void)interp_lin_load(t.c, lin, 4, 3);
+			interp_store(t.c, CPU_DS, lin, 4, 0);
+		}
+		CHECK(round < 100);
+	}
+	for (uint64_t lin = first; lin < end; lin += PAGE_SIZE)
 		set_pte(&t, lin, 0);
 	interp_tlb_flush(t.c, false);
-	for (uint64_t lin = 0x200000; lin < ITEST_RAM; lin += PAGE_SIZE) {
-		CHECK_EQ(RAISED(&t, (void)interp_load(t.c, CPU_DS, lin, 4)), X86_PAGE);
+	for (uint64_t lin = first; lin < end; lin += PAGE_SIZE) {
+		CHECK_EQ(load_raises(&t, lin, 0), X86_PAGE);
 		CHECK_EQ(t.c->cr2, lin);
+		CHECK_EQ(load_raises(&t, lin, 3), X86_PAGE);
+		t.c->rflags ^= X86_AC;
+		CHECK_EQ(load_raises(&t, lin, 0), X86_PAGE);
 	}
 	itest_close(&t);
 }

@@ -46,8 +46,11 @@ struct interp_tlb *interp_tlb_new(void)
 {
 	struct interp_tlb *t = new0(struct interp_tlb);
 
-	if (t != NULL)
-		drop_all(t);
+	if (t == NULL)
+		return NULL;
+	for (unsigned i = 0; i < TLB_TABLES; i++)
+		t->tables[i].gpa = TLB_NONE;
+	drop_all(t);
 	return t;
 }
 

@@ -45,14 +45,28 @@ struct walking {
 	bool nx;
 };
 
+/* The page that holds the entry at GPA; NULL where there is no RAM. */
+static const struct gmem_page *table_page(struct interp *c, uint64_t gpa)
+{
+	struct tlb_table *t = &c->tlb->tables[(gpa >> PAGE_SHIFT) % TLB_TABLES];
+
+	if (likely(t->gpa == (gpa & ~PAGE_MASK)))
+		return &t->page;
+	t->gpa = TLB_NONE;
+	if (!gmem_page_of(c->conf.mem, gpa, &t->page))
+		return NULL;
+	t->gpa = gpa & ~PAGE_MASK;
+	return &t->page;
+}
+
 static bool step_read(struct interp *c, const struct paging *p, uint64_t gpa, struct step *s)
 {
-	struct gmem_page page;
+	const struct gmem_page *page = table_page(c, gpa);
 
-	if (!gmem_page_of(c->conf.mem, gpa, &page))
+	if (page == NULL)
 		return false;
-	s->pte = page.hva + (gpa & PAGE_MASK);
-	s->state = page.state;
+	s->pte = page->hva + (gpa & PAGE_MASK);
+	s->state = page->state;
 	s->val = p->entry == 4 ? atomic_load_explicit((_Atomic uint32_t *)(void *)s->pte,
 						      memory_order_relaxed)
 			       : atomic_load_explicit((_Atomic uint64_t *)(void *)s->pte,
