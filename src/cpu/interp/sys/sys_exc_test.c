@@ -195,6 +195,7 @@ static void inner_stack_checks(void **state)
 	itest_open(&t, ITEST_32);
 	user32(&t);
 	put16(&t, ITEST_TSS + 8, 0);
+	put_desc(&t, 0, 0x00cf93000000ffff);			/* null all the same */
 	CHECK_FAULT(&t, code, X86_TS, 0);
 	put16(&t, ITEST_TSS + 8, ITEST_DATA32 | 1);		/* RPL is not 0 */
 	CHECK_FAULT(&t, code, X86_TS, ITEST_DATA32);
@@ -208,6 +209,18 @@ static void inner_stack_checks(void **state)
 	put32(&t, ITEST_TSS + 4, 16);
 	CHECK_FAULT(&t, code, X86_SS, ITEST_GDT_FREE);
 	t.c->seg[CPU_TR].limit = 8;
+	CHECK_FAULT(&t, code, X86_TS, ITEST_TR);
+	/* The stacks of a 16-bit TSS are elsewhere. */
+	t.c->seg[CPU_TR].attr = 0x83;
+	t.c->seg[CPU_TR].limit = 5;
+	put16(&t, ITEST_TSS + 2, 0x4000);
+	put16(&t, ITEST_TSS + 4, ITEST_DATA32);
+	ITEST_CODE_IS(&t, code);
+	CHECK_EQ(itest_step(&t), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RSP], 0x4000 - 20);
+	CHECK_EQ(t.c->seg[CPU_SS].sel, ITEST_DATA32);
+	user32(&t);
+	t.c->seg[CPU_TR].limit = 4;
 	CHECK_FAULT(&t, code, X86_TS, ITEST_TR);
 	itest_close(&t);
 }
@@ -336,7 +349,7 @@ static void long_gate_checks(void **state)
 	put_idt_long(&t, 0x80, mk_gate(ITEST_CODE64, HANDLER(0x80), 0xee, 0), 0);
 	CHECK_FAULT(&t, code, X86_SS, 0);
 	itest_user(&t);
-	itest_put64(&t, ITEST_TSS + 4, UINT64_C(1) << 63);
+	itest_put64(&t, ITEST_TSS + 4, UINT64_C(1) << 47);
 	CHECK_FAULT(&t, code, X86_SS, 0);
 	itest_close(&t);
 }

@@ -75,6 +75,9 @@ static void stack_segments(void **state)
 	OK(&t, mov);
 	CHECK_EQ(t.c->stack_size, 2);
 	CHECK_EQ(t.c->shadow, SHADOW_MOV_SS);
+	put_desc(&t, SEL, mk_desc(0, 0xffff, 0x92, 0));
+	OK(&t, mov);
+	CHECK_EQ(get_desc(&t, SEL) >> 40 & 0xff, 0x93);
 	t.c->gpr[CPU_RAX] = 0;
 	CHECK_FAULT(&t, mov, X86_GP, 0);
 	t.c->gpr[CPU_RAX] = SEL | 1;
@@ -350,6 +353,91 @@ static void local_table(void **state)
 	itest_close(&t);
 }
 
+static void system_segments_need_protected_mode(void **state)
+{
+	static const uint8_t code[][3] = {
+		{ 0x0f, 0x00, 0xd0 },		/* lldt ax */
+		{ 0x0f, 0x00, 0xd8 },		/* ltr ax */
+		{ 0x0f, 0x00, 0xc0 },		/* sldt ax */
+		{ 0x0f, 0x00, 0xc8 },		/* str ax */
+		{ 0x0f, 0x00, 0xe0 },		/* verr ax */
+		{ 0x0f, 0x00, 0xe8 },		/* verw ax */
+		{ 0x0f, 0x02, 0xc0 },		/* lar ax, ax */
+		{ 0x0f, 0x03, 0xc0 },		/* lsl ax, ax */
+		{ 0x63, 0xc0, 0x90 },		/* arpl ax, ax */
+	};
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_16);
+	for (unsigned i = 0; i < ARRAY_LEN(code); i++)
+		CHECK_EQ(STEP(&t, code[i]), X86_UD);
+	itest_mode(&t, ITEST_32);
+	v86(&t, 3);
+	for (unsigned i = 0; i < ARRAY_LEN(code); i++)
+		CHECK_EQ(RUN_V86(&t, code[i]), X86_UD);
+	itest_close(&t);
+}
+
+static void table_privilege(void **state)
+{
+	static const uint8_t code[][4] = {
+		{ 0x0f, 0x00, 0xd0, 0x90 },	/* lldt ax */
+		{ 0x0f, 0x00, 0xd8, 0x90 },	/* ltr ax */
+		{ 0x0f, 0x00, 0xc0, 0x90 },	/* sldt eax; UMIP */
+		{ 0x0f, 0x00, 0xc8, 0x90 },	/* str eax; UMIP */
+		{ 0x0f, 0x01, 0x13, 0x90 },	/* lgdt [ebx] */
+		{ 0x0f, 0x01, 0x1b, 0x90 },	/* lidt [ebx] */
+	};
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	t.c->cr4 |= X86_CR4_UMIP;
+	t.c->gpr[CPU_RBX] = ITEST_DATA;
+	put_desc(&t, SEL, mk_desc(0x12345, 0x67, 0x89, 0));
+	put_desc(&t, SEL + 8, mk_desc(0x12345, 0x67, 0x82, 0));
+	for (unsigned i = 0; i < ARRAY_LEN(code); i++) {
+		t.c->gpr[CPU_RAX] = i == 0 ? SEL + 8 : SEL;
+		user32(&t);
+		CHECK_FAULT(&t, code[i], X86_GP, 0);
+		for (unsigned s = CPU_ES; s <= CPU_GS; s++)
+			t.c->seg[s] = (struct cpu_seg){ ITEST_DATA32, 0xc093, UINT32_MAX, 0 };
+		t.c->seg[CPU_CS] = (struct cpu_seg){ ITEST_CODE32, 0xc09b, UINT32_MAX, 0 };
+		interp_mode_changed(t.c);
+		OK(&t, code[i]);
+	}
+	itest_close(&t);
+}
+
+static void refused_tables(void **state)
+{
+	/* lldt ax */
+	static const uint8_t lldt[] = { 0x0f, 0, 0xd0 };
+	/* ltr ax */
+	static const uint8_t ltr[] = { 0x0f, 0, 0xd8 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	t.c->seg[CPU_LDTR] = (struct cpu_seg){ SEL, 0x82, 0xff, 0x25000 };
+	itest_put64(&t, 0x25008, mk_desc(0x12345, 0x67, 0x89, 0));	/* good, but in an LDT */
+	itest_put64(&t, 0x25010, mk_desc(0x12345, 0x67, 0x82, 0));
+	t.c->gpr[CPU_RAX] = 0xc;
+	CHECK_FAULT(&t, ltr, X86_GP, 0xc);
+	t.c->gpr[CPU_RAX] = 0x14;
+	CHECK_FAULT(&t, lldt, X86_GP, 0x14);
+	t.c->gpr[CPU_RAX] = SEL;
+	put_desc(&t, SEL, mk_desc(0x12345, 0x67, 0x02, 0));
+	CHECK_FAULT(&t, lldt, X86_NP, SEL);
+	put_desc(&t, SEL, mk_desc(0x12345, 0x67, 0x99, 0));		/* code, type 9 */
+	CHECK_FAULT(&t, ltr, X86_GP, SEL);
+	put_desc(&t, 0, mk_desc(0x12345, 0x67, 0x89, 0));
+	t.c->gpr[CPU_RAX] = 0;
+	CHECK_FAULT(&t, ltr, X86_GP, 0);
+	itest_close(&t);
+}
+
 /* ---- LAR, LSL, VERR, VERW, ARPL -------------------------------------------------------------------- */
 
 static void lar_and_lsl(void **state)
@@ -447,6 +535,9 @@ int main(void)
 		cmocka_unit_test(table_registers),
 		cmocka_unit_test(task_register),
 		cmocka_unit_test(local_table),
+		cmocka_unit_test(system_segments_need_protected_mode),
+		cmocka_unit_test(table_privilege),
+		cmocka_unit_test(refused_tables),
 		cmocka_unit_test(lar_and_lsl),
 		cmocka_unit_test(verr_verw_arpl),
 	};

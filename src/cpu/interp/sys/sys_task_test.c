@@ -142,7 +142,12 @@ static void checks_before_the_switch(void **state)
 	put_desc(&t, GATE, mk_gate(ITEST_DATA32, 0, 0xe5, 0));
 	CHECK_FAULT(&t, gate, X86_GP, ITEST_DATA32);
 	put_desc(&t, GATE, mk_gate(NEW_TR | 4, 0, 0xe5, 0));	/* in an LDT */
+	t.c->seg[CPU_LDTR] = (struct cpu_seg){ LDT, 0x82, 0xff, ITEST_GDT };
+	put_desc(&t, NEW_TR, mk_desc(NEW_TSS, 103, 0x89, 0));
 	CHECK_FAULT(&t, gate, X86_GP, NEW_TR | 4);
+	t.c->seg[CPU_TR].limit = 102;				/* nowhere to save to */
+	CHECK_FAULT(&t, jmp, X86_TS, ITEST_TR);
+	t.c->seg[CPU_TR].limit = 103;
 	CHECK_EQ(t.c->seg[CPU_TR].sel, ITEST_TR);
 	CHECK_EQ(t.c->gpr[CPU_RAX], 0x11111111);
 	CHECK_EQ(t.c->rip, ITEST_CODE);
@@ -160,7 +165,7 @@ static void faults_in_the_new_task(void **state)
 		uint16_t sel;
 		unsigned vector;
 	} rows[] = {
-		{ CS, 0, X86_TS }, { CS, ITEST_DATA32, X86_TS }, { SS, 0, X86_TS },
+		{ LDTR, 0xc, X86_TS }, { CS, 0x78, X86_NP }, { CS, 0, X86_TS }, { CS, ITEST_DATA32, X86_TS }, { SS, 0, X86_TS },
 		{ SS, ITEST_USER_DATA, X86_TS }, { DS, 0x80, X86_TS }, { GS, 0x78, X86_NP },
 		{ LDTR, ITEST_DATA32, X86_TS }, { CS, ITEST_USER32 & 0xfff8, X86_TS },
 	};
@@ -172,7 +177,8 @@ static void faults_in_the_new_task(void **state)
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
 		itest_open(&t, ITEST_32);
 		put_new_task(&t);
-		put_desc(&t, 0x78, mk_desc(0, 0xfffff, 0x13, 0xc));
+		put_desc(&t, 0x78, mk_desc(0, 0xfffff, rows[i].at == CS ? 0x1b : 0x13, 0xc));
+		put_desc(&t, 0, 0x00cf9b000000ffff);	/* null all the same */
 		put16(&t, NEW_TSS + rows[i].at, rows[i].sel);
 		CHECK_EQ(STEP(&t, jmp), (int)rows[i].vector);
 		CHECK_EQ(t.c->exc_code, rows[i].sel & 0xfffc);
@@ -182,6 +188,60 @@ static void faults_in_the_new_task(void **state)
 		CHECK_EQ(t.c->seg[CPU_DS].sel, get16(&t, NEW_TSS + DS));
 		itest_close(&t);
 	}
+}
+
+static void segments_are_marked_accessed(void **state)
+{
+	/* jmp 0x58:0 */
+	static const uint8_t jmp[] = { 0xea, 0, 0, 0, 0, 0x58, 0 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	put_new_task(&t);
+	put_desc(&t, ITEST_CODE32, 0x00cf9a000000ffff);
+	put_desc(&t, ITEST_DATA32, 0x00cf92000000ffff);
+	put_desc(&t, ITEST_USER_DATA, 0x00cff2000000ffff);
+	t.c->seg[CPU_LDTR] = (struct cpu_seg){ LDT, 0x82, 0xff, 0x25000 };
+	CHECK_EQ(STEP(&t, jmp), ITEST_HLT);
+	CHECK_EQ(get_desc(&t, ITEST_CODE32) >> 40 & 0xff, 0x9b);
+	CHECK_EQ(get_desc(&t, ITEST_DATA32) >> 40 & 0xff, 0x93);
+	CHECK_EQ(get_desc(&t, ITEST_USER_DATA) >> 40 & 0xff, 0xf3);
+	CHECK_EQ(t.c->seg[CPU_LDTR].attr, CPU_SEG_UNUSABLE);
+	itest_close(&t);
+}
+
+/* Each task has its own page directory. */
+static void page_tables_are_switched(void **state)
+{
+	/* mov eax, [0x500000]; jmp 0x58:0 */
+	static const uint8_t read[] = { 0xa1, 0, 0, 0x50, 0, 0xea, 0, 0, 0, 0, 0x58, 0 };
+	/* mov eax, [0x500000]; hlt */
+	static const uint8_t task[] = { 0xa1, 0, 0, 0x50, 0, 0xf4 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	put_new_task(&t);
+	for (uint32_t i = 0; i < 1024; i++) {		/* pages of 4 MiB */
+		put32(&t, 0x90000 + i * 4, i << 22 | 0x83);
+		put32(&t, 0x91000 + i * 4, i == 1 ? 0x83 : i << 22 | 0x83);
+	}
+	put32(&t, 0x500000, 0x11111111);
+	put32(&t, 0x100000, 0x22222222);
+	t.c->cr3 = 0x90000;
+	t.c->cr0 |= X86_CR0_PG;
+	interp_mode_changed(t.c);
+	interp_tlb_flush(t.c, true);
+	put32(&t, NEW_TSS + 0x1c, 0x91000);
+	itest_put(&t, 0x45678, task, sizeof(task));
+	ITEST_CODE_IS(&t, read);
+	CHECK_EQ(itest_step(&t), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 0x11111111);
+	CHECK_EQ(itest_run(&t, 10), ITEST_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 0x22222222);
+	CHECK_EQ(t.c->cr3, 0x91000);
+	itest_close(&t);
 }
 
 static void entry_beyond_the_limit(void **state)
@@ -366,6 +426,8 @@ int main(void)
 		cmocka_unit_test(double_fault_through_a_task_gate),
 		cmocka_unit_test(checks_before_the_switch),
 		cmocka_unit_test(faults_in_the_new_task),
+		cmocka_unit_test(segments_are_marked_accessed),
+		cmocka_unit_test(page_tables_are_switched),
 		cmocka_unit_test(entry_beyond_the_limit),
 		cmocka_unit_test(iret_checks_the_link),
 		cmocka_unit_test(to_ring_3_with_an_ldt),
