@@ -30,7 +30,8 @@
 #define HASH_BITS 17
 #define BLOCK_ALIGN 64u
 #define MAX_BYTES (BLOCK_MAX_INSNS * INSN_MAX_BYTES)
-#define WORST_BLOCK (sizeof(struct interp_block) + BLOCK_MAX_INSNS * sizeof(struct insn) + MAX_BYTES)
+#define WORST_BLOCK \
+	(sizeof(struct interp_block) + BLOCK_MAX_INSNS * sizeof(struct insn) + MAX_BYTES)
 #define HOT_SLOTS 64u
 #define HOT_WRITES 64u
 
@@ -54,7 +55,7 @@ struct interp_cache {
 _Static_assert(offsetof(struct interp_block, src2) == 64, "what a lookup reads is one cache line");
 _Static_assert(sizeof(struct insn) <= 48, "a block of ten instructions is eight cache lines");
 
-/* ---- the cache ------------------------------------------------------------------------------ */
+/* ---- the cache ----------------------------------------------------------------------- */
 
 struct interp_cache *interp_cache_new(const struct cpu_model *model)
 {
@@ -126,7 +127,7 @@ static void kill_block(struct interp_cache *k, struct interp_block *b)
 	b->key = BLOCK_DEAD;
 }
 
-/* ---- writes to code -------------------------------------------------------------------------- */
+/* ---- writes to code ------------------------------------------------------------------ */
 
 static struct hot *hot_of(struct interp_cache *k, const _Atomic uint32_t *state)
 {
@@ -166,7 +167,7 @@ void interp_code_hit(struct interp *c, _Atomic uint32_t *state)
 	}
 }
 
-/* ---- is a block still right? ------------------------------------------------------------------ */
+/* ---- is a block still right? --------------------------------------------------------- */
 
 static bool src_same(struct interp_cache *k, struct block_src *s, const uint8_t *copy)
 {
@@ -201,7 +202,7 @@ struct interp_block *interp_block_cached(struct interp *c, uint64_t key)
 	return b != NULL && block_fresh(b) && !b->crossing ? b : NULL;
 }
 
-/* ---- fetching ----------------------------------------------------------------------------------- */
+/* ---- fetching ------------------------------------------------------------------------ */
 
 /* Where a block is to be made from. */
 struct fetch {
@@ -252,7 +253,7 @@ static uint64_t second_lin(struct interp *c, const struct fetch *f)
 	return lin;
 }
 
-/* ---- making a block ------------------------------------------------------------------------------ */
+/* ---- making a block ------------------------------------------------------------------ */
 
 static unsigned seen_bytes(const struct insn *in, unsigned n)
 {
@@ -263,8 +264,8 @@ static unsigned seen_bytes(const struct insn *in, unsigned n)
 }
 
 /* Decodes up to MAX instructions from N bytes; 0 instructions when the first is longer. */
-static void decode_run(const struct decoder *d, enum decode_mode mode, const uint8_t *buf, unsigned n,
-		       unsigned max, struct interp_block *b)
+static void decode_run(const struct decoder *d, enum decode_mode mode, const uint8_t *buf,
+		       unsigned n, unsigned max, struct interp_block *b)
 {
 	unsigned at = 0, seen = 0;
 

@@ -18,7 +18,7 @@ struct block_src {
 };
 
 struct interp_block {
-	uint64_t key;			/* gpa << 2 | decode_mode; BLOCK_DEAD: code was overwritten */
+	uint64_t key;			/* gpa << 2 | decode_mode; or BLOCK_DEAD */
 	struct block_src src;
 	uint16_t nr, bytes;
 	uint8_t end;			/* END_* of the last instruction */
@@ -59,7 +59,10 @@ uint64_t interp_cache_epoch(const struct interp_cache *k);
 
 /* The block at c->rip, decoded if need be; raises what the fetch raises. */
 struct interp_block *interp_block_at(struct interp *c);
-/* The same without decoding or raising: NULL unless cached and fresh.  KEY is of a gpa that C may execute. */
+/*
+ * The same without decoding or raising: NULL unless cached and fresh.  KEY is
+ * of a guest address that C may execute.
+ */
 struct interp_block *interp_block_cached(struct interp *c, uint64_t key);
 
 #endif

@@ -198,7 +198,7 @@ static void test_full(void **state)
 	itest_close(&t);
 }
 
-/* ---- another processor patches ------------------------------------------------------------------ */
+/* ---- another processor patches ------------------------------------------------------- */
 
 /* The writer counts down in the imm32 of the other's MOV, and waits for each echo. */
 static const uint8_t patcher[] = {

@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-/* ---- operands ---------------------------------------------------------------------------- */
+/* ---- operands ------------------------------------------------------------------------ */
 
 /* 0..15 and REG_NONE; high bytes 0x14..0x17; vector, segment, control registers: their number. */
 static uint8_t reg_number(ZydisRegister r)
@@ -117,7 +117,7 @@ void decode_common(const struct zin *z, struct insn *out)
 		common_operand(&z->op[n], out, explicit_mem);
 }
 
-/* ---- what decodes to an exception --------------------------------------------------------- */
+/* ---- what decodes to an exception ---------------------------------------------------- */
 
 static void run_ud(struct interp *c, const struct insn *in)
 {
@@ -137,7 +137,7 @@ static int no_insn(struct insn *out, insn_fn *fn)
 	return 0;
 }
 
-/* ---- ends ----------------------------------------------------------------------------------- */
+/* ---- ends ---------------------------------------------------------------------------- */
 
 static bool far_branch(const ZydisDecodedInstruction *i)
 {
@@ -213,7 +213,7 @@ static uint8_t end_of(const struct zin *z, const struct insn *in)
 	}
 }
 
-/* ---- one instruction ------------------------------------------------------------------------ */
+/* ---- one instruction ----------------------------------------------------------------- */
 
 void decoder_init(struct decoder *d, const struct cpu_model *model)
 {

@@ -91,7 +91,7 @@ static void test_memory(void **state)
 	CHECK_EQ(in.mem, 1);
 	CHECK_EQ(in.base, REG_NONE);
 	CHECK_EQ((uint32_t)in.disp, 0x92345678);
-	in = COMMON(DECODE_64, "\xff\x33");			/* push qword [rbx]: not the stack operand */
+	in = COMMON(DECODE_64, "\xff\x33");			/* push qword [rbx] */
 	CHECK_EQ(in.mem, 1);
 	CHECK_EQ(in.base, CPU_RBX);
 	CHECK_EQ(in.seg, CPU_DS);
@@ -215,7 +215,8 @@ static void test_undefined(void **state)
 static void test_length(void **state)
 {
 	static const char fits[] = "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90";
-	static const char over[] = "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90";
+	static const char over[] =
+		"\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90";
 	struct decoder d;
 	struct insn in;
 	struct itest t;
@@ -230,8 +231,8 @@ static void test_length(void **state)
 	CHECK_EQ(RAISES(&t, over), X86_GP);
 	CHECK_EQ(t.c->exc_code, 0);
 	/* long by its operands: 10 prefixes before an 8-byte instruction */
-	CHECK_EQ(RAISES(&t, "\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\xc7\x84\x00\x00\x00\x00\x00\x00\x00\x00\x00"),
-		 X86_GP);
+	CHECK_EQ(RAISES(&t, "\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e"
+			"\xc7\x84\x00\x00\x00\x00\x00\x00\x00\x00\x00"), X86_GP);
 	itest_close(&t);
 }
 

@@ -193,7 +193,8 @@ static int check_regs(const struct interp *c, const struct cpu_regs *r, struct e
 
 	if ((paging && !(r->cr0 & X86_CR0_PE)) ||
 	    lma != (paging && (r->efer & X86_EFER_LME)) || (lma && !(r->cr4 & X86_CR4_PAE)))
-		return err_set(err, -EINVAL, "registers of processor %u: CR0, CR4 and EFER disagree",
+		return err_set(err, -EINVAL,
+			       "registers of processor %u: CR0, CR4 and EFER disagree",
 			       c->conf.index);
 	if ((r->xcr0 & ~cpu_model_xcr0(c->model)) || !(r->xcr0 & 1))
 		return err_set(err, -EINVAL, "registers of processor %u: XCR0 is 0x%llx",

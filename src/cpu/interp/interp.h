@@ -83,7 +83,7 @@ struct interp {
 	uint8_t code64, code32;		/* CS.L in long mode; CS.D (and not code64) */
 	uint8_t stack_size;		/* bytes of the stack pointer: 2, 4 or 8 */
 	uint8_t shadow;			/* interrupt shadow: SHADOW_STI, SHADOW_MOV_SS */
-	uint8_t flat;			/* DS, ES, SS, CS base 0, limit 4G, writable: no checks needed */
+	uint8_t flat;			/* DS, ES, SS, CS base 0, limit 4G, writable: no checks */
 	uint8_t slow;			/* a breakpoint or trace is on: one instruction at a time */
 	uint8_t irq_wait;		/* the client may have an interrupt: ask when IF allows */
 	uint8_t nmi_wait;		/* an NMI is to be delivered when not masked */
@@ -103,7 +103,7 @@ struct interp {
 	uint64_t pat, apic_base, tsc_offset, tsc_adjust, misc_enable, spec_ctrl;
 	uint64_t mtrr_def, mtrr_fixed[11], mtrr_var[16];
 	uint8_t halted, nmi_masked;
-	uint8_t in_delivery;		/* an exception or interrupt is being delivered: vector + 1 */
+	uint8_t in_delivery;		/* an event is being delivered: vector + 1 */
 	uint8_t delivery_ext;		/* ...and it came from outside (EXT bit) */
 	jmp_buf *unwind;		/* of the run loop */
 	uint8_t exc_vector;		/* set by interp_raise */
@@ -128,20 +128,26 @@ enum { SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
 
 #define INTERP_OF(cpu_ptr) CONTAINER_OF(cpu_ptr, struct interp, cpu)
 
-/* ---- binders: decode.c asks each in turn; true = in->fn and operands are set ------------ */
+/* ---- binders: decode.c asks each in turn; true = in->fn and operands are set --------- */
 
 struct zin {			/* what Zydis found */
 	ZydisDecodedInstruction i;
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 };
 
-bool bind_int(const struct zin *z, struct insn *out);	/* int_*.c: general-purpose, branches, strings */
-bool bind_sys(const struct zin *z, struct insn *out);	/* sys_*.c: everything privileged, far, flags, I/O, CPUID */
-bool bind_fpu(const struct zin *z, struct insn *out);	/* fpu_*.c: x87, MMX, SSE, FXSAVE, XSAVE, MXCSR */
-/* Fills len, osz, asz, mem, base, index, scale, disp, seg, rep, lock, reg, rm, imm as ModRM has them. */
+/* int_*.c: general-purpose, branches, strings */
+bool bind_int(const struct zin *z, struct insn *out);
+/* sys_*.c: everything privileged, far, flags, I/O, CPUID */
+bool bind_sys(const struct zin *z, struct insn *out);
+/* fpu_*.c: x87, MMX, SSE, FXSAVE, XSAVE, MXCSR */
+bool bind_fpu(const struct zin *z, struct insn *out);
+/*
+ * Fills len, osz, asz, mem, base, index, scale, disp, seg, rep, lock, reg, rm
+ * and imm as ModRM has them.
+ */
 void decode_common(const struct zin *z, struct insn *out);
 
-/* ---- exceptions (sys_exc.c) ------------------------------------------------------------- */
+/* ---- exceptions (sys_exc.c) ---------------------------------------------------------- */
 
 /* Jumps to the run loop, which delivers.  The _code form carries an error code. */
 NORETURN void interp_raise(struct interp *c, unsigned vector);
@@ -162,9 +168,12 @@ MUST_CHECK int interp_deliver(struct interp *c, unsigned vector, enum deliver_ki
 /* After each instruction when TF or a breakpoint asks: raises #DB as a trap. */
 void interp_debug_trap(struct interp *c, uint64_t dr6_bits);
 
-/* ---- mode (sys_mode.c) ------------------------------------------------------------------ */
+/* ---- mode (sys_mode.c) --------------------------------------------------------------- */
 
-/* After any change of CR0, CR4, EFER, a segment register or RFLAGS.VM: recompute cpl, code64, code32, stack_size, flat. */
+/*
+ * After any change of CR0, CR4, EFER, a segment register or RFLAGS.VM:
+ * recompute cpl, code64, code32, stack_size, flat.
+ */
 void interp_mode_changed(struct interp *c);
 void interp_reset(struct interp *c, bool init);
 /* Loads a segment register with all checks of MOV/POP Sreg (not CS). */
@@ -175,18 +184,21 @@ static inline bool interp_protected(const struct interp *c) { return (c->cr0 & X
 static inline bool interp_v86(const struct interp *c) { return (c->rflags & X86_VM) != 0; }
 static inline bool interp_real(const struct interp *c) { return !interp_protected(c); }
 
-/* ---- memory (tlb.c, walk.c, memory.c) --------------------------------------------------- */
+/* ---- memory (tlb.c, walk.c, memory.c) ------------------------------------------------ */
 
 enum access { ACCESS_READ = 0, ACCESS_WRITE = 1, ACCESS_EXEC = 2 };
 
-/* Segment + offset to linear address with limit, type and canonical checks for N bytes; raises #GP or #SS. */
+/*
+ * Segment + offset to linear address with limit, type and canonical checks
+ * for N bytes; raises #GP or #SS.
+ */
 uint64_t interp_linear(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned n, enum access a);
 
 /* By segment and offset, at the present privilege.  SIZE 1, 2, 4 or 8; zero-extended. */
 static inline uint64_t interp_load(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned size);
 static inline void interp_store(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned size,
 				uint64_t val);
-/* Any length up to 4096 (10, 16, 28, 108, 512 ... bytes); both pages are checked before a byte moves. */
+/* Any length up to 4096 (10, 16, 28, 108, 512 ...); both pages are checked before a byte moves. */
 static inline void interp_load_n(struct interp *c, enum cpu_sreg s, uint64_t off, void *dst,
 				 unsigned n);
 static inline void interp_store_n(struct interp *c, enum cpu_sreg s, uint64_t off, const void *src,
@@ -204,7 +216,10 @@ static inline void interp_span_written(struct interp *c, _Atomic uint32_t *state
 /* Raises what a store of N bytes would raise, and stores nothing. */
 void interp_probe_write(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned n);
 
-/* By linear address with supervisor rights whatever CPL is (descriptor tables, TSS, IDT, stacks of inner rings). */
+/*
+ * By linear address with supervisor rights whatever CPL is: descriptor
+ * tables, TSS, IDT, stacks of inner rings.
+ */
 uint64_t interp_sys_load(struct interp *c, uint64_t lin, unsigned size);
 void interp_sys_store(struct interp *c, uint64_t lin, unsigned size, uint64_t val);
 /* By linear address with the rights of privilege PL (0..2 supervisor, 3 user). */
@@ -241,11 +256,11 @@ struct walk {
 	uint64_t page_size;
 	bool writable, user, global, nx, dirty;
 };
-/* 0, or the page-fault error code (with P, W, U, RSVD, I set as the manual says) as a positive number. */
-MUST_CHECK int interp_walk(struct interp *c, uint64_t lin, enum access a, bool user, struct walk *ret_w,
-			   uint32_t *ret_code);
+/* 0; or 1 and the page-fault error code, with P, W, U, RSVD, I as the manual says. */
+MUST_CHECK int interp_walk(struct interp *c, uint64_t lin, enum access a, bool user,
+			   struct walk *ret_w, uint32_t *ret_code);
 
-/* ---- helpers for handlers --------------------------------------------------------------- */
+/* ---- helpers for handlers ------------------------------------------------------------ */
 
 /* Offset part of the memory operand, wrapped to the address size. */
 static inline uint64_t insn_ea(const struct interp *c, const struct insn *in)

@@ -14,7 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Built once: a machine costs more than a run.  Each run puts back what the last one could change. */
+/* Built once: a machine costs more than a run.  Each run puts everything back. */
 static struct itest *machine(void)
 {
 	static struct itest t;

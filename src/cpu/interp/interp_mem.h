@@ -21,7 +21,7 @@
 enum { SET_SUPER, SET_USER, SET_SUPER_AC, SET_USER_AC, NR_SETS };
 
 struct tlb_entry {
-	uint64_t rtag, wtag;		/* linear page where a read, a write is allowed; or TLB_NONE */
+	uint64_t rtag, wtag;		/* linear page readable, writable; or TLB_NONE */
 	uint64_t add;			/* host address - linear address */
 	_Atomic uint32_t *state;	/* gmem page state */
 };
@@ -75,7 +75,7 @@ static inline struct tlb_entry *tlb_slot(const struct interp *c, unsigned set, u
 	return &c->tlb->data[set][(lin >> PAGE_SHIFT) % TLB_SLOTS];
 }
 
-/* ---- guest bytes on the host: any alignment, one access, races are the guest's ---------- */
+/* ---- guest bytes on the host: any alignment, one access, races are the guest's ------- */
 
 struct host_u16 { uint16_t v; } __attribute__((packed, may_alias));
 struct host_u32 { uint32_t v; } __attribute__((packed, may_alias));
@@ -143,19 +143,21 @@ static inline void *host_ptr(uint64_t add, uint64_t lin)
 	return (void *)(uintptr_t)(add + lin);
 }
 
-/* ---- the slow halves (memory.c) ---------------------------------------------------------- */
+/* ---- the slow halves (memory.c) ------------------------------------------------------ */
 
 uint64_t interp_load_slow(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned size);
-void interp_store_slow(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned size, uint64_t val);
+void interp_store_slow(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned size,
+		       uint64_t val);
 void interp_load_n_slow(struct interp *c, enum cpu_sreg s, uint64_t off, void *dst, unsigned n);
-void interp_store_n_slow(struct interp *c, enum cpu_sreg s, uint64_t off, const void *src, unsigned n);
+void interp_store_n_slow(struct interp *c, enum cpu_sreg s, uint64_t off, const void *src,
+			 unsigned n);
 void interp_rmw_begin_slow(struct interp *c, struct rmw *m, enum cpu_sreg s, uint64_t off,
 			   unsigned size, bool lock);
 void interp_rmw_end_slow(struct interp *c, struct rmw *m);
 /* A store went to a page with code, maybe the running one: leave the block (block.c). */
 void interp_code_hit(struct interp *c, _Atomic uint32_t *state);
 
-/* ---- fast halves -------------------------------------------------------------------------- */
+/* ---- fast halves --------------------------------------------------------------------- */
 
 /* Whether segment S needs no check here; then *ret_lin. */
 static inline bool interp_flat_lin(const struct interp *c, enum cpu_sreg s, uint64_t off,

@@ -6,10 +6,10 @@
 
 #include <string.h>
 
-/* ---- the client ----------------------------------------------------------------------------- */
+/* ---- the client ---------------------------------------------------------------------- */
 
-static void keep(struct itest_access *log, unsigned *nr, uint64_t addr, unsigned width, uint64_t val,
-		 bool write)
+static void keep(struct itest_access *log, unsigned *nr, uint64_t addr, unsigned width,
+		 uint64_t val, bool write)
 {
 	if (*nr < 32)
 		log[(*nr)++] = (struct itest_access){ addr, val, width, write };
@@ -116,7 +116,7 @@ static void t_tpr_set(void *self, uint8_t v)
 	t->tpr = v;
 }
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------- */
 
 void itest_put(struct itest *t, uint64_t gpa, const void *src, size_t n)
 {
@@ -153,7 +153,8 @@ static void put_pages(struct itest *t)
 	itest_put64(t, ITEST_PML4, (ITEST_PML4 + 0x1000) | all);
 	itest_put64(t, ITEST_PML4 + 0x1000, (ITEST_PML4 + 0x2000) | all);
 	for (uint64_t i = 0; i < 8; i++)
-		itest_put64(t, ITEST_PML4 + 0x2000 + i * 8, (ITEST_PML4 + 0x3000 + i * PAGE_SIZE) | all);
+		itest_put64(t, ITEST_PML4 + 0x2000 + i * 8,
+			    (ITEST_PML4 + 0x3000 + i * PAGE_SIZE) | all);
 	for (uint64_t lin = 0; lin < 2 * ITEST_RAM; lin += 2 * MIB) {
 		uint64_t table[512];
 
@@ -203,7 +204,7 @@ static void put_idt(struct itest *t, enum itest_mode mode)
 	}
 }
 
-/* ---- registers ---------------------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------------------- */
 
 static struct cpu_seg seg_flat(uint16_t sel, uint32_t attr)
 {
@@ -346,7 +347,7 @@ void itest_close(struct itest *t)
 	gmem_free(t->mem);
 }
 
-/* ---- running ----------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------- */
 
 void itest_code(struct itest *t, const void *code, size_t n)
 {

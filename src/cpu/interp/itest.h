@@ -84,7 +84,7 @@ struct itest {
 	int hypercall_rc;
 	uint8_t tpr;
 	uint64_t msr;			/* MSR 0x40000000, the one the client knows */
-	struct cpu_client client;	/* the interpreter looks here at each call: replace what you like */
+	struct cpu_client client;	/* looked up at each call: replace what you like */
 };
 
 void itest_open(struct itest *t, enum itest_mode mode);

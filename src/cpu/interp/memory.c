@@ -64,7 +64,7 @@ void host_copy_to(void *guest, const void *src, unsigned n)
 }
 #endif
 
-/* ---- segments --------------------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------------------ */
 
 static NORETURN void seg_fault(struct interp *c, enum cpu_sreg s)
 {
@@ -117,7 +117,7 @@ uint64_t interp_linear(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned
 	return lin;
 }
 
-/* ---- linear addresses -------------------------------------------------------------------- */
+/* ---- linear addresses ---------------------------------------------------------------- */
 
 /* One access of up to 4096 bytes, translated: at most two pages. */
 struct span {
@@ -286,7 +286,7 @@ void interp_lin_store(struct interp *c, uint64_t lin, unsigned size, uint64_t va
 	lin_store(c, lin, size, val, set_of_pl(c, pl));
 }
 
-/* ---- by segment -------------------------------------------------------------------------- */
+/* ---- by segment ---------------------------------------------------------------------- */
 
 uint64_t interp_load_slow(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned size)
 {
@@ -308,23 +308,28 @@ void interp_load_n_slow(struct interp *c, enum cpu_sreg s, uint64_t off, void *d
 	span_load(c, &sp, dst);
 }
 
-void interp_store_n_slow(struct interp *c, enum cpu_sreg s, uint64_t off, const void *src, unsigned n)
+void interp_store_n_slow(struct interp *c, enum cpu_sreg s, uint64_t off, const void *src,
+			 unsigned n)
 {
 	struct span sp;
+	uint64_t lin;
 
 	if (n == 0)
 		return;
-	span_make(c, interp_linear(c, s, off, n, ACCESS_WRITE), n, ACCESS_WRITE, interp_set(c), &sp);
+	lin = interp_linear(c, s, off, n, ACCESS_WRITE);
+	span_make(c, lin, n, ACCESS_WRITE, interp_set(c), &sp);
 	span_store(c, &sp, src);
 }
 
 void interp_probe_write(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned n)
 {
 	struct span sp;
+	uint64_t lin;
 
 	if (n == 0)
 		return;
-	span_make(c, interp_linear(c, s, off, n, ACCESS_WRITE), n, ACCESS_WRITE, interp_set(c), &sp);
+	lin = interp_linear(c, s, off, n, ACCESS_WRITE);
+	span_make(c, lin, n, ACCESS_WRITE, interp_set(c), &sp);
 }
 
 void *interp_span(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned n, enum access a,
@@ -345,7 +350,7 @@ void *interp_span(struct interp *c, enum cpu_sreg s, uint64_t off, unsigned n, e
 	return x.hva;
 }
 
-/* ---- read, modify, write ----------------------------------------------------------------- */
+/* ---- read, modify, write ------------------------------------------------------------- */
 
 static void rmw_of_span(struct rmw *m, const struct span *sp)
 {

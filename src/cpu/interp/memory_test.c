@@ -2,6 +2,7 @@
 #include "base/test.h"
 #include "cpu/interp/itest.h"
 
+#include <pthread.h>
 #include <string.h>
 
 /* The vector that STMT raises, or ITEST_HLT. */
@@ -16,6 +17,11 @@
 	} \
 	rc_; })
 
+static int load_raises(struct itest *t, uint64_t lin, unsigned pl)
+{
+	return RAISED(t, (void)interp_lin_load(t->c, lin, 4, pl));
+}
+
 static void set_pte(struct itest *t, uint64_t lin, uint64_t flags)
 {
 	itest_put64(t, itest_pte(lin), lin | flags);
@@ -23,7 +29,7 @@ static void set_pte(struct itest *t, uint64_t lin, uint64_t flags)
 
 #define ALL (X86_PTE_P | X86_PTE_W | X86_PTE_U)
 
-/* ---- TLB ---------------------------------------------------------------------------------------- */
+/* ---- TLB ----------------------------------------------------------------------------- */
 
 static void test_tlb_keeps(void **state)
 {
@@ -72,14 +78,9 @@ static void test_tlb_large(void **state)
 	for (uint64_t i = 1; i < 20; i++) {
 		itest_put64(&t, ITEST_PML4 + 0x1000 + i * 8, 0);
 		interp_tlb_invlpg(t.c, i * GIB);
-		CHECK_EQ(RAISED(&t, (void)interp_load(t.c, CPU_DS, i * GIB + 0x407000, 8)), X86_PAGE);
+		CHECK_EQ(load_raises(&t, i * GIB + 0x407000, 0), X86_PAGE);
 	}
 	itest_close(&t);
-}
-
-static int load_raises(struct itest *t, uint64_t lin, unsigned pl)
-{
-	return RAISED(t, (void)interp_lin_load(t->c, lin, 4, pl));
 }
 
 /* More fills than the log holds, then a flush: nothing old is left in any set. */
@@ -154,13 +155,13 @@ static void test_tlb_rights(void **state)
 	CHECK_EQ(t.c->exc_code, X86_PF_P);
 	t.c->rflags |= X86_AC;
 	(void)interp_load(t.c, CPU_DS, 0x201000, 4);
-	CHECK_EQ(RAISED(&t, (void)interp_sys_load(t.c, 0x201000, 4)), X86_PAGE);	/* implicit */
+	CHECK_EQ(RAISED(&t, (void)interp_sys_load(t.c, 0x201000, 4)), X86_PAGE);
 	t.c->rflags &= ~(uint64_t)X86_AC;
 	CHECK_EQ(RAISED(&t, (void)interp_load(t.c, CPU_DS, 0x201000, 4)), X86_PAGE);
 	itest_close(&t);
 }
 
-/* ---- crossings ----------------------------------------------------------------------------------- */
+/* ---- crossings ----------------------------------------------------------------------- */
 
 static void test_crossing(void **state)
 {
@@ -223,7 +224,7 @@ static void test_canonical(void **state)
 	itest_close(&t);
 }
 
-/* ---- segments -------------------------------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------------------ */
 
 static void test_real(void **state)
 {
@@ -263,11 +264,12 @@ static void test_protected(void **state)
 	CHECK_EQ(seg_access(&t, 0x4093, 0x2fff, 0x2ffc, ACCESS_WRITE), ITEST_HLT);
 	CHECK_EQ(seg_access(&t, 0x4093, 0x2fff, 0x2ffd, ACCESS_WRITE), X86_GP);
 	CHECK_EQ(seg_access(&t, 0x4093, 0x2fff, 0xfffffffe, ACCESS_READ), X86_GP);
-	CHECK_EQ(seg_access(&t, 0xc091, 0xffffffff, 0x2000, ACCESS_READ), ITEST_HLT);	/* read-only */
+	/* read-only; code readable; code execute-only */
+	CHECK_EQ(seg_access(&t, 0xc091, 0xffffffff, 0x2000, ACCESS_READ), ITEST_HLT);
 	CHECK_EQ(seg_access(&t, 0xc091, 0xffffffff, 0x2000, ACCESS_WRITE), X86_GP);
-	CHECK_EQ(seg_access(&t, 0xc09b, 0xffffffff, 0x2000, ACCESS_READ), ITEST_HLT);	/* code, readable */
+	CHECK_EQ(seg_access(&t, 0xc09b, 0xffffffff, 0x2000, ACCESS_READ), ITEST_HLT);
 	CHECK_EQ(seg_access(&t, 0xc09b, 0xffffffff, 0x2000, ACCESS_WRITE), X86_GP);
-	CHECK_EQ(seg_access(&t, 0xc099, 0xffffffff, 0x2000, ACCESS_READ), X86_GP);	/* execute-only */
+	CHECK_EQ(seg_access(&t, 0xc099, 0xffffffff, 0x2000, ACCESS_READ), X86_GP);
 	CHECK_EQ(seg_access(&t, CPU_SEG_UNUSABLE, 0xffffffff, 0x2000, ACCESS_READ), X86_GP);
 	/* expand-down: above the limit, up to 4 GiB or 64 KiB */
 	CHECK_EQ(seg_access(&t, 0xc097, 0x1fff, 0x2000, ACCESS_WRITE), ITEST_HLT);
@@ -297,7 +299,7 @@ static void test_alignment(void **state)
 	itest_close(&t);
 }
 
-/* ---- devices ---------------------------------------------------------------------------------------- */
+/* ---- devices ------------------------------------------------------------------------- */
 
 static void test_mmio(void **state)
 {
@@ -374,6 +376,40 @@ static void test_rmw(void **state)
 	itest_close(&t);
 }
 
+/* lock inc qword [rsi]; dec ecx; jnz; hlt: on two processors at once, across two pages. */
+static const uint8_t counting[] = { 0xf0, 0x48, 0xff, 0x06, 0xff, 0xc9, 0x75, 0xf8, 0xf4 };
+
+static void *count(void *arg)
+{
+	(void)itest_go(arg, UINT64_MAX);
+	return NULL;
+}
+
+static void test_rmw_threads(void **state)
+{
+	static const uint64_t at[] = { 0x200ffc, 0x200f00, 0x200f3d };
+	struct itest a, b;
+	pthread_t th;
+
+	(void)state;
+	itest_open(&a, ITEST_64);
+	itest_open_second(&b, &a);
+	ITEST_CODE_IS(&a, counting);
+	for (unsigned i = 0; i < ARRAY_LEN(at); i++) {
+		a.c->rip = b.c->rip = ITEST_CODE;
+		a.c->halted = b.c->halted = 0;
+		a.c->gpr[CPU_RCX] = b.c->gpr[CPU_RCX] = 30000;
+		a.c->gpr[CPU_RSI] = b.c->gpr[CPU_RSI] = at[i];
+		itest_put64(&a, at[i], 0xffff0000);	/* the carry crosses as well */
+		CHECK_EQ(pthread_create(&th, NULL, count, &b), 0);
+		(void)count(&a);
+		pthread_join(th, NULL);
+		CHECK_EQ(itest_get64(&a, at[i]), 0xffff0000 + UINT64_C(60000));
+	}
+	itest_close(&b);
+	itest_close(&a);
+}
+
 static void test_span(void **state)
 {
 	_Atomic uint32_t *page;
@@ -429,6 +465,7 @@ int main(void)
 		cmocka_unit_test(test_alignment),
 		cmocka_unit_test(test_mmio),
 		cmocka_unit_test(test_rmw),
+		cmocka_unit_test(test_rmw_threads),
 		cmocka_unit_test(test_span),
 		cmocka_unit_test(test_stack),
 	};

@@ -22,7 +22,7 @@
 
 #define DR6_BS (1u << 14)
 
-/* ---- blocks ---------------------------------------------------------------------------------- */
+/* ---- blocks -------------------------------------------------------------------------- */
 
 /* Runs B; true when it ran to its end and nothing asked to stop. */
 static inline bool run_block(struct interp *c, struct interp_block *b)
@@ -80,8 +80,8 @@ static inline struct interp_block *link_of(struct interp_block *b, uint64_t key)
 }
 
 /* The block after B without any slow work, or NULL. */
-static inline struct interp_block *next_block(struct interp *c, struct interp_block *b, uint64_t page,
-					      uint64_t *ret_lin)
+static inline struct interp_block *next_block(struct interp *c, struct interp_block *b,
+					      uint64_t page, uint64_t *ret_lin)
 {
 	struct interp_block *n;
 	uint64_t key;
@@ -138,7 +138,7 @@ unsigned interp_step(struct interp *c)
 	return mnemonic;
 }
 
-/* ---- exceptions -------------------------------------------------------------------------------- */
+/* ---- exceptions ---------------------------------------------------------------------- */
 
 /*
  * The linear address of c->rip.  A fetch may raise before it is ever masked.
@@ -174,7 +174,7 @@ static bool deliver_raised(struct interp *c)
 	return interp_deliver(c, c->exc_vector, DELIVER_EXC, c->exc_has_code, c->exc_code) == 0;
 }
 
-/* ---- boundaries --------------------------------------------------------------------------------- */
+/* ---- boundaries ---------------------------------------------------------------------- */
 
 static bool debug_moved(const struct interp *c)
 {
@@ -187,7 +187,8 @@ static bool debug_moved(const struct interp *c)
 
 static void take_events(struct interp *c)
 {
-	uint32_t ev = atomic_fetch_and(&c->events, ~(uint32_t)(EVENT_IRQ | EVENT_NMI | EVENT_FLUSH));
+	const uint32_t ours = EVENT_IRQ | EVENT_NMI | EVENT_FLUSH;
+	uint32_t ev = atomic_fetch_and(&c->events, ~ours);
 
 	if (ev & EVENT_FLUSH)
 		interp_tlb_flush(c, true);
@@ -248,7 +249,7 @@ static bool boundary(struct interp *c, enum cpu_exit *ret_exit)
 	return true;
 }
 
-/* ---- one instruction at a time -------------------------------------------------------------------- */
+/* ---- one instruction at a time ------------------------------------------------------- */
 
 static bool must_step(const struct interp *c)
 {
@@ -256,7 +257,7 @@ static bool must_step(const struct interp *c)
 	       (atomic_load_explicit(&c->events, memory_order_relaxed) & EVENT_TRACE);
 }
 
-/* An instruction breakpoint is a fault: before the instruction, and RF in the image holds it off. */
+/* An instruction breakpoint is a fault, before the instruction; RF in the image holds it off. */
 static void check_breakpoints(struct interp *c)
 {
 	uint64_t lin = rip_lin(c), hit = 0;
@@ -340,7 +341,7 @@ static void run_fast(struct interp *c, uint64_t burst)
 	}
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------ */
 
 enum cpu_exit interp_run_bounded(struct interp *c, uint64_t n)
 {

@@ -19,7 +19,7 @@ static uint64_t frame_rip(struct itest *t, unsigned error_bytes)
 	return itest_get64(t, t->c->gpr[CPU_RSP] + error_bytes);
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------ */
+/* ---- blocks -------------------------------------------------------------------------- */
 
 /* mov ecx, 1000; 1: add rax, rcx; dec ecx; jnz 1b; hlt */
 static const uint8_t sum_loop[] = {
@@ -43,8 +43,12 @@ static void test_loop(void **state)
 /* The same bytes in every mode; they mean the same apart from the REX prefix. */
 static void test_modes(void **state)
 {
-	static const uint8_t code16[] = { 0x66, 0xb9, 0xe8, 0x03, 0, 0, 0x01, 0xc8, 0x49, 0x75, 0xfb, 0xf4 };
-	static const uint8_t code32[] = { 0xb9, 0xe8, 0x03, 0, 0, 0x01, 0xc8, 0x49, 0x75, 0xfb, 0xf4 };
+	static const uint8_t code16[] = {
+		0x66, 0xb9, 0xe8, 0x03, 0, 0, 0x01, 0xc8, 0x49, 0x75, 0xfb, 0xf4,
+	};
+	static const uint8_t code32[] = {
+		0xb9, 0xe8, 0x03, 0, 0, 0x01, 0xc8, 0x49, 0x75, 0xfb, 0xf4,
+	};
 	struct itest t;
 
 	(void)state;
@@ -127,7 +131,7 @@ static void test_shutdown(void **state)
 	itest_close(&t);
 }
 
-/* ---- fetches ------------------------------------------------------------------------------------- */
+/* ---- fetches ------------------------------------------------------------------------- */
 
 static void test_fetch_fault(void **state)
 {
@@ -197,7 +201,7 @@ static void test_limit(void **state)
 	itest_close(&t);
 }
 
-/* ---- interrupts ----------------------------------------------------------------------------------- */
+/* ---- interrupts ---------------------------------------------------------------------- */
 
 static void raise_irq(struct itest *t)
 {
@@ -247,7 +251,8 @@ static void test_mov_ss(void **state)
 
 static void test_hlt(void **state)
 {
-	static const uint8_t code[] = { 0xfb, 0xf4, 0xb0, 9, 0xfa, 0xf4 };	/* sti; hlt; mov al, 9; cli; hlt */
+	/* sti; hlt; mov al, 9; cli; hlt */
+	static const uint8_t code[] = { 0xfb, 0xf4, 0xb0, 9, 0xfa, 0xf4 };
 	struct itest t;
 
 	(void)state;
@@ -352,7 +357,7 @@ static void test_remote_flush(void **state)
 	itest_close(&t);
 }
 
-/* ---- debug traps ------------------------------------------------------------------------------------ */
+/* ---- debug traps --------------------------------------------------------------------- */
 
 static void test_single_step(void **state)
 {
@@ -428,7 +433,7 @@ static void test_data_breakpoint(void **state)
 	itest_close(&t);
 }
 
-/* ---- registers --------------------------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------------------- */
 
 static void test_regs(void **state)
 {

@@ -49,7 +49,8 @@ static const struct row rows_4level[] = {
 	{ { P | U, ALL, ALL, ALL }, WALK_WR, SET_SUPER, 0, 0, 0, X86_PF_P | X86_PF_W },
 	{ { ALL, ALL, ALL, P | U }, WALK_WR, SET_SUPER, 0, 0, 0, X86_PF_P | X86_PF_W },
 	{ { ALL, ALL, ALL, P | U }, WALK_WR, SET_SUPER, X86_CR0_WP, 0, 0, OK },
-	{ { ALL, ALL, ALL, P | U }, WALK_WR, SET_USER, X86_CR0_WP, 0, 0, X86_PF_P | X86_PF_W | X86_PF_U },
+	{ { ALL, ALL, ALL, P | U }, WALK_WR, SET_USER, X86_CR0_WP, 0, 0,
+	  X86_PF_P | X86_PF_W | X86_PF_U },
 	{ { ALL, ALL, ALL, P | U }, WALK_RD, SET_USER, 0, 0, 0, OK },
 	/* U */
 	{ { ALL, ALL, P | W, ALL }, WALK_RD, SET_USER, 0, 0, 0, X86_PF_P | X86_PF_U },
@@ -74,7 +75,8 @@ static const struct row rows_4level[] = {
 	{ { ALL, ALL, ALL, ALL | HIGH }, WALK_WR, SET_USER, 0, 0, 0,
 	  X86_PF_P | X86_PF_RSVD | X86_PF_W | X86_PF_U },
 	{ { ALL | PS, ALL, ALL, ALL }, WALK_RD, SET_SUPER, 0, 0, 0, X86_PF_P | X86_PF_RSVD },
-	{ { ALL, ALL, ALL, ALL | NX }, WALK_RD, SET_SUPER, 0, 0, X86_EFER_NXE, X86_PF_P | X86_PF_RSVD },
+	{ { ALL, ALL, ALL, ALL | NX }, WALK_RD, SET_SUPER, 0, 0, X86_EFER_NXE,
+	  X86_PF_P | X86_PF_RSVD },
 	{ { ALL, ALL, ALL | PS | 0x2000, 0 }, WALK_RD, SET_SUPER, 0, 0, 0, X86_PF_P | X86_PF_RSVD },
 	{ { ALL, ALL | PS | 0x100000, 0, 0 }, WALK_RD, SET_SUPER, 0, 0, 0, X86_PF_P | X86_PF_RSVD },
 	/* bits 62:52 are the guest's own */
@@ -193,7 +195,7 @@ static void test_no_ram(void **state)
 	itest_close(&t);
 }
 
-/* ---- PAE ------------------------------------------------------------------------------------- */
+/* ---- PAE ----------------------------------------------------------------------------- */
 
 static int pae(struct itest *t, uint64_t top, uint64_t mid, uint64_t leaf, enum access a, bool user,
 	       struct walk *w)
@@ -222,9 +224,12 @@ static void test_pae(void **state)
 	CHECK_EQ(itest_get64(&t, T0 + 0x50), T2 | P);		/* no A bit at the top */
 	CHECK_EQ(itest_get64(&t, T3 + 64) & (A | D), A | D);
 	CHECK_EQ(pae(&t, T2, T3 | ALL, 0x200000 | ALL, ACCESS_READ, false, &w), 0);
-	CHECK_EQ(pae(&t, T2 | P | W, T3 | ALL, ALL, ACCESS_READ, false, &w), X86_PF_P | X86_PF_RSVD);
-	CHECK_EQ(pae(&t, T2 | P | NX, T3 | ALL, ALL, ACCESS_READ, false, &w), X86_PF_P | X86_PF_RSVD);
-	CHECK_EQ(pae(&t, T2 | P | PS, T3 | ALL, ALL, ACCESS_READ, false, &w), X86_PF_P | X86_PF_RSVD);
+	CHECK_EQ(pae(&t, T2 | P | W, T3 | ALL, ALL, ACCESS_READ, false, &w),
+		 X86_PF_P | X86_PF_RSVD);
+	CHECK_EQ(pae(&t, T2 | P | NX, T3 | ALL, ALL, ACCESS_READ, false, &w),
+		 X86_PF_P | X86_PF_RSVD);
+	CHECK_EQ(pae(&t, T2 | P | PS, T3 | ALL, ALL, ACCESS_READ, false, &w),
+		 X86_PF_P | X86_PF_RSVD);
 	CHECK_EQ(pae(&t, T2 | P, T3 | ALL | UINT64_C(1) << 52, ALL, ACCESS_READ, false, &w),
 		 X86_PF_P | X86_PF_RSVD);
 	CHECK_EQ(pae(&t, T2 | P, T3 | ALL | NX, ALL, ACCESS_EXEC, false, &w), X86_PF_P | X86_PF_I);
@@ -234,9 +239,10 @@ static void test_pae(void **state)
 	itest_close(&t);
 }
 
-/* ---- 32-bit ------------------------------------------------------------------------------------ */
+/* ---- 32-bit -------------------------------------------------------------------------- */
 
-static int legacy(struct itest *t, uint32_t pde, uint32_t pte, enum access a, bool user, struct walk *w)
+static int legacy(struct itest *t, uint32_t pde, uint32_t pte, enum access a, bool user,
+		  struct walk *w)
 {
 	uint32_t code;
 
@@ -258,8 +264,10 @@ static void test_legacy(void **state)
 	CHECK_EQ(w.gpa, 0x200123);
 	CHECK_EQ(itest_get64(&t, T1 + 8 * 4) & (A | D), A | D);
 	CHECK_EQ(itest_get64(&t, T0 + 0x203 * 4) & (A | D), A);
-	CHECK_EQ(legacy(&t, T1 | ALL, 0, ACCESS_EXEC, true, &w), X86_PF_U);	/* I only with NX or SMEP */
-	CHECK_EQ(legacy(&t, T1 | ALL, P | U, ACCESS_WRITE, true, &w), X86_PF_P | X86_PF_W | X86_PF_U);
+	/* I only with NX or SMEP */
+	CHECK_EQ(legacy(&t, T1 | ALL, 0, ACCESS_EXEC, true, &w), X86_PF_U);
+	CHECK_EQ(legacy(&t, T1 | ALL, P | U, ACCESS_WRITE, true, &w),
+		 X86_PF_P | X86_PF_W | X86_PF_U);
 	CHECK_EQ(legacy(&t, T1 | P | W, ALL, ACCESS_READ, true, &w), X86_PF_P | X86_PF_U);
 	/* 4 MiB, and PSE-36: bits 20:13 are address bits 39:32 */
 	CHECK_EQ(legacy(&t, 0x00800000 | ALL | PS, 0, ACCESS_READ, true, &w), OK);

@@ -48,7 +48,8 @@ enum { EAX, EBX, ECX, EDX };
 #define V2_1_EDX (BIT(0) /* FPU */ | BIT(2) /* DE */ | BIT(3) /* PSE */ | BIT(4) /* TSC */ | \
 		  BIT(5) /* MSR */ | BIT(6) /* PAE */ | BIT(7) /* MCE */ | BIT(8) /* CX8 */ | \
 		  BIT(9) /* APIC */ | BIT(11) /* SEP */ | BIT(12) /* MTRR */ | BIT(13) /* PGE */ | \
-		  BIT(14) /* MCA */ | BIT(15) /* CMOV */ | BIT(16) /* PAT */ | BIT(17) /* PSE36 */ | \
+		  BIT(14) /* MCA */ | BIT(15) /* CMOV */ | \
+		  BIT(16) /* PAT */ | BIT(17) /* PSE36 */ | \
 		  BIT(19) /* CLFLUSH */ | BIT(23) /* MMX */ | BIT(24) /* FXSR */ | \
 		  BIT(25) /* SSE */ | BIT(26) /* SSE2 */)
 /* Leaf 7 */
@@ -85,7 +86,8 @@ static const struct leaf v2_leaves[] = {
 #define CAP(n) (UINT64_C(1) << (n))
 #define NOT_VULNERABLE (CAP(0) /* RDCL_NO */ | CAP(1) /* IBRS_ALL */ | CAP(3) /* SKIP_L1DFL */ | \
 			CAP(4) /* SSB_NO */ | CAP(5) /* MDS_NO */ | CAP(6) /* PSCHANGE_MC_NO */ | \
-			CAP(8) /* TAA_NO */ | CAP(13) /* SBDR_SSDP_NO */ | CAP(14) /* FBSDP_NO */ | \
+			CAP(8) /* TAA_NO */ | CAP(13) /* SBDR_SSDP_NO */ | \
+			CAP(14) /* FBSDP_NO */ | \
 			CAP(15) /* PSDP_NO */ | CAP(20) /* BHI_NO */ | CAP(24) /* PBRSB_NO */ | \
 			CAP(26) /* GDS_NO */ | CAP(27) /* RFDS_NO */ | CAP(62) /* ITS_NO */)
 
@@ -139,7 +141,7 @@ const struct cpu_model *cpu_model_find(const char *name)
 	return NULL;
 }
 
-/* Intel answers leaves above its last as the last basic one; here they are zero, which no guest reads. */
+/* Intel answers leaves above its last as the last basic one; here they are zero. */
 void cpu_model_cpuid(const struct cpu_model *m, uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
 	bool has_sub = leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd;
