@@ -67,9 +67,9 @@ INLINE bool host_bt(unsigned op, void *p, unsigned n, bool lock)
 	p = (uint8_t *)p + n / 8;
 	n %= 8;
 	if (!lock) {
-		uint8_t v = *(uint8_t *)p, bit = (uint8_t)(1u << n);
+		uint64_t v = host_load(p, 1), bit = UINT64_C(1) << n;
 
-		*(uint8_t *)p = (uint8_t)bt_apply(op, v, bit);
+		host_store(p, 1, bt_apply(op, v, bit));
 		return v & bit;
 	}
 	if (op == BT_BTS)

@@ -95,13 +95,13 @@ INLINE void shift_mem(struct interp *c, const struct insn *in, unsigned op, unsi
 {
 	unsigned n = shift_count(sz, cnt);
 	struct rmw m;
-	uint64_t d = 0;
+	uint64_t d;
 	uint32_t ax;
 
 	mem_begin(c, in, &m, sz, false);
-	__builtin_memcpy(&d, m.p, sz);
+	d = host_load(m.p, sz);
 	d = host_shift(op, sz, d, n, c->rflags, &ax);
-	__builtin_memcpy(m.p, &d, sz);
+	host_store(m.p, sz, d);
 	interp_rmw_end(c, &m);
 	if (!shift_idle(op, sz, n))
 		shift_flags(c, op, ax);
@@ -173,7 +173,7 @@ static void shiftd(struct interp *c, const struct insn *in)
 
 	if (in->mem) {
 		mem_begin(c, in, &m, sz, false);
-		__builtin_memcpy(&d, m.p, sz);
+		d = host_load(m.p, sz);
 	} else {
 		d = c->gpr[in->reg];
 	}
@@ -182,7 +182,7 @@ static void shiftd(struct interp *c, const struct insn *in)
 	else
 		HOST_DOUBLE(shrd, sz, d, s, n, ax);
 	if (in->mem) {
-		__builtin_memcpy(m.p, &d, sz);
+		host_store(m.p, sz, d);
 		interp_rmw_end(c, &m);
 	} else {
 		c->gpr[in->reg] = d;
