@@ -31,9 +31,12 @@ void base_fail_alloc(unsigned n)
 
 static bool alloc_must_fail(void)
 {
-	if (atomic_load(&fail_alloc) == 0)
-		return false;
-	return atomic_fetch_sub(&fail_alloc, 1) == 1;
+	unsigned n = atomic_load(&fail_alloc);
+
+	/* Never below 0, whatever other threads allocate meanwhile. */
+	while (n > 0 && !atomic_compare_exchange_weak(&fail_alloc, &n, n - 1))
+		;
+	return n == 1;
 }
 
 void *base_new0(size_t size)
@@ -134,5 +137,5 @@ int err_prefix(struct err *err, int rc, const char *prefix)
 		return rc;
 	memcpy(old, err->msg, sizeof(old));
 	old[sizeof(old) - 1] = '\0';
-	return err_set(err, rc, "%.80s: %.150s", prefix, old);
+	return err_set(err, rc, "%.200s: %.300s", prefix, old);
 }

@@ -11,7 +11,7 @@
 #include "base/base.h"
 
 struct err {
-	char msg[240];
+	char msg[512];			/* a long path must leave room for what is wrong with it */
 };
 
 /* Fills *err when not NULL. */

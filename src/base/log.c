@@ -3,8 +3,8 @@
  *
  * One write per line, so that lines of several threads do not mix.
  *
- * Lock     none: the level is atomic, stderr serialises; a log_limit is
- *          written without a lock, a lost count does no harm
+ * Lock     none: the level and the members of a log_limit are atomic, stderr
+ *          serialises
  */
 #include "base/log.h"
 
@@ -66,14 +66,15 @@ void log_guest(struct log_limit *limit, const char *tag, const char *fmt, ...)
 	uint64_t now = base_monotonic_ns();
 	va_list ap;
 
-	if (limit->shown >= 10 && now < limit->next_ns) {
-		limit->dropped++;
+	if (atomic_load(&limit->shown) >= 10 && now < atomic_load(&limit->next_ns)) {
+		atomic_fetch_add(&limit->dropped, 1);
 		return;
 	}
+	/* First, so that other threads find it: two lines too many do no harm, a flood would. */
+	atomic_store(&limit->next_ns, now + 60 * NS_PER_SEC);
+	if (atomic_load(&limit->shown) < 10)
+		atomic_fetch_add(&limit->shown, 1);
 	va_start(ap, fmt);
-	log_line(LOG_INFO, tag, limit->dropped, fmt, ap);
+	log_line(LOG_INFO, tag, atomic_exchange(&limit->dropped, 0), fmt, ap);
 	va_end(ap);
-	limit->shown++;
-	limit->dropped = 0;
-	limit->next_ns = now + 60 * NS_PER_SEC;
 }

@@ -19,8 +19,8 @@ PRINTF(2, 3) void log_debug(const char *tag, const char *fmt, ...);
 
 /* One per call site or device, zeroed: ten lines, then one a minute with a count. */
 struct log_limit {
-	uint64_t next_ns;
-	uint32_t shown, dropped;
+	_Atomic uint64_t next_ns;
+	_Atomic uint32_t shown, dropped;
 };
 PRINTF(3, 4) void log_guest(struct log_limit *limit, const char *tag, const char *fmt, ...);
 
