@@ -33,7 +33,8 @@ int blob_read(const char *path, uint64_t limit, struct blob *ret_b, struct err *
 {
 	struct blob b = { .path = path };
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+	/* O_NONBLOCK: the name of a FIFO must not hang us. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), rc;
 
 	if (fd < 0)
 		return err_set(err, -errno, "%s: %s", path, strerror(errno));

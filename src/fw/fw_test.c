@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RSDP 0xe0000u
@@ -303,6 +304,7 @@ static void multiboot_loads_segments_inside_memory_only(void **s)
 	st16(k + 18, 3);
 	st32(k + 24, 0x100100);		/* entry */
 	st32(k + 28, 52);		/* program headers */
+	st16(k + 42, 32);
 	st16(k + 44, 1);
 	st32(k + 52, 1);		/* PT_LOAD: offset 0x100, at 1 MiB, 16 bytes of 4096 */
 	st32(k + 56, 0x100);
@@ -322,6 +324,66 @@ static void multiboot_loads_segments_inside_memory_only(void **s)
 	st32(k + 64, 0x100000);
 	st32(k + 56, 0xfffffff0);	/* a hostile offset */
 	CHECK_EQ(boot(m, k, sizeof(k), "arg", &r, &e), -ENOEXEC);
+	st32(k + 56, 0x100);
+	st16(k + 42, 33);
+	CHECK_EQ(boot(m, k, sizeof(k), "arg", &r, &e), -ENOEXEC);
+	CHECK(strstr(e.msg, "headers of 33 bytes") != NULL);
+	st16(k + 42, 32);
+	st32(k + 0x94, 8);		/* a flag nobody defined, which we may not pass over */
+	st32(k + 0x98, (uint32_t)-0x1badb002 - 8);
+	CHECK_EQ(boot(m, k, sizeof(k), "arg", &r, &e), -ENOTSUP);
+	CHECK(strstr(e.msg, "flags 0x8") != NULL);
+	gmem_free(m);
+}
+
+/* A 64-bit ELF may say what 32-bit code cannot reach. */
+static void multiboot_stays_below_4_gib(void **s)
+{
+	const struct gmem_range ranges[] = { { 0, 64 * MIB }, { 4 * GIB, 64 * MIB } };
+	struct cpu_regs r = { 0 };
+	uint8_t k[512] = { 0x7f, 'E', 'L', 'F', 2, 1, 1 };
+	struct gmem *m;
+	struct err e;
+
+	(void)s;
+	CHECK_EQ(gmem_new(ranges, 2, &m, NULL), 0);
+	st16(k + 16, 2);
+	st64(k + 24, 0x100000);		/* entry */
+	st64(k + 32, 64);
+	st16(k + 54, 56);
+	st16(k + 56, 1);
+	st32(k + 64, 1);
+	st64(k + 64 + 8, 0x100);
+	st64(k + 64 + 24, 0x100000);
+	st64(k + 64 + 32, 16);
+	st64(k + 64 + 40, 16);
+	st32(k + 0x90, 0x1badb002);
+	st32(k + 0x98, (uint32_t)-0x1badb002);
+	CHECK_EQ(boot(m, k, sizeof(k), "", &r, &e), 0);
+	st64(k + 64 + 24, 4 * GIB);
+	CHECK_EQ(boot(m, k, sizeof(k), "", &r, &e), -ENOMEM);
+	st64(k + 64 + 24, 0x100000);
+	st64(k + 24, 4 * GIB);
+	CHECK_EQ(boot(m, k, sizeof(k), "", &r, &e), -ENOEXEC);
+	CHECK(strstr(e.msg, "entered at 0x100000000") != NULL);
+	gmem_free(m);
+}
+
+/* Opening it would wait for a writer, for ever. */
+static void a_fifo_is_no_kernel(void **s)
+{
+	struct gmem *m = memory(64 * MIB);
+	char path[64];
+	const struct fw_boot_conf c = { .kernel = path, .map = map, .nr_map = 3, .rsdp_gpa = RSDP };
+	struct cpu_regs r = { 0 };
+	struct err e;
+
+	(void)s;
+	snprintf(path, sizeof(path), "/tmp/gvfwfifo%d", (int)getpid());
+	CHECK_EQ(mkfifo(path, 0600), 0);
+	CHECK_EQ(fw_boot(m, &c, &r, &e), -EINVAL);
+	CHECK(strstr(e.msg, "not a regular file") != NULL);
+	unlink(path);
 	gmem_free(m);
 }
 
@@ -335,6 +397,8 @@ int main(void)
 		cmocka_unit_test(linux_is_entered_in_long_mode),
 		cmocka_unit_test(bad_kernels_are_named_and_refused),
 		cmocka_unit_test(multiboot_loads_segments_inside_memory_only),
+		cmocka_unit_test(multiboot_stays_below_4_gib),
+		cmocka_unit_test(a_fifo_is_no_kernel),
 	};
 
 	return cmocka_run_group_tests_name("fw", tests, NULL, NULL);

@@ -23,6 +23,7 @@
 #define XLF_KERNEL_64 1u
 #define E820_MAX 128u
 #define ENTRY_64 0x200u
+#define MAX_BYTES GIB
 
 struct header {			/* what we need of it, checked for being there */
 	uint32_t setup_bytes, kernel_bytes;
@@ -47,6 +48,9 @@ static int parse(const struct blob *k, struct header *h, struct err *err)
 	if (h->version < MIN_VERSION)
 		return err_set(err, -ENOEXEC, "%s: boot protocol %u.%02u, expected 2.12 or newer", k->path,
 			       h->version >> 8, h->version & 0xff);
+	if (k->n > MAX_BYTES)
+		return err_set(err, -EFBIG, "%s: %zu bytes, expected a kernel of at most %llu MiB", k->path,
+			       k->n, (unsigned long long)(MAX_BYTES / MIB));
 	h->setup_bytes = (sects + 1) * 512;
 	if (k->n <= h->setup_bytes + ENTRY_64)
 		return err_set(err, -ENOEXEC, "%s: truncated: %zu bytes, its setup alone has %u", k->path,

@@ -20,6 +20,8 @@
 #define MB_MAGIC 0x1badb002u
 #define MB_LOADED 0x2badb002u
 #define MB_SEARCH 8192u
+#define MB_FLAGS_MUST 0xffffu		/* a loader that does not know one must refuse the image */
+#define MB_FLAGS_KNOWN 3u		/* modules on pages, memory information: both always given */
 #define MB_FLAG_VIDEO 4u
 #define MAX_PHDRS 64u
 #define MAX_MODULES 32u
@@ -31,6 +33,7 @@ enum { INFO_MEMORY = 1, INFO_CMDLINE = 4, INFO_MODS = 8, INFO_MMAP = 64, INFO_LO
 #define AT_LOADER 0x600u
 #define AT_MMAP 0x800u
 #define MMAP_MAX 32u
+#define TEXT_LIMIT 0x80000u
 
 static const uint8_t *find_header(const struct blob *k)
 {
@@ -74,7 +77,7 @@ static int load_segment(struct gmem *m, const struct blob *k, const struct segme
 	if (s->off > k->n || s->file > k->n - s->off || s->file > s->mem)
 		return err_set(err, -ENOEXEC, "%s: truncated: a segment of %llu bytes at file offset %llu",
 			       k->path, (unsigned long long)s->file, (unsigned long long)s->off);
-	if (s->pa < MIB || !gmem_is_ram(m, s->pa, s->mem))
+	if (s->pa < MIB || s->pa >= 4 * GIB || s->mem > 4 * GIB - s->pa || !gmem_is_ram(m, s->pa, s->mem))
 		return err_set(err, -ENOMEM, "%s: a segment of %llu bytes at %#llx does not fit into memory",
 			       k->path, (unsigned long long)s->mem, (unsigned long long)s->pa);
 	if (gmem_write(m, s->pa, k->data + s->off, s->file) < 0 ||
@@ -95,6 +98,10 @@ static int load_elf(struct gmem *m, const struct blob *k, uint64_t *ret_entry, u
 	wide = g.e32.e_ident[EI_CLASS] == ELFCLASS64;
 	if (memcmp(g.e32.e_ident, ELFMAG, SELFMAG) != 0)
 		return err_set(err, -ENOEXEC, "%s: a multiboot image that is no ELF file", k->path);
+	if ((wide ? g.e64.e_phentsize : g.e32.e_phentsize) != (wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
+		return err_set(err, -ENOEXEC, "%s: program headers of %u bytes, expected %zu", k->path,
+			       wide ? g.e64.e_phentsize : g.e32.e_phentsize,
+			       wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr));
 	nr = wide ? g.e64.e_phnum : g.e32.e_phnum;
 	phoff = wide ? g.e64.e_phoff : g.e32.e_phoff;
 	if (nr == 0 || nr > MAX_PHDRS)
@@ -113,14 +120,18 @@ static int load_elf(struct gmem *m, const struct blob *k, uint64_t *ret_entry, u
 		end = max_u64(end, s.pa + s.mem);
 	}
 	*ret_entry = wide ? g.e64.e_entry : g.e32.e_entry;
+	if (*ret_entry > UINT32_MAX)
+		return err_set(err, -ENOEXEC, "%s: entered at %#llx, expected 32-bit code", k->path,
+			       (unsigned long long)*ret_entry);
 	*ret_end = end;
 	return 0;
 }
 
-/* A module is "path arguments"; the whole text is its string. */
-static int load_module(struct gmem *m, const char *text, uint64_t at, uint64_t *ret_n, struct err *err)
+/* A module is "path arguments"; the whole text is its string.  The initrd is a path only. */
+static int load_module(struct gmem *m, const char *text, bool initrd, uint64_t at, uint64_t *ret_n,
+		       struct err *err)
 {
-	size_t n = strcspn(text, " ");
+	size_t n = initrd ? strlen(text) : strcspn(text, " ");
 	char path[4096];
 	struct blob b;
 	int rc;
@@ -132,7 +143,7 @@ static int load_module(struct gmem *m, const char *text, uint64_t at, uint64_t *
 	rc = blob_read(path, gmem_size(m), &b, err);
 	if (rc < 0)
 		return rc;
-	if (gmem_write(m, at, b.data, b.n) < 0)
+	if (at + b.n > UINT32_MAX || gmem_write(m, at, b.data, b.n) < 0)
 		rc = err_set(err, -ENOMEM, "%s: %zu bytes do not fit into memory", path, b.n);
 	*ret_n = b.n;
 	blob_free(&b);
@@ -144,7 +155,7 @@ static int load_modules(struct gmem *m, const struct fw_boot_conf *c, uint64_t e
 {
 	const char *list[MAX_MODULES];
 	unsigned nr = 0;
-	uint64_t text = BOOT_CMDLINE + BOOT_CMDLINE_MAX, n;
+	uint64_t text = BOOT_CMDLINE + BOOT_CMDLINE_MAX, n;	/* the strings, one after the other */
 
 	if (c->initrd != NULL)
 		list[nr++] = c->initrd;
@@ -156,16 +167,18 @@ static int load_modules(struct gmem *m, const struct fw_boot_conf *c, uint64_t e
 	for (unsigned i = 0; i < nr; i++) {
 		uint8_t *e = page + AT_MODS + i * 16;
 		uint64_t at = align_up(end, PAGE_SIZE);
-		int rc = load_module(m, list[i], at, &n, err);
+		size_t len = strlen(list[i]) + 1;
+		int rc = load_module(m, list[i], i == 0 && c->initrd != NULL, at, &n, err);
 
 		if (rc < 0)
 			return rc;
-		if (gmem_write(m, text, list[i], strlen(list[i]) + 1) < 0 || text > 0x80000)
-			return err_set(err, -E2BIG, "multiboot module strings do not fit");
+		if (len > TEXT_LIMIT - text || gmem_write(m, text, list[i], len) < 0)
+			return err_set(err, -E2BIG, "the strings of multiboot modules have over %llu bytes",
+				       (unsigned long long)TEXT_LIMIT - BOOT_CMDLINE - BOOT_CMDLINE_MAX);
 		st32(e, (uint32_t)at);
 		st32(e + 4, (uint32_t)(at + n));
 		st32(e + 8, (uint32_t)text);
-		text += strlen(list[i]) + 1;
+		text += len;
 		end = at + n;
 	}
 	st32(page + 20, nr);
@@ -216,6 +229,7 @@ int boot_multiboot(struct gmem *m, const struct fw_boot_conf *c, const struct bl
 		   struct cpu_regs *regs, struct err *err)
 {
 	static const uint64_t gdt[4] = { 0, 0, 0x00cf9b000000ffff, 0x00cf93000000ffff };
+	uint32_t flags = ld32(find_header(k) + 4);
 	char args[BOOT_CMDLINE_MAX + 1];
 	uint8_t page[4096] = { 0 };
 	uint64_t entry, end;
@@ -225,9 +239,11 @@ int boot_multiboot(struct gmem *m, const struct fw_boot_conf *c, const struct bl
 	if ((unsigned)snprintf(args, sizeof(args), "%s %s", c->kernel, c->cmdline == NULL ? "" : c->cmdline) >=
 	    BOOT_CMDLINE_MAX)
 		return err_set(err, -E2BIG, "kernel command line: longer than %u characters", BOOT_CMDLINE_MAX - 1);
-
-	if (ld32(find_header(k) + 4) & MB_FLAG_VIDEO)
+	if (flags & MB_FLAG_VIDEO)
 		return err_set(err, -ENOTSUP, "%s: asks for a video mode, the machine has no display", k->path);
+	if (flags & MB_FLAGS_MUST & ~MB_FLAGS_KNOWN)
+		return err_set(err, -ENOTSUP, "%s: multiboot flags %#x, expected none but 0x3", k->path,
+			       flags & MB_FLAGS_MUST);
 	rc = load_elf(m, k, &entry, &end, err);
 	if (rc == 0)
 		rc = load_modules(m, c, end, page, err);
