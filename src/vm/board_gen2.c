@@ -87,15 +87,7 @@ static struct irq line(struct vm *vm, int pin)
 static void on_power_off(void *arg) { vm_request(arg, REQ_POWER_OFF); }
 static void on_reset(void *arg) { vm_request(arg, REQ_RESET); }
 
-static void on_test_exit(void *arg, uint32_t val)
-{
-	struct vm *vm = arg;
-
-	pthread_mutex_lock(&vm->lock);
-	vm->test_code = val;
-	pthread_mutex_unlock(&vm->lock);
-	vm_request(vm, REQ_TEST);
-}
+static void on_test_exit(void *arg, uint32_t val) { vm_test_exit(arg, val); }
 
 static int device(struct vm *vm, const struct slot *s, void **ret_dev, struct err *err)
 {
@@ -174,17 +166,16 @@ static void mtrr_range(struct cpu_regs *r, unsigned i, uint64_t base, uint64_t l
 void board_mtrrs(const struct vm *vm, struct cpu_regs *r)
 {
 	const struct fw_mem *last = &vm->map[vm->nr_map - 1];
-	uint64_t end = last->gpa + last->len, len = 4 * GIB;
-	unsigned n = 0;
+	uint64_t end = last->gpa + last->len, top = 4 * GIB;
 
+	while (top < end)		/* a range is a power of two */
+		top *= 2;
 	r->mtrr_def = MTRR_ENABLED;
 	for (unsigned i = 0; i < ARRAY_LEN(r->mtrr_fixed); i++)
 		r->mtrr_fixed[i] = UINT64_C(0x0606060606060606);
-	mtrr_range(r, n++, 0, 4 * GIB, MTRR_WB);
-	mtrr_range(r, n++, vm->board->mmio_low, 4 * GIB - vm->board->mmio_low, 0);
-	/* Ranges are powers of two at their own multiples: 4..8, 8..16, 16..32 GiB and so on. */
-	for (uint64_t at = 4 * GIB; at < end && n < 8; at += len, len = at)
-		mtrr_range(r, n++, at, len, MTRR_WB);
+	/* Where two ranges meet, uncached wins. */
+	mtrr_range(r, 0, 0, top, MTRR_WB);
+	mtrr_range(r, 1, vm->board->mmio_low, 4 * GIB - vm->board->mmio_low, 0);
 }
 
 void board_reset(struct vm *vm)

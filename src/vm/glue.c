@@ -30,11 +30,19 @@ static uint64_t io_read(void *self, uint16_t port, unsigned width)
 	return bus_read(v->vm->pio, port, width);
 }
 
+/* After a write that ended the machine its next instruction is none of ours. */
+static void stop_if_over(struct vcpu *v)
+{
+	if (unlikely(atomic_load(&v->vm->over)))
+		cpu_kick(v->cpu);
+}
+
 static void io_write(void *self, uint16_t port, unsigned width, uint64_t val)
 {
 	struct vcpu *v = self;
 
 	bus_write(v->vm->pio, port, width, val);
+	stop_if_over(v);
 }
 
 /* Whether GPA lies in the page of V's local APIC, and which register it is. */
@@ -129,8 +137,12 @@ static int msr_write(void *self, uint32_t msr, uint64_t val)
 
 	if (is_lapic_msr(msr))
 		return lapic_msr_write(v->vm->lapics, v->index, msr, val);
-	if (msr >= MSR_HV_FIRST && msr <= MSR_HV_LAST)
-		return hv_msr_write(v->vm->hv, v->index, msr, val);
+	if (msr >= MSR_HV_FIRST && msr <= MSR_HV_LAST) {
+		int rc = hv_msr_write(v->vm->hv, v->index, msr, val);
+
+		stop_if_over(v);
+		return rc;
+	}
 	return -ENOENT;
 }
 
@@ -272,9 +284,24 @@ static void hv_apic_write(void *self, unsigned vp, uint32_t reg, uint64_t val)
 	lapic_write(vm->lapics, vp, reg, (uint32_t)val);
 }
 
+/* A guest's words, without what a terminal would obey. */
+static void log_words(const char *text, size_t n)
+{
+	char line[300];
+
+	n = min_u64(n, sizeof(line) - 1);
+	for (size_t i = 0; i < n; i++)
+		line[i] = text[i] >= ' ' && text[i] < 0x7f ? text[i] : '.';
+	line[n] = '\0';
+	log_warn("guest", "crash: %s", line);
+}
+
 static void hv_crash(void *self, unsigned vp, const uint64_t p[5], const char *text, size_t n)
 {
-	(void)self;
+	struct vm *vm = self;
+
+	if (atomic_load(&vm->nr_crash) >= 10 || atomic_fetch_add(&vm->nr_crash, 1) >= 10)
+		return;
 	log_warn("guest", "processor %u reports a crash: %#llx %#llx %#llx %#llx %#llx", vp,
 		 (unsigned long long)p[0], (unsigned long long)p[1], (unsigned long long)p[2],
 		 (unsigned long long)p[3], (unsigned long long)p[4]);
@@ -284,7 +311,7 @@ static void hv_crash(void *self, unsigned vp, const uint64_t p[5], const char *t
 		size_t len = nl == NULL ? n : (size_t)(nl - text);
 
 		if (len > 0)
-			log_warn("guest", "crash: %.*s", (int)min_u64(len, 300), text);
+			log_words(text, len);
 		text += len + (nl != NULL);
 		n -= len + (nl != NULL);
 	}

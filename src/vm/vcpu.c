@@ -7,8 +7,9 @@
  * here as questions that the own thread answers, so that no one touches the
  * registers of a running processor.
  *
- * Lock     vcpu.lock (leaf) for asked, parked and sleeping; `woken` closes the
- *          gap between the engine's decision to halt and our going to sleep
+ * Lock     vcpu.lock, inside it only vm.lock, for asked, parked and sleeping;
+ *          `woken` closes the gap between the engine's decision to halt and our
+ *          going to sleep
  */
 #include "vm/vm_priv.h"
 
@@ -32,9 +33,12 @@ void vcpu_wake(struct vcpu *v)
 void vcpu_ask(struct vcpu *v, unsigned what, uint8_t vector)
 {
 	pthread_mutex_lock(&v->lock);
-	v->asked |= what;
-	if (what & VCPU_SIPI)
+	/* The first SIPI counts, and an INIT undoes those before it. */
+	if (what & VCPU_INIT)
+		v->asked &= ~(unsigned)VCPU_SIPI;
+	if ((what & VCPU_SIPI) && !(v->asked & VCPU_SIPI))
 		v->sipi_vector = vector;
+	v->asked |= what;
 	pthread_cond_broadcast(&v->wake);
 	pthread_mutex_unlock(&v->lock);
 	cpu_kick(v->cpu);
@@ -119,6 +123,8 @@ static void triple_fault(struct vcpu *v)
 {
 	struct cpu_regs r;
 
+	if (atomic_load(&v->vm->over))		/* of a machine that ends already */
+		return;
 	v->cpu->engine->get_regs(v->cpu, &r);
 	if (atomic_fetch_add(&v->vm->nr_triple, 1) < 10)
 		log_warn("guest", "processor %u: triple fault at %#llx; the machine resets", v->index,
@@ -159,6 +165,8 @@ static void *vcpu_thread(void *arg)
 		}
 		switch (cpu_run(v->cpu)) {
 		case CPU_EXIT_KICK:
+			if (atomic_load(&v->vm->over))
+				wait_for_stop(v);
 			break;
 		case CPU_EXIT_HLT:
 			halt(v);
@@ -213,6 +221,8 @@ static void broadcast(struct vm *vm)
 	for (unsigned i = 0; i < vm->conf.cpus; i++) {
 		struct vcpu *v = &vm->vcpus[i];
 
+		if (v->vm == NULL)	/* vcpus_new stopped before this one */
+			break;
 		pthread_mutex_lock(&v->lock);
 		pthread_cond_broadcast(&v->wake);
 		pthread_mutex_unlock(&v->lock);
@@ -255,7 +265,10 @@ void vcpus_reset(struct vm *vm)
 		struct vcpu *v = &vm->vcpus[i];
 		struct cpu_regs r;
 
+		/* Input on a serial line may still raise interrupts, even INIT. */
+		pthread_mutex_lock(&v->lock);
 		v->asked = 0;
+		pthread_mutex_unlock(&v->lock);
 		v->wait_sipi = i != 0;
 		lapic_reset(vm->lapics, i, false);
 		v->cpu->engine->reset(v->cpu, false);
@@ -267,7 +280,7 @@ void vcpus_reset(struct vm *vm)
 	}
 }
 
-void vcpus_free(struct vm *vm)
+void vcpus_end(struct vm *vm)
 {
 	if (vm->vcpus == NULL)
 		return;
@@ -275,11 +288,16 @@ void vcpus_free(struct vm *vm)
 	vm->ending = true;
 	pthread_mutex_unlock(&vm->lock);
 	broadcast(vm);
-	for (unsigned i = 0; i < vm->conf.cpus; i++) {
+	for (unsigned i = 0; i < vm->conf.cpus; i++)
+		if (vm->vcpus[i].started)
+			pthread_join(vm->vcpus[i].thread, NULL);
+}
+
+void vcpus_free(struct vm *vm)
+{
+	for (unsigned i = 0; vm->vcpus != NULL && i < vm->conf.cpus; i++) {
 		struct vcpu *v = &vm->vcpus[i];
 
-		if (v->started)
-			pthread_join(v->thread, NULL);
 		if (v->cpu != NULL)
 			vm->engine->destroy(v->cpu);
 		if (v->vm != NULL) {

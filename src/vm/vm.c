@@ -6,6 +6,10 @@
  * stops every vCPU, drops the VMBus session and all hypervisor state, clears
  * memory and loads the kernel again, in this same process.
  *
+ * On hardware nothing runs after the write that resets or turns off.  Here
+ * the vCPU that wrote waits at once and the others within moments; what they
+ * ask for in between (a second reset, a fall-back way to power off) is void.
+ *
  * Missing  Generation 1; save and restore
  * Lock     vm.lock is a leaf: nothing else is taken under it
  */
@@ -17,21 +21,41 @@
 #include <string.h>
 
 #define RETRY_NS (2 * NS_PER_SEC)	/* how often a full disk is tried again */
+#define SETTLE_NS (NS_PER_SEC / 5)	/* no new trouble for so long: the retry went through */
+
+/* Caller holds the lock. */
+static void note(struct vm *vm, unsigned req)
+{
+	vm->requests |= req;
+	if (req & REQ_LAST)
+		atomic_store(&vm->over, true);
+	pthread_cond_broadcast(&vm->changed);
+}
 
 void vm_request(struct vm *vm, unsigned req)
 {
 	pthread_mutex_lock(&vm->lock);
-	vm->requests |= req;
-	pthread_cond_broadcast(&vm->changed);
+	note(vm, atomic_load(&vm->over) ? req & ~(unsigned)REQ_LAST : req);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+void vm_test_exit(struct vm *vm, uint32_t code)
+{
+	pthread_mutex_lock(&vm->lock);
+	if (!atomic_load(&vm->over)) {
+		vm->test_code = code;
+		note(vm, REQ_TEST);
+	}
 	pthread_mutex_unlock(&vm->lock);
 }
 
 void vm_fail(struct vm *vm, const char *what)
 {
 	pthread_mutex_lock(&vm->lock);
-	err_set(&vm->failure, -EIO, "%s", what);
+	if (vm->failure.msg[0] == '\0')
+		err_fill(&vm->failure, "%s", what);
+	note(vm, REQ_ERROR);
 	pthread_mutex_unlock(&vm->lock);
-	vm_request(vm, REQ_ERROR);
 }
 
 void vm_quit(struct vm *vm) { vm_request(vm, REQ_QUIT); }
@@ -117,6 +141,7 @@ static int new_processors(struct vm *vm, struct err *err)
 	const struct hv_conf hv = {
 		.nr_vps = vm->conf.cpus, .mem = vm->mem, .clock = vm->clock, .tsc_hz = cpu_host_tsc_hz(),
 		.apic_hz = vm->board->lapic_hz, .phys_bits = VM_PHYS_BITS,
+		.hypercall_port = vm->engine->hypercall_port,
 		.client = &vm_hv_client, .port = &vm_hv_port, .self = vm,
 	};
 	const struct vmbus_conf vmbus = {
@@ -124,10 +149,8 @@ static int new_processors(struct vm *vm, struct err *err)
 		.port = &vm_vmbus_port, .self = vm,
 	};
 	const struct services_conf services = { .clock = vm->clock, .ref_time = ref_time, .self = vm };
-	int rc = choose_engine(vm, err);
+	int rc = lapic_new(&lapic, &vm->lapics, err);
 
-	if (rc == 0)
-		rc = lapic_new(&lapic, &vm->lapics, err);
 	if (rc == 0)
 		rc = hv_new(&hv, &vm->hv, err);
 	if (rc == 0)
@@ -141,16 +164,13 @@ static int new_processors(struct vm *vm, struct err *err)
 	return rc == 0 ? vcpus_new(vm, err) : rc;
 }
 
-int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err *err)
+static struct vm *alloc_vm(const struct vm_conf *conf)
 {
-	struct vm *vm;
-	int rc = check_conf(conf, err);
+	struct vm *vm = new0(struct vm);
+	pthread_condattr_t attr;
 
-	if (rc < 0)
-		return rc;
-	vm = new0(struct vm);
 	if (vm == NULL)
-		return err_set(err, -ENOMEM, "no memory for a machine");
+		return NULL;
 	vm->conf = *conf;
 	vm->board = &board_gen2;
 	vm->stopping = true;
@@ -159,8 +179,26 @@ int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err *err)
 	guid_random(&vm->generation_id);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_mutex_init(&vm->chip_lock, NULL);
-	pthread_cond_init(&vm->changed, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&vm->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	return vm;
+}
+
+int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err *err)
+{
+	struct vm *vm;
+	int rc = check_conf(conf, err);
+
+	if (rc < 0)
+		return rc;
+	vm = alloc_vm(conf);
+	if (vm == NULL)
+		return err_set(err, -ENOMEM, "no memory for a machine");
 	rc = new_memory_and_time(vm, err);
+	if (rc == 0)
+		rc = choose_engine(vm, err);
 	if (rc == 0)
 		rc = new_processors(vm, err);
 	if (rc == 0) {
@@ -180,7 +218,8 @@ void vm_free(struct vm *vm)
 {
 	if (vm == NULL)
 		return;
-	vcpus_free(vm);
+	vcpus_end(vm);
+	/* Disk requests end only here, with an interrupt each. */
 	if (vm->vmbus != NULL)
 		vmbus_reset(vm->vmbus);
 	services_free(vm->services);
@@ -188,13 +227,13 @@ void vm_free(struct vm *vm)
 	vmbus_free(vm->vmbus);
 	board_free(vm);
 	hv_free(vm->hv);
+	vcpus_free(vm);
 	lapic_free(vm->lapics);
 	if (vm->shared != NULL)
 		vm->engine->shared_free(vm->shared);
 	bus_free(vm->pio);
 	bus_free(vm->mmio);
-	if (vm->clock != NULL)
-		clock_free(vm->clock);
+	clock_free(vm->clock);
 	gmem_free(vm->mem);
 	pthread_cond_destroy(&vm->changed);
 	pthread_mutex_destroy(&vm->chip_lock);
@@ -216,15 +255,38 @@ static void stand(struct vm *vm)
 	clock_stop(vm->clock);
 }
 
-/* The vCPUs stand.  Everything as at power-on, but for reference time and disks. */
+/* Paused, or not any more; and who started us is told. */
+static void set_paused(struct vm *vm, bool paused, int rc)
+{
+	if (vm->paused == paused)
+		return;
+	vm->paused = paused;
+	if (vm->conf.paused != NULL)
+		vm->conf.paused(vm->conf.arg, rc, rc == 0 ? "going on" : strerror(-rc));
+}
+
+/* Everything as at power-on, but for reference time and disks. */
 static int reset(struct vm *vm, struct err *err)
 {
+	int rc;
+
+	stand(vm);
 	vmbus_reset(vm->vmbus);
 	hv_reset(vm->hv);
 	board_reset(vm);
 	gmem_clear(vm->mem);
 	vcpus_reset(vm);
-	return vm_load(vm, err);
+	rc = vm_load(vm, err);
+	if (rc < 0)
+		return rc;
+	/* Trouble that came meanwhile was about requests that are gone. */
+	pthread_mutex_lock(&vm->lock);
+	vm->requests &= REQ_QUIT | REQ_ERROR;
+	atomic_store(&vm->over, false);
+	pthread_mutex_unlock(&vm->lock);
+	set_paused(vm, false, 0);
+	go(vm);
+	return 0;
 }
 
 /* Trouble with a host file: the guest stands until a retry goes through. */
@@ -235,39 +297,37 @@ static void pause_for_trouble(struct vm *vm)
 	pthread_mutex_lock(&vm->lock);
 	rc = vm->trouble_rc;
 	pthread_mutex_unlock(&vm->lock);
-	if (!vm->paused) {
-		stand(vm);
-		vm->paused = true;
-		if (vm->conf.paused != NULL)
-			vm->conf.paused(vm->conf.arg, rc, strerror(-rc));
-	}
+	if (vm->paused)
+		return;
+	stand(vm);
+	set_paused(vm, true, rc);
 }
 
-/* True when the retry met no new trouble at once: the guest goes on. */
+static struct timespec in_ns(uint64_t ns)
+{
+	uint64_t at = base_monotonic_ns() + ns;
+
+	return (struct timespec){ (time_t)(at / NS_PER_SEC), (long)(at % NS_PER_SEC) };
+}
+
+/* The guest goes on unless the retry meets new trouble, or there is other work, at once. */
 static void retry_trouble(struct vm *vm)
 {
-	struct timespec ts;
+	struct timespec until;
 	bool again;
 
 	storage_retry(vm);
-	clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_nsec += 200000000;
-	if (ts.tv_nsec >= (long)NS_PER_SEC) {
-		ts.tv_nsec -= (long)NS_PER_SEC;
-		ts.tv_sec++;
-	}
+	until = in_ns(SETTLE_NS);
 	pthread_mutex_lock(&vm->lock);
-	while ((vm->requests & (REQ_TROUBLE | REQ_QUIT)) == 0 &&
-	       pthread_cond_timedwait(&vm->changed, &vm->lock, &ts) == 0)
+	vm->requests &= ~(unsigned)REQ_RETRY;
+	while (vm->requests == 0 && pthread_cond_timedwait(&vm->changed, &vm->lock, &until) == 0)
 		;
-	again = (vm->requests & REQ_TROUBLE) != 0;
-	vm->requests &= ~REQ_TROUBLE;
+	again = vm->requests != 0;
+	vm->requests &= ~(unsigned)REQ_TROUBLE;
 	pthread_mutex_unlock(&vm->lock);
 	if (again)
 		return;
-	vm->paused = false;
-	if (vm->conf.paused != NULL)
-		vm->conf.paused(vm->conf.arg, 0, "going on");
+	set_paused(vm, false, 0);
 	go(vm);
 	services_time_jumped(vm->services);
 }
@@ -275,16 +335,14 @@ static void retry_trouble(struct vm *vm)
 /* Sleeps until there is something to do; while paused, at most RETRY_NS. */
 static unsigned next_request(struct vm *vm)
 {
-	struct timespec ts;
+	struct timespec until = in_ns(RETRY_NS);
 	unsigned req;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += RETRY_NS / NS_PER_SEC;
 	pthread_mutex_lock(&vm->lock);
 	while (vm->requests == 0) {
 		if (!vm->paused)
 			pthread_cond_wait(&vm->changed, &vm->lock);
-		else if (pthread_cond_timedwait(&vm->changed, &vm->lock, &ts) != 0)
+		else if (pthread_cond_timedwait(&vm->changed, &vm->lock, &until) != 0)
 			vm->requests |= REQ_RETRY;
 	}
 	req = vm->requests;
@@ -308,18 +366,16 @@ static bool serve(struct vm *vm, unsigned req, enum vm_end *ret_end, struct err 
 		if ((req & ends[i].req) == 0)
 			continue;
 		*ret_end = ends[i].end;
-		*err = vm->failure;
+		if (ends[i].end == VM_END_ERROR) {
+			pthread_mutex_lock(&vm->lock);
+			*err = vm->failure;
+			pthread_mutex_unlock(&vm->lock);
+		}
 		return true;
 	}
 	if (req & REQ_RESET) {
-		stand(vm);
-		if (reset(vm, err) < 0) {
-			*ret_end = VM_END_ERROR;
-			return true;
-		}
-		vm->paused = false;
-		go(vm);
-		return false;
+		*ret_end = VM_END_ERROR;
+		return reset(vm, err) < 0;
 	}
 	if (req & REQ_TROUBLE)
 		pause_for_trouble(vm);
@@ -330,7 +386,7 @@ static bool serve(struct vm *vm, unsigned req, enum vm_end *ret_end, struct err 
 
 enum vm_end vm_run(struct vm *vm, struct err *err)
 {
-	enum vm_end end;
+	enum vm_end end = VM_END_ERROR;
 
 	go(vm);
 	while (!serve(vm, next_request(vm), &end, err))

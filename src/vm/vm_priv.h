@@ -21,6 +21,7 @@
 
 enum { REQ_QUIT = 1, REQ_POWER_OFF = 2, REQ_RESET = 4, REQ_TROUBLE = 8, REQ_RETRY = 16, REQ_TEST = 32,
        REQ_ERROR = 64 };
+#define REQ_LAST (REQ_POWER_OFF | REQ_RESET | REQ_TEST)	/* the guest does nothing after it */
 
 enum { VCPU_INIT = 1, VCPU_SIPI = 2 };	/* struct vcpu.asked */
 
@@ -85,18 +86,19 @@ struct vm {
 	struct fw_mem map[VM_MAX_MAP];
 	unsigned nr_map;
 	struct guid uuid, generation_id;
-	uint64_t tsc_offset;		/* main thread, while the vCPUs stand */
+	uint64_t tsc_offset;		/* [const] */
+	bool paused;			/* main thread: for trouble */
 
 	pthread_mutex_t lock;		/* leaf: the fields below */
-	pthread_cond_t changed;
+	pthread_cond_t changed;		/* on the monotonic clock */
 	unsigned requests;		/* REQ_* */
 	bool stopping;			/* vCPUs shall park */
 	bool ending;			/* ...and their threads end */
-	bool paused;			/* for trouble */
 	int trouble_rc;
 	unsigned test_code;
-	struct err failure;
-	_Atomic unsigned nr_triple;
+	struct err failure;		/* the first one */
+	_Atomic bool over;		/* [lock to write] a REQ_LAST came: vCPUs wait for main */
+	_Atomic unsigned nr_triple, nr_crash;	/* log lines about them */
 };
 
 /* board_gen2.c */
@@ -119,7 +121,8 @@ extern const struct vmbus_port vm_vmbus_port;
 
 /* vcpu.c */
 MUST_CHECK int vcpus_new(struct vm *vm, struct err *err);
-void vcpus_free(struct vm *vm);		/* ends the threads */
+void vcpus_end(struct vm *vm);		/* the threads end; interrupts may still be raised */
+void vcpus_free(struct vm *vm);		/* after everything that raises interrupts */
 void vcpus_stop(struct vm *vm);		/* on return none runs guest code */
 void vcpus_go(struct vm *vm);
 void vcpus_reset(struct vm *vm);	/* while stopped: power-on state, APs wait for SIPI */
@@ -133,6 +136,7 @@ void storage_retry(struct vm *vm);
 
 /* vm.c; any thread */
 void vm_request(struct vm *vm, unsigned req);
+void vm_test_exit(struct vm *vm, uint32_t code);
 void vm_fail(struct vm *vm, const char *what);
 
 #endif

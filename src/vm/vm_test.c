@@ -1,0 +1,593 @@
+/*
+ * vm_test.c - whole machines with guests of a few instructions
+ *
+ * The guests are multiboot images made here: 32-bit code at 1 MiB + 16.
+ */
+#include "base/test.h"
+
+#include "vm/vm_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CODE 0x100010u
+#define BYTES(...) (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
+
+struct image {
+	uint8_t b[1024];
+	size_t n;
+	char path[32];
+};
+
+static void put(struct image *im, const uint8_t *code, size_t n)
+{
+	CHECK(im->n + n <= sizeof(im->b));
+	memcpy(im->b + im->n, code, n);
+	im->n += n;
+}
+
+static void begin(struct image *im)
+{
+	memset(im, 0, sizeof(*im));
+	memcpy(im->b, "\x7f" "ELF\x01\x01\x01", 7);
+	st16(im->b + 16, 2);
+	st16(im->b + 18, 3);
+	st32(im->b + 24, CODE);
+	st32(im->b + 28, 52);
+	st16(im->b + 42, 32);
+	st16(im->b + 44, 1);
+	st32(im->b + 52, 1);		/* PT_LOAD: file offset 0x60 at 1 MiB */
+	st32(im->b + 56, 0x60);
+	st32(im->b + 64, 0x100000);
+	st32(im->b + 0x60, 0x1badb002);
+	st32(im->b + 0x68, (uint32_t)-0x1badb002);
+	im->n = 0x70;
+}
+
+static const char *finish(struct image *im)
+{
+	int fd;
+
+	st32(im->b + 68, (uint32_t)im->n - 0x60);
+	st32(im->b + 72, 0x1000);
+	strcpy(im->path, "/tmp/gvvmXXXXXX");
+	fd = mkstemp(im->path);
+	CHECK(fd >= 0);
+	CHECK_EQ(write(fd, im->b, im->n), (ssize_t)im->n);
+	close(fd);
+	return im->path;
+}
+
+/* OUT 0xF4, AL and, if that should ever return, nothing. */
+static void put_exit(struct image *im) { put(im, BYTES(0xe6, 0xf4, 0xfa, 0xf4, 0xeb, 0xfd)); }
+static void put_reset(struct image *im) { put(im, BYTES(0x66, 0xba, 0x33, 0x04, 0xb0, 0x01, 0xee)); }
+
+/* An empty IDT and a breakpoint. */
+static void put_triple_fault(struct image *im)
+{
+	put(im, BYTES(0x0f, 0x01, 0x1d, 0x00, 0x00, 0x20, 0x00, 0xcc));
+}
+
+/* Counts boots in CMOS memory, which survives resets; at LAST goes on with AL = LAST, else jumps over SKIP bytes. */
+static void put_count(struct image *im, uint8_t last, uint8_t skip)
+{
+	put(im, BYTES(0xb0, 0x50, 0xe6, 0x70, 0xe4, 0x71, 0xfe, 0xc0, 0xe6, 0x71, 0x3c, last, 0x75, skip));
+}
+
+static struct vm_conf conf(const char *kernel)
+{
+	return (struct vm_conf){
+		.generation = 2, .memory = 32 * MIB, .cpus = 1, .engine = "interpret", .kernel = kernel,
+		.test_devices = true, .no_uring = true,
+	};
+}
+
+static enum vm_end run(const struct vm_conf *c, unsigned *ret_code)
+{
+	struct err e = { "" };
+	enum vm_end end;
+	struct vm *vm;
+
+	CHECK_EQ(vm_new(c, &vm, &e), 0);
+	end = vm_run(vm, &e);
+	if (ret_code != NULL)
+		*ret_code = vm_test_code(vm);
+	vm_free(vm);
+	return end;
+}
+
+/* ---- building ------------------------------------------------------------- */
+
+static void refused(const struct vm_conf *c, int rc, const char *words)
+{
+	struct err e = { "" };
+	struct vm *vm;
+
+	CHECK_EQ(vm_new(c, &vm, &e), rc);
+	if (strstr(e.msg, words) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", e.msg, words);
+}
+
+static void impossible_machines_are_refused(void **s)
+{
+	struct vm_conf good, c;
+	struct image im;
+
+	(void)s;
+	begin(&im);
+	put_exit(&im);
+	good = conf(finish(&im));
+	c = good, c.generation = 1;
+	refused(&c, -ENOTSUP, "not built yet");
+	c = good, c.generation = 3;
+	refused(&c, -ENOTSUP, "expected 1 or 2");
+	c = good, c.cpus = 0;
+	refused(&c, -EINVAL, "1 to 1024");
+	c = good, c.cpus = 1025;
+	refused(&c, -EINVAL, "1 to 1024");
+	c = good, c.kernel = NULL;
+	refused(&c, -EINVAL, "--kernel");
+	c = good, c.memory = 30 * MIB;
+	refused(&c, -EINVAL, "from 32 MiB");
+	c = good, c.memory = 33 * MIB;
+	refused(&c, -EINVAL, "multiple of 2 MiB");
+	c = good, c.memory = UINT64_C(12) << 40;
+	refused(&c, -ENOMEM, "the host has only");
+	c = good, c.engine = "fast";
+	refused(&c, -EINVAL, "engine \"fast\"");
+	c = good, c.kernel = "/nonexistent/kernel";
+	refused(&c, -ENOENT, "/nonexistent/kernel");
+	c = good, c.disks = &(struct vm_disk){ .path = "/nonexistent/disk" }, c.nr_disks = 1;
+	refused(&c, -ENOENT, "/nonexistent/disk");
+	c.disks = &(struct vm_disk){ .path = "/nonexistent/disk", .lun = 64 };
+	refused(&c, -EINVAL, "LUN 64");
+	c.disks = &(struct vm_disk){ .path = "/nonexistent/disk", .controller = 4 };
+	refused(&c, -EINVAL, "controller 4");
+	c.nr_disks = VM_MAX_DISKS + 1;
+	refused(&c, -EINVAL, "at most 256");
+	unlink(im.path);
+}
+
+/* With a disk, two serial lines and two processors: nearly every kind of part. */
+static void any_allocation_may_fail(void **s)
+{
+	const struct vhdx_create vhdx = { .size = 4 * MIB, .block_size = MIB };
+	const struct vm_disk disk = { .path = "/tmp/gvvm.vhdx" };
+	struct chr com = { 0 };
+	struct image im;
+	struct vm_conf c;
+	struct err e;
+	struct vm *vm;
+	unsigned n;
+
+	(void)s;
+	unlink(disk.path);
+	CHECK_EQ(vhdx_create(disk.path, &vhdx, &e), 0);
+	begin(&im);
+	put_exit(&im);
+	c = conf(finish(&im));
+	c.cpus = 2;
+	c.com1 = &com;
+	c.disks = &disk;
+	c.nr_disks = 1;
+	for (n = 1; n < 2000; n++) {
+		int rc;
+
+		e.msg[0] = '\0';
+		base_fail_alloc(n);
+		rc = vm_new(&c, &vm, &e);
+		base_fail_alloc(0);
+		if (rc == 0)
+			break;
+		CHECK(e.msg[0] != '\0');
+	}
+	CHECK(n > 40 && n < 2000);
+	vm_free(vm);
+	unlink(disk.path);
+	unlink(im.path);
+}
+
+/* ---- memory --------------------------------------------------------------- */
+
+static unsigned memory_type(const struct cpu_regs *r, uint64_t gpa)
+{
+	unsigned type = r->mtrr_def & 0xff;
+	bool hit = false;
+
+	if (gpa < MIB)
+		return r->mtrr_fixed[0] & 0xff;
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t mask = r->mtrr_var[2 * i + 1] & ~PAGE_MASK, base = r->mtrr_var[2 * i] & ~PAGE_MASK;
+		unsigned t = r->mtrr_var[2 * i] & 0xff;
+
+		if ((r->mtrr_var[2 * i + 1] & 0x800) == 0 || (gpa & mask) != (base & mask))
+			continue;
+		type = hit && type == 0 ? 0 : t;	/* uncached wins */
+		hit = true;
+	}
+	return type;
+}
+
+static void ram_is_cached_and_the_gap_is_not(void **s)
+{
+	static const uint64_t ends[] = {
+		3968 * MIB, 4 * GIB + 2 * MIB, 5 * GIB, 300 * GIB, 1025 * GIB, 12288 * GIB,
+	};
+
+	(void)s;
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		struct vm vm = { .board = &board_gen2, .nr_map = 1, .map = { { 0, ends[i], FW_E820_RAM } } };
+		struct cpu_regs r = { 0 };
+
+		board_mtrrs(&vm, &r);
+		CHECK_EQ(r.mtrr_def, 0xc00);
+		for (uint64_t at = 0; at < ends[i]; at += at < 8 * GIB ? 64 * MIB : 8 * GIB)
+			CHECK_EQ(memory_type(&r, at), at >= 3968 * MIB && at < 4 * GIB ? 0 : 6);
+		if (ends[i] > 4 * GIB)
+			CHECK_EQ(memory_type(&r, ends[i] - 1), 6);
+		CHECK_EQ(memory_type(&r, 4 * GIB - 1), 0);
+	}
+}
+
+static void the_map_leaves_out_what_is_no_memory(void **s)
+{
+	struct vm vm = { .board = &board_gen2, .conf = { .memory = 64 * MIB } };
+	struct gmem_range ranges[2];
+	struct err e;
+	size_t nr;
+
+	(void)s;
+	CHECK_EQ(board_memory(&vm, ranges, &nr, &e), 0);
+	CHECK_EQ(nr, 1);
+	CHECK_EQ(ranges[0].len, 64 * MIB);
+	CHECK_EQ(vm.nr_map, 3);
+	CHECK_EQ(vm.map[0].len, 0xa0000);
+	CHECK_EQ(vm.map[1].type, FW_E820_RESERVED);
+	CHECK_EQ(vm.map[2].gpa + vm.map[2].len, 64 * MIB);
+	vm.conf.memory = 4 * GIB;
+	if (board_memory(&vm, ranges, &nr, &e) == -ENOMEM)
+		skip();				/* the host has less */
+	CHECK_EQ(nr, 2);
+	CHECK_EQ(ranges[0].len + ranges[1].len, 4 * GIB);
+	CHECK_EQ(ranges[1].gpa, 4 * GIB);
+	CHECK_EQ(vm.map[3].len, 128 * MIB);
+}
+
+/* ---- ends ----------------------------------------------------------------- */
+
+static void the_first_word_on_the_end_counts(void **s)
+{
+	struct image im;
+	struct vm_conf c;
+	unsigned code;
+
+	(void)s;
+	begin(&im);
+	put(&im, BYTES(0xb0, 5, 0xe6, 0xf4, 0xb0, 7, 0xe6, 0xf4));
+	put(&im, BYTES(0x66, 0xba, 0x04, 0x04, 0x66, 0xb8, 0x00, 0x20, 0x66, 0xef));	/* power off */
+	put_triple_fault(&im);
+	c = conf(finish(&im));
+	CHECK_EQ(run(&c, &code), VM_END_TEST);
+	CHECK_EQ(code, 5);
+	unlink(im.path);
+
+	begin(&im);
+	put(&im, BYTES(0x66, 0xba, 0x04, 0x04, 0x66, 0xb8, 0x00, 0x20, 0x66, 0xef));
+	put(&im, BYTES(0xb0, 7));
+	put_exit(&im);
+	c = conf(finish(&im));
+	CHECK_EQ(run(&c, NULL), VM_END_POWER_OFF);
+	unlink(im.path);
+}
+
+static void a_triple_fault_is_a_reset(void **s)
+{
+	struct image im;
+	struct vm_conf c;
+	unsigned code;
+
+	(void)s;
+	begin(&im);
+	put_count(&im, 4, 6);
+	put_exit(&im);
+	put_triple_fault(&im);
+	c = conf(finish(&im));
+	CHECK_EQ(run(&c, &code), VM_END_TEST);
+	CHECK_EQ(code, 4);
+	c.no_reboot = true;
+	CHECK_EQ(run(&c, NULL), VM_END_RESET);
+	unlink(im.path);
+}
+
+/* What a guest does after it reset the machine has no effect on the next boot. */
+static void nothing_happens_after_a_reset(void **s)
+{
+	struct image im;
+	struct vm_conf c;
+	unsigned code;
+
+	(void)s;
+	begin(&im);
+	put_count(&im, 20, 6);
+	put_exit(&im);
+	put_reset(&im);
+	put(&im, BYTES(0xb0, 99));
+	put_reset(&im);
+	put(&im, BYTES(0xb0, 99));
+	put_exit(&im);
+	c = conf(finish(&im));
+	CHECK_EQ(run(&c, &code), VM_END_TEST);
+	CHECK_EQ(code, 20);
+	unlink(im.path);
+}
+
+static void a_reset_that_finds_no_kernel_is_an_error(void **s)
+{
+	struct err e = { "" };
+	struct image im;
+	struct vm_conf c;
+	struct vm *vm;
+
+	(void)s;
+	begin(&im);
+	put_reset(&im);
+	put(&im, BYTES(0xfa, 0xf4));
+	c = conf(finish(&im));
+	CHECK_EQ(vm_new(&c, &vm, &e), 0);
+	unlink(im.path);
+	CHECK_EQ(vm_run(vm, &e), VM_END_ERROR);
+	CHECK(strstr(e.msg, im.path) != NULL);
+	vm_free(vm);
+}
+
+/* ---- many processors ------------------------------------------------------- */
+
+#define NR_CPUS 6
+
+/*
+ * INIT and SIPI to all others, which count at 0x7100 and halt; three boots
+ * of it.  Real mode at 0x7000: LOCK INC BYTE [0x7100]; CLI; HLT.
+ */
+static void all_processors_start_after_every_reset(void **s)
+{
+	static const uint8_t ap[] = { 0xf0, 0xfe, 0x06, 0x00, 0x71, 0xfa, 0xf4, 0xeb, 0xfd };
+	struct image im;
+	struct vm_conf c;
+	unsigned code;
+
+	(void)s;
+	begin(&im);
+	put(&im, BYTES(0xeb, sizeof(ap)));
+	put(&im, ap, sizeof(ap));
+	put(&im, BYTES(0xbe, 0x12, 0x00, 0x10, 0x00, 0xbf, 0x00, 0x70, 0x00, 0x00));
+	put(&im, BYTES(0xb9, sizeof(ap), 0x00, 0x00, 0x00, 0xf3, 0xa4));
+	put(&im, BYTES(0xc7, 0x05, 0xf0, 0x00, 0xe0, 0xfe, 0xff, 0x01, 0x00, 0x00));	/* SVR: on */
+	put(&im, BYTES(0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x00, 0x45, 0x0c, 0x00));	/* INIT */
+	put(&im, BYTES(0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x07, 0x46, 0x0c, 0x00));	/* SIPI */
+	put(&im, BYTES(0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x08, 0x46, 0x0c, 0x00));	/* too late */
+	put(&im, BYTES(0xf3, 0x90, 0x80, 0x3d, 0x00, 0x71, 0x00, 0x00, NR_CPUS - 1, 0x75, 0xf5));
+	put_count(&im, 3, 6);
+	put_exit(&im);
+	put_reset(&im);
+	put(&im, BYTES(0xeb, 0xfe));
+	c = conf(finish(&im));
+	c.cpus = NR_CPUS;
+	CHECK_EQ(run(&c, &code), VM_END_TEST);
+	CHECK_EQ(code, 3);
+	unlink(im.path);
+}
+
+/* ---- from outside ----------------------------------------------------------- */
+
+struct outside {
+	struct chr com1;
+	_Atomic int written;		/* bytes, by a guest that writes and does nothing else */
+	struct vm *vm;
+	struct vm_conf conf;
+	pthread_t thread;
+	enum vm_end end;
+	struct err err;
+	_Atomic int pauses, goes, why;
+};
+
+static void *runner(void *arg)
+{
+	struct outside *o = arg;
+
+	o->end = vm_run(o->vm, &o->err);
+	return NULL;
+}
+
+static void on_pause(void *arg, int rc, const char *why)
+{
+	struct outside *o = arg;
+
+	(void)why;
+	atomic_store(&o->why, rc);
+	atomic_fetch_add(rc != 0 ? &o->pauses : &o->goes, 1);
+}
+
+static void count_write(struct chr *chr, const uint8_t *buf, size_t n)
+{
+	(void)buf;
+	atomic_fetch_add(&CONTAINER_OF(chr, struct outside, com1)->written, (int)n);
+}
+
+static void start(struct outside *o, const char *kernel)
+{
+	memset(o, 0, sizeof(*o));
+	o->com1.write = count_write;
+	o->conf = conf(kernel);
+	o->conf.com1 = &o->com1;
+	o->conf.cpus = 2;
+	o->conf.paused = on_pause;
+	o->conf.arg = o;
+	CHECK_EQ(vm_new(&o->conf, &o->vm, &o->err), 0);
+	CHECK_EQ(pthread_create(&o->thread, NULL, runner, o), 0);
+}
+
+static enum vm_end join(struct outside *o)
+{
+	pthread_join(o->thread, NULL);
+	vm_free(o->vm);
+	return o->end;
+}
+
+static void wait_until(_Atomic int *what, int n)
+{
+	for (unsigned i = 0; atomic_load(what) < n; i++) {
+		CHECK(i < 10000);
+		usleep(1000);
+	}
+}
+
+static void a_quit_ends_whatever_the_guest_does(void **s)
+{
+	static const struct {
+		uint8_t code[8];
+	} guests[] = {
+		{ { 0xeb, 0xfe } },						/* spins */
+		{ { 0xfa, 0xf4, 0xeb, 0xfd } },					/* sleeps for ever */
+		{ { 0x0f, 0x01, 0x1d, 0x00, 0x00, 0x20, 0x00, 0xcc } },		/* resets for ever */
+	};
+
+	(void)s;
+	for (size_t i = 0; i < ARRAY_LEN(guests); i++) {
+		struct outside o;
+		struct image im;
+
+		begin(&im);
+		put(&im, guests[i].code, sizeof(guests[i].code));
+		start(&o, finish(&im));
+		usleep(30000);
+		vm_quit(o.vm);
+		CHECK_EQ(join(&o), VM_END_QUIT);
+		/* Asked before it began: no instruction runs, or hardly any. */
+		start(&o, im.path);
+		vm_quit(o.vm);
+		CHECK_EQ(join(&o), VM_END_QUIT);
+		unlink(im.path);
+	}
+}
+
+static void trouble(struct outside *o)
+{
+	int before = atomic_load(&o->pauses);
+
+	pthread_mutex_lock(&o->vm->lock);
+	o->vm->trouble_rc = -ENOSPC;
+	pthread_mutex_unlock(&o->vm->lock);
+	vm_request(o->vm, REQ_TROUBLE);
+	wait_until(&o->pauses, before + 1);
+	CHECK_EQ(atomic_load(&o->why), -ENOSPC);
+}
+
+static void wait_for_progress(struct outside *o)
+{
+	wait_until(&o->written, atomic_load(&o->written) + 1);
+}
+
+static void trouble_pauses_until_a_retry_a_reset_or_the_end(void **s)
+{
+	struct outside o;
+	struct image im;
+	int n;
+
+	(void)s;
+	begin(&im);
+	put(&im, BYTES(0x66, 0xba, 0xf8, 0x03, 0xee, 0xf3, 0x90, 0xeb, 0xfb));
+	start(&o, finish(&im));
+	wait_for_progress(&o);
+	trouble(&o);
+	n = atomic_load(&o.written);
+	usleep(50000);
+	CHECK_EQ(atomic_load(&o.written), n);
+	vm_retry(o.vm);
+	wait_until(&o.goes, 1);
+	wait_for_progress(&o);
+	trouble(&o);
+	vm_reset(o.vm);
+	wait_until(&o.goes, 2);
+	wait_for_progress(&o);
+	trouble(&o);
+	vm_quit(o.vm);
+	CHECK_EQ(join(&o), VM_END_QUIT);
+	unlink(im.path);
+}
+
+/* Stops and goes as fast as they can be asked for, while processors start and halt. */
+static void stop_and_go_loses_no_processor(void **s)
+{
+	struct outside o;
+	struct image im;
+
+	(void)s;
+	begin(&im);
+	put(&im, BYTES(0xfb, 0xf4, 0xeb, 0xfd));	/* STI; HLT: asleep nearly always */
+	start(&o, finish(&im));
+	for (unsigned i = 0; i < 200; i++) {
+		vm_reset(o.vm);
+		if (i % 16 == 0)
+			usleep(2000);
+	}
+	vm_quit(o.vm);
+	CHECK_EQ(join(&o), VM_END_QUIT);
+	unlink(im.path);
+}
+
+/* ---- serial line ------------------------------------------------------------ */
+
+struct line {
+	struct chr chr;
+	uint8_t got[64];
+	size_t n;
+};
+
+static void line_write(struct chr *chr, const uint8_t *buf, size_t n)
+{
+	struct line *l = CONTAINER_OF(chr, struct line, chr);
+
+	for (size_t i = 0; i < n && l->n < sizeof(l->got); i++)
+		l->got[l->n++] = buf[i];
+}
+
+static void the_serial_line_carries_bytes(void **s)
+{
+	struct line l = { .chr.write = line_write };
+	struct image im;
+	struct vm_conf c;
+
+	(void)s;
+	begin(&im);
+	put(&im, BYTES(0x66, 0xba, 0xf8, 0x03, 0xb0, 'h', 0xee, 0xb0, 'i', 0xee, 0xb0, 0));
+	put_exit(&im);
+	c = conf(finish(&im));
+	c.com1 = &l.chr;
+	CHECK_EQ(run(&c, NULL), VM_END_TEST);
+	CHECK_EQ(l.n, 2);
+	CHECK_MEM(l.got, "hi", 2);
+	unlink(im.path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(impossible_machines_are_refused),
+		cmocka_unit_test(any_allocation_may_fail),
+		cmocka_unit_test(ram_is_cached_and_the_gap_is_not),
+		cmocka_unit_test(the_map_leaves_out_what_is_no_memory),
+		cmocka_unit_test(the_first_word_on_the_end_counts),
+		cmocka_unit_test(a_triple_fault_is_a_reset),
+		cmocka_unit_test(nothing_happens_after_a_reset),
+		cmocka_unit_test(a_reset_that_finds_no_kernel_is_an_error),
+		cmocka_unit_test(all_processors_start_after_every_reset),
+		cmocka_unit_test(a_quit_ends_whatever_the_guest_does),
+		cmocka_unit_test(trouble_pauses_until_a_retry_a_reset_or_the_end),
+		cmocka_unit_test(stop_and_go_loses_no_processor),
+		cmocka_unit_test(the_serial_line_carries_bytes),
+	};
+
+	return cmocka_run_group_tests_name("vm", tests, NULL, NULL);
+}
