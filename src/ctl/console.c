@@ -3,8 +3,9 @@
  *
  * A writer thread empties a ring, so that a slow reader of our output never
  * stalls the guest; what does not fit in the ring is lost, and said so.  A
- * reader thread feeds the device as fast as it takes bytes.  On a terminal,
- * Ctrl-A is the key to ourselves.
+ * reader thread feeds the device as fast as it takes bytes; a file or a pipe
+ * waits for it.  On a terminal, Ctrl-A is the key to ourselves, and is looked
+ * for even while a guest that hangs takes nothing: there is no other way out.
  *
  * Lock     console.lock (leaf) for the ring.  saved_tty is the one thing a
  *          signal handler needs and therefore static; written before any
@@ -27,14 +28,17 @@
 #include <unistd.h>
 
 #define RING_BYTES (1u << 20)
+#define INPUT_BYTES (1u << 16)
 #define ESCAPE 0x01			/* Ctrl-A */
 #define CLOSE_WAIT_S 2
 
 struct console {
 	struct chr chr;			/* first */
 	struct console_ops ops;
-	bool tty;
+	bool tty;			/* [const] */
 	bool escaped;			/* reader: the last key was Ctrl-A */
+	uint8_t *in;			/* reader: typed, not yet taken by the device */
+	size_t in_head, in_fill;	/* reader */
 	pthread_t reader, writer;
 	bool has_reader, has_writer;
 	int stop_pipe[2];		/* closed at one end: the reader ends */
@@ -64,6 +68,7 @@ static void on_fatal(int sig)
 	raise(sig);
 }
 
+/* Not before the machine stands: until then Ctrl-C and error messages are as ever. */
 static void make_raw(void)
 {
 	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
@@ -87,7 +92,7 @@ static void make_raw(void)
 	log_set_crlf(true);
 }
 
-/* ---- guest to us ----------------------------------------------------------- */
+/* ---- guest to us, and to whoever reads us -------------------------------------- */
 
 static void put(struct console *c, const uint8_t *buf, size_t n)
 {
@@ -150,7 +155,7 @@ static void *writer_thread(void *arg)
 
 /* ---- us to guest ----------------------------------------------------------- */
 
-static void help(void)
+static void help(struct console *c)
 {
 	static const char text[] =
 		"\r\nCtrl-A X  end the machine (disks are closed cleanly)\r\n"
@@ -160,8 +165,7 @@ static void help(void)
 		"Ctrl-A A  send Ctrl-A to the guest\r\n"
 		"Ctrl-A H  this help\r\n";
 
-	if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
-		return;
+	console_write(&c->chr, (const uint8_t *)text, sizeof(text) - 1);
 }
 
 static void call(void (*fn)(void *arg), void *arg)
@@ -187,88 +191,85 @@ static bool command(struct console *c, uint8_t key)
 		call(c->ops.retry, c->ops.arg);
 		return false;
 	case 'h':
-		help();
+		help(c);
 		return false;
 	default:
 		return key == ESCAPE || (key | 0x20) == 'a';
 	}
 }
 
-/* Waits until the device takes bytes, or the console closes (false). */
-static bool wait_room(struct console *c, size_t *ret_room)
+/* From a terminal the queue may be full already: then the key is lost, as on a real line. */
+static void push(struct console *c, uint8_t byte)
 {
-	struct pollfd p = { .fd = c->stop_pipe[0], .events = POLLIN };
-
-	for (;;) {
-		*ret_room = c->chr.room == NULL ? 1 : c->chr.room(c->chr.dev);
-		if (*ret_room > 0)
-			return true;
-		if (poll(&p, 1, 2) != 0)
-			return false;
-	}
+	if (c->in_fill < INPUT_BYTES)
+		c->in[(c->in_head + c->in_fill++) % INPUT_BYTES] = byte;
 }
 
-static bool feed(struct console *c, const uint8_t *buf, size_t n)
+static void take(struct console *c, const uint8_t *buf, size_t n)
 {
-	while (n > 0) {
-		size_t room;
-
-		if (!wait_room(c, &room))
-			return false;
-		if (room > n)
-			room = n;
-		c->chr.input(c->chr.dev, buf, room);
-		buf += room;
-		n -= room;
-	}
-	return true;
-}
-
-static bool take(struct console *c, const uint8_t *buf, size_t n)
-{
-	uint8_t out[256];
-	size_t nr = 0;
-
-	if (!c->tty)
-		return feed(c, buf, n);
 	for (size_t i = 0; i < n; i++) {
-		if (c->escaped) {
+		if (c->tty && c->escaped) {
 			c->escaped = false;
 			if (command(c, buf[i]))
-				out[nr++] = ESCAPE;
-		} else if (buf[i] == ESCAPE) {
+				push(c, ESCAPE);
+		} else if (c->tty && buf[i] == ESCAPE) {
 			c->escaped = true;
 		} else {
-			out[nr++] = buf[i];
+			push(c, buf[i]);
 		}
 	}
-	return feed(c, out, nr);
+}
+
+/* To the device, as much as it takes now. */
+static void feed(struct console *c)
+{
+	while (c->in_fill > 0) {
+		size_t n = min_u64(c->in_fill, INPUT_BYTES - c->in_head);
+
+		if (c->chr.room != NULL)
+			n = min_u64(n, c->chr.room(c->chr.dev));
+		if (n == 0)
+			break;
+		c->chr.input(c->chr.dev, c->in + c->in_head, n);
+		c->in_head = (c->in_head + n) % INPUT_BYTES;
+		c->in_fill -= n;
+	}
+}
+
+/* False: standard input has ended. */
+static bool read_some(struct console *c)
+{
+	uint8_t buf[256];
+	ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
+
+	if (n > 0)
+		take(c, buf, (size_t)n);
+	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
 }
 
 static void *reader_thread(void *arg)
 {
 	struct console *c = arg;
-	struct pollfd p[2] = {
-		{ .fd = STDIN_FILENO, .events = POLLIN }, { .fd = c->stop_pipe[0], .events = POLLIN },
-	};
+	bool open = true;
 
-	for (;;) {
-		uint8_t buf[256];
-		ssize_t n;
+	while (open || c->in_fill > 0) {
+		bool more = open && (c->tty || c->in_fill < INPUT_BYTES - 256);
+		struct pollfd p[2] = {
+			{ .fd = more ? STDIN_FILENO : -1, .events = POLLIN },
+			{ .fd = c->stop_pipe[0], .events = POLLIN },
+		};
 
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
-			break;
+		/* A device that is full tells nobody when it is not: ask it again soon. */
+		if (poll(p, 2, c->in_fill > 0 ? 2 : -1) < 0) {
+			if (errno != EINTR)
+				break;
+			continue;
+		}
 		if (p[1].revents != 0)
 			break;
-		if (p[0].revents == 0)
-			continue;
-		n = read(STDIN_FILENO, buf, sizeof(buf));
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (n <= 0)
-			break;		/* closed: the machine goes on without us */
-		if (!take(c, buf, (size_t)n))
-			break;
+		if (p[0].revents != 0)
+			open = read_some(c);	/* closed: the machine goes on without us */
+		feed(c);
 	}
 	return NULL;
 }
@@ -278,12 +279,15 @@ static void *reader_thread(void *arg)
 int console_open(const struct console_ops *ops, struct console **ret_c, struct err *err)
 {
 	struct console *c = new0(struct console);
+	pthread_condattr_t attr;
 
 	if (c == NULL)
 		return err_set(err, -ENOMEM, "no memory for the console");
 	c->ring = new_array(uint8_t, RING_BYTES);
-	if (c->ring == NULL || pipe2(c->stop_pipe, O_CLOEXEC) < 0) {
+	c->in = new_array(uint8_t, INPUT_BYTES);
+	if (c->ring == NULL || c->in == NULL || pipe2(c->stop_pipe, O_CLOEXEC) < 0) {
 		free(c->ring);
+		free(c->in);
 		free(c);
 		return err_set(err, -ENOMEM, "no memory for the console");
 	}
@@ -291,23 +295,25 @@ int console_open(const struct console_ops *ops, struct console **ret_c, struct e
 	c->ops = *ops;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->more, NULL);
-	pthread_cond_init(&c->less, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->less, &attr);
+	pthread_condattr_destroy(&attr);
 	c->tty = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &saved_tty) == 0;
 	c->has_writer = pthread_create(&c->writer, NULL, writer_thread, c) == 0;
 	if (!c->has_writer) {
 		console_close(c);
 		return err_set(err, -EAGAIN, "no thread for the console");
 	}
-	if (c->tty)
-		make_raw();
 	*ret_c = c;
 	return 0;
 }
 
 int console_start(struct console *c, struct err *err)
 {
-	if (fcntl(STDIN_FILENO, F_GETFD) < 0 || c->chr.input == NULL)
-		return 0;		/* closed, or no device: nothing to read */
+	BUG_IF(c->chr.input == NULL);
+	if (c->tty)
+		make_raw();
 	c->has_reader = pthread_create(&c->reader, NULL, reader_thread, c) == 0;
 	return c->has_reader ? 0 : err_set(err, -EAGAIN, "no thread for the console");
 }
@@ -322,15 +328,17 @@ void console_close(struct console *c)
 	if (c->has_reader)
 		pthread_join(c->reader, NULL);
 	close(c->stop_pipe[0]);
-	clock_gettime(CLOCK_REALTIME, &ts);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
 	ts.tv_sec += CLOSE_WAIT_S;
 	pthread_mutex_lock(&c->lock);
 	c->closing = true;
 	pthread_cond_signal(&c->more);
 	while (c->fill > 0 && pthread_cond_timedwait(&c->less, &c->lock, &ts) == 0)
 		;
-	if (c->fill > 0)
+	if (c->fill > 0) {
+		c->lost += c->fill;
 		pthread_cancel(c->writer);	/* its write() hangs: nobody reads */
+	}
 	pthread_mutex_unlock(&c->lock);
 	if (c->has_writer)
 		pthread_join(c->writer, NULL);
@@ -339,6 +347,7 @@ void console_close(struct console *c)
 		log_warn("console", "%llu bytes of output were lost, their reader was too slow",
 			 (unsigned long long)c->lost);
 	free(c->ring);
+	free(c->in);
 	free(c);
 }
 

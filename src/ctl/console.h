@@ -17,15 +17,15 @@ struct console_ops {		/* the keys after Ctrl-A; any may be NULL; the console's o
 	void *arg;
 };
 
-/*
- * Opens the console.  On a terminal: raw mode, restored by console_close, by
- * exit() and by fatal signals.  Standard input may be closed, a file or a pipe.
- */
+/* Standard input may be a file or a pipe too. */
 MUST_CHECK int console_open(const struct console_ops *ops, struct console **ret_c, struct err *err);
 /* Writes out what the guest sent, for at most two seconds, and restores the terminal. */
 void console_close(struct console *c);
 struct chr *console_chr(struct console *c);
-/* Starts reading: the device is there. */
+/*
+ * The device is there: starts reading.  On a terminal: raw mode, restored by
+ * console_close, by exit() and by fatal signals.
+ */
 MUST_CHECK int console_start(struct console *c, struct err *err);
 bool console_is_terminal(const struct console *c);
 

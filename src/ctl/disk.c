@@ -6,8 +6,8 @@
 #include "ctl/verbs.h"
 
 #include "disk/disk.h"
+#include "disk/fresh.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -228,7 +228,7 @@ static int put_all(int fd, const uint8_t *buf, size_t n, uint64_t off)
 	return 0;
 }
 
-/* All of B into FD, zeros as holes; durable when it returns 0. */
+/* All of B into FD, zeros as holes. */
 static int copy_out(struct blk *b, int fd, struct progress *p, struct err *err)
 {
 	uint8_t *buf = new_array(uint8_t, EXPORT_STEP);
@@ -243,34 +243,31 @@ static int copy_out(struct blk *b, int fd, struct progress *p, struct err *err)
 		show_progress(p, off + n, b->size);
 	}
 	free(buf);
-	if (rc == 0 && (ftruncate(fd, (off_t)b->size) < 0 || fsync(fd) < 0))
+	if (rc == 0 && ftruncate(fd, (off_t)b->size) < 0)
 		rc = -errno;
 	return rc < 0 ? err_set(err, rc, "%s", strerror(-rc)) : 0;
 }
 
-/* A name of our own until the copy is whole, so that no half-made file is left under the real one. */
 static int export(const char *from, const char *to, struct progress *p, struct err *err)
 {
-	char part[4096];
+	struct fresh f;
 	struct blk *b;
-	int fd, rc;
+	int rc = disk_open(from, DISK_READ_ONLY | DISK_RAW_OK, &b, err);
 
-	if ((size_t)snprintf(part, sizeof(part), "%s.part%d", to, (int)getpid()) >= sizeof(part))
-		return err_set(err, -ENAMETOOLONG, "%.100s...: a name too long", to);
-	rc = disk_open(from, DISK_READ_ONLY | DISK_RAW_OK, &b, err);
 	if (rc < 0)
 		return rc;
-	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	rc = fd < 0 ? err_set(err, -errno, "%s", strerror(errno)) : copy_out(b, fd, p, err);
-	if (fd >= 0)
-		close(fd);
-	/* link() refuses to replace what is there, rename() would not. */
-	if (rc == 0 && link(part, to) < 0)
-		rc = err_set(err, -errno, "%s", strerror(errno));
-	if (fd >= 0)
-		unlink(part);
+	rc = fresh_open(&f, to, err);
+	if (rc == 0) {
+		rc = copy_out(b, f.fd, p, err);
+		if (rc == 0) {
+			rc = fresh_publish(&f, to, err);
+		} else {
+			fresh_discard(&f);
+			err_prefix(err, rc, to);
+		}
+	}
 	blk_close(b);
-	return rc < 0 ? err_prefix(err, rc, to) : 0;
+	return rc;
 }
 
 static int export_run(int argc, char **argv)

@@ -1,14 +1,20 @@
 /*
  * main.c - genvisor and its verbs
  *
+ * Whoever starts us may have closed our standard descriptors.  The next file
+ * opened would get their numbers, and a disk image be fed with log lines and
+ * the guest's console: so they are filled before anything else is done.
+ *
  * Lock     none, one thread
  */
 #include "ctl/opt.h"
 #include "ctl/verbs.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct verb *const verbs[] = {
 	&verb_run, &verb_disk_new, &verb_disk_info, &verb_disk_export, &verb_doctor, &verb_completion, NULL,
@@ -41,11 +47,29 @@ static int matches(const struct verb *v, int argc, char **argv)
 	return 0;
 }
 
-int main(int argc, char **argv)
+static bool fill_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_NOCTTY) != fd)
+			return false;
+	return true;
+}
+
+/* What a verb printed must have arrived, or its status would be a lie. */
+static int flushed(int status)
 {
 	struct err err;
 
-	signal(SIGPIPE, SIG_IGN);	/* a vanished reader is an error of one write, not of a machine */
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	err_fill(&err, "standard output: cannot write: %s", strerror(errno));
+	return errno == EPIPE ? EXIT_FAILED : opt_fail(EXIT_FAILED, &err);
+}
+
+static int run_verb(int argc, char **argv)
+{
+	struct err err;
+
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;
@@ -66,4 +90,17 @@ int main(int argc, char **argv)
 	}
 	err_fill(&err, "no verb \"%s\"; \"genvisor --help\" lists them", argv[1]);
 	return opt_fail(EXIT_USAGE, &err);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	if (!fill_standard_fds())
+		return EXIT_FAILED;
+	/* A vanished reader, or a limit on file sizes, is an error of one write, not of a machine. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	status = run_verb(argc, argv);
+	return status == EXIT_OK ? flushed(status) : status;
 }

@@ -143,7 +143,8 @@ int opt_number(const char *text, uint64_t max, uint64_t *ret_val, struct err *er
 	unsigned long long v;
 
 	errno = 0;
-	v = strtoull(text, &end, 0);
+	/* Not base 0: "lun=010" means ten. */
+	v = strtoull(text, &end, text[0] == '0' && (text[1] | 0x20) == 'x' ? 16 : 10);
 	if (text[0] < '0' || text[0] > '9' || *end != '\0')
 		return err_set(err, -EINVAL, "\"%s\": expected a number", text);
 	if (errno == ERANGE || v > max)

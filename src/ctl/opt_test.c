@@ -99,12 +99,34 @@ static void sizes(void **s)
 	}
 }
 
+static void numbers(void **s)
+{
+	static const struct {
+		const char *text;
+		uint64_t val;
+		int rc;
+	} rows[] = {
+		{ "0", 0, 0 }, { "010", 10, 0 }, { "08", 8, 0 }, { "0x10", 16, 0 }, { "1024", 1024, 0 },
+		{ "1025", 0, -ERANGE }, { "0x", 0, -EINVAL }, { "", 0, -EINVAL }, { " 1", 0, -EINVAL },
+		{ "-1", 0, -EINVAL }, { "1a", 0, -EINVAL }, { "99999999999999999999", 0, -ERANGE },
+	};
+
+	(void)s;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t val = 0;
+
+		CHECK_EQ(opt_number(rows[i].text, 1024, &val, NULL), rows[i].rc);
+		CHECK_EQ(val, rows[i].val);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_spellings_of_a_value),
 		cmocka_unit_test(what_is_wrong_is_said),
 		cmocka_unit_test(sizes),
+		cmocka_unit_test(numbers),
 	};
 
 	return cmocka_run_group_tests_name("opt", tests, NULL, NULL);

@@ -3,9 +3,11 @@
  *
  * Signals are taken by a thread of their own: SIGTERM asks the guest to shut
  * down (a second one, or a guest without the driver, ends the machine),
- * SIGINT and SIGHUP end it, SIGUSR1 goes on after a full disk.
+ * SIGINT, SIGHUP and SIGQUIT end it, SIGUSR1 goes on after a full disk.  The
+ * thread is there before the machine, whose files may take long to open.
  *
- * Lock     struct run: vm is set before the threads that use it start
+ * Lock     struct run: vm and what signals change are atomic; the rest is
+ *          constant once the threads start
  */
 #include "ctl/console.h"
 #include "ctl/verbs.h"
@@ -31,8 +33,10 @@ struct run {
 	bool com1_stdio, stats;
 	_Atomic(struct vm *) vm;
 	struct console *console;
+	pthread_t signals;
 	_Atomic int signalled;		/* the signal that ended us, 0 = none */
 	_Atomic bool asked;		/* the guest was asked to shut down */
+	_Atomic bool over;		/* the signal thread shall end */
 };
 
 /* ---- options --------------------------------------------------------------- */
@@ -69,7 +73,7 @@ static int set_cpus(void *into, const char *val, struct err *err)
 
 static int disk_option(struct vm_disk *d, const char *text, struct err *err)
 {
-	uint64_t n;
+	uint64_t n = 0;
 	int rc;
 
 	if (strcmp(text, "readonly") == 0) {
@@ -244,7 +248,14 @@ static void ask_shutdown(struct run *r)
 		return;
 	}
 	log_warn("run", "the guest cannot be asked to shut down (%s)",
-		 rc == -ENOTCONN ? "its shutdown driver is not loaded" : strerror(-rc));
+		 rc == -ENOTCONN ? "its shutdown driver is not loaded" :
+		 rc == -EBUSY ? "it was asked and has not answered yet" : strerror(-rc));
+}
+
+static void end_by(struct run *r, int sig)
+{
+	atomic_store(&r->signalled, sig);
+	vm_quit(atomic_load(&r->vm));
 }
 
 static void on_terminate(struct run *r)
@@ -252,12 +263,25 @@ static void on_terminate(struct run *r)
 	if (!atomic_load(&r->asked))
 		ask_shutdown(r);
 	else
-		atomic_store(&r->signalled, SIGTERM);
-	/* No driver to ask, or asked twice: end. */
-	if (!atomic_load(&r->asked) || atomic_load(&r->signalled) != 0) {
-		atomic_store(&r->signalled, SIGTERM);
-		vm_quit(atomic_load(&r->vm));
-	}
+		end_by(r, SIGTERM);	/* asked twice */
+	if (!atomic_load(&r->asked))
+		end_by(r, SIGTERM);	/* no driver to ask */
+}
+
+static void on_signal(struct run *r, int sig)
+{
+	bool retry = sig == SIGUSR1, own = sig == SIGUSR2;
+
+	if (atomic_load(&r->vm) == NULL && !retry && !own)
+		_exit(128 + sig);	/* nothing has run yet, and image files are always consistent */
+	if (atomic_load(&r->vm) == NULL || own)
+		return;
+	if (retry)
+		vm_retry(atomic_load(&r->vm));
+	else if (sig == SIGTERM)
+		on_terminate(r);
+	else
+		end_by(r, sig);
 }
 
 static void *signal_thread(void *arg)
@@ -267,28 +291,15 @@ static void *signal_thread(void *arg)
 	int sig;
 
 	pthread_sigmask(SIG_SETMASK, NULL, &set);
-	for (;;) {
-		if (sigwait(&set, &sig) != 0)
-			continue;
-		switch (sig) {
-		case SIGTERM:
-			on_terminate(r);
-			break;
-		case SIGUSR1:
-			vm_retry(atomic_load(&r->vm));
-			break;
-		case SIGUSR2:		/* our own: the machine is at its end */
-			return NULL;
-		default:
-			atomic_store(&r->signalled, sig);
-			vm_quit(atomic_load(&r->vm));
-		}
-	}
+	while (!atomic_load(&r->over))
+		if (sigwait(&set, &sig) == 0)
+			on_signal(r, sig);
+	return NULL;
 }
 
 static void block_signals(void)
 {
-	static const int ours[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+	static const int ours[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -342,31 +353,39 @@ static void print_stats(struct vm *vm, uint64_t ns)
 	fputc('\n', stderr);
 }
 
+/* No more signals, then no more console: the terminal is itself again for what we still say. */
+static void end_threads(struct run *r)
+{
+	atomic_store(&r->over, true);
+	pthread_kill(r->signals, SIGUSR2);
+	pthread_join(r->signals, NULL);
+	console_close(r->console);
+	r->console = NULL;
+}
+
 static int run_machine(struct run *r)
 {
 	struct err err = { "" };
-	struct vm *vm;
-	pthread_t signals;
 	enum vm_end end;
+	struct vm *vm;
 	uint64_t t0;
-	int rc = vm_new(&r->conf, &vm, &err);
+	int rc;
 
-	if (rc < 0)
-		return opt_fail(EXIT_USAGE, &err);
-	atomic_store(&r->vm, vm);
-	if (pthread_create(&signals, NULL, signal_thread, r) != 0) {
-		vm_free(vm);
+	if (pthread_create(&r->signals, NULL, signal_thread, r) != 0) {
 		err_fill(&err, "no thread for signals");
 		return opt_fail(EXIT_FAILED, &err);
 	}
+	rc = vm_new(&r->conf, &vm, &err);
+	if (rc < 0) {
+		end_threads(r);
+		return opt_fail(EXIT_USAGE, &err);
+	}
+	atomic_store(&r->vm, vm);
 	rc = r->console == NULL ? 0 : console_start(r->console, &err);
 	t0 = base_monotonic_ns();
 	end = rc < 0 ? VM_END_ERROR : vm_run(vm, &err);
 	t0 = base_monotonic_ns() - t0;
-	pthread_kill(signals, SIGUSR2);
-	pthread_join(signals, NULL);
-	console_close(r->console);
-	r->console = NULL;
+	end_threads(r);
 	if (r->stats)
 		print_stats(vm, t0);
 	rc = status_of(r, end, &err);
