@@ -303,6 +303,7 @@ int console_open(const struct console_ops *ops, struct console **ret_c, struct e
 	c->has_writer = pthread_create(&c->writer, NULL, writer_thread, c) == 0;
 	if (!c->has_writer) {
 		console_close(c);
+		console_free(c);
 		return err_set(err, -EAGAIN, "no thread for the console");
 	}
 	*ret_c = c;
@@ -346,6 +347,12 @@ void console_close(struct console *c)
 	if (c->lost > 0)
 		log_warn("console", "%llu bytes of output were lost, their reader was too slow",
 			 (unsigned long long)c->lost);
+}
+
+void console_free(struct console *c)
+{
+	if (c == NULL)
+		return;
 	free(c->ring);
 	free(c->in);
 	free(c);

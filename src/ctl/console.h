@@ -21,6 +21,7 @@ struct console_ops {		/* the keys after Ctrl-A; any may be NULL; the console's o
 MUST_CHECK int console_open(const struct console_ops *ops, struct console **ret_c, struct err *err);
 /* Writes out what the guest sent, for at most two seconds, and restores the terminal. */
 void console_close(struct console *c);
+void console_free(struct console *c);	/* closed before; the device that knew its chr is gone */
 struct chr *console_chr(struct console *c);
 /*
  * The device is there: starts reading.  On a terminal: raw mode, restored by

@@ -360,7 +360,6 @@ static void end_threads(struct run *r)
 	pthread_kill(r->signals, SIGUSR2);
 	pthread_join(r->signals, NULL);
 	console_close(r->console);
-	r->console = NULL;
 }
 
 static int run_machine(struct run *r)
@@ -372,6 +371,7 @@ static int run_machine(struct run *r)
 	int rc;
 
 	if (pthread_create(&r->signals, NULL, signal_thread, r) != 0) {
+		console_close(r->console);
 		err_fill(&err, "no thread for signals");
 		return opt_fail(EXIT_FAILED, &err);
 	}
@@ -419,7 +419,7 @@ static int run_run(int argc, char **argv)
 		r->conf.com1 = r->console == NULL ? NULL : console_chr(r->console);
 		status = run_machine(r);
 	}
-	console_close(r->console);
+	console_free(r->console);
 	for (unsigned i = 0; i < r->conf.nr_disks; i++)
 		free(r->paths[i]);
 	free(r);
