@@ -138,6 +138,7 @@ struct vhdx {
 	uint32_t log_used;		/* bytes from the newest durable entry's tail to LOG_HEAD */
 	struct bat_page *logged;	/* pages not yet in place */
 	uint64_t last_commit;		/* ns */
+	int told;			/* what the operator was last told is wrong; 0: nothing is */
 	uint64_t commit_after, close_log_after;	/* [const] ns; tests have less patience */
 };
 

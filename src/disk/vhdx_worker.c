@@ -238,9 +238,13 @@ static int commit(struct vhdx *v)
 
 /* ---- the thread ------------------------------------------------------------------ */
 
+/* Once for each trouble: it is tried again every second. */
 static void complain(struct vhdx *v, int rc, const char *what)
 {
-	if (rc == 0)
+	bool told = rc == v->told;
+
+	v->told = rc;
+	if (rc == 0 || told)
 		return;
 	log_err("disk", "%s: %s: %s", v->name, what, strerror(-rc));
 	disk_trouble(&v->blk, rc, what);
