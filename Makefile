@@ -4,7 +4,7 @@
 #   make run        a Debian guest to a prompt (makes the guest once, in cache/)
 #   make test       all tests
 #   make bench      the yardstick, side by side with QEMU where both are there
-#   make fuzz T=x   one fuzz target for SECONDS (default 600); without T: all
+#   make fuzz T=x   one fuzz target for SECONDS_EACH (default 600); without T: all
 #   make lint       layers, headers alone, man page against options
 #   make asan|tsan|debug|clang   other builds and their unit tests, in build-*/
 
@@ -14,7 +14,7 @@ GUEST := cache/demo
 SECONDS_EACH ?= 600
 DISK := $(GUEST)/root.vhdx
 
-.PHONY: all run test unit bench fuzz lint asan tsan debug clang guest clean
+.PHONY: all run test with-tests unit bench fuzz lint asan tsan debug clang guest clean
 all: $(B)/build.ninja
 	@ninja -C $(B) --quiet genvisor
 
@@ -32,11 +32,17 @@ $(DISK): tool/mkguest.sh tool/mkinitrd.sh | all
 run: all guest
 	@tool/run.sh $(B)/genvisor $(GUEST)
 
-test: all
+# A build that was configured before cmocka was installed has no unit tests: configure it again.
+with-tests:
 	@tool/deps.sh test
+	@[ ! -f $(B)/build.ninja ] || grep -q '"cmocka"' $(B)/meson-info/intro-dependencies.json || \
+		meson setup --reconfigure $(B) > $(B).log 2>&1 || { cat $(B).log; exit 1; }
+	@$(MAKE) --no-print-directory all
+
+test: with-tests
 	@tool/test.sh $(B)
 
-unit: all
+unit: with-tests
 	@ninja -C $(B) --quiet && meson test -C $(B) --print-errorlogs
 
 bench: all guest
