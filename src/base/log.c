@@ -1,17 +1,22 @@
 /*
  * log.c - words for the operator, on standard error
  *
- * One write per line, so that lines of several threads do not mix.
+ * One write per line, so that lines of several threads do not mix.  A reader
+ * that has stopped reading costs us the line and a moment, not the machine:
+ * these threads hold locks and guests up.
  *
  * Lock     none: the level and the members of a log_limit are atomic, stderr
  *          serialises
  */
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#define STUCK_MS 200
 
 static _Atomic int log_level = LOG_WARN;
 static _Atomic bool log_crlf;
@@ -31,6 +36,7 @@ static void log_line(enum log_level level, const char *tag, uint32_t dropped,
 		     const char *fmt, va_list ap)
 {
 	static const char *const word[] = { "error: ", "warning: ", "", "" };
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
 	char line[512];
 	int n, room = (int)sizeof(line) - 40;
 
@@ -44,6 +50,9 @@ static void log_line(enum log_level level, const char *tag, uint32_t dropped,
 	if (dropped > 0)
 		n += snprintf(line + n, 32, " (%u more)", dropped);
 	n += snprintf(line + n, 3, "%s", atomic_load(&log_crlf) ? "\r\n" : "\n");
+	/* A pipe that can be written to takes PIPE_BUF bytes: more than a line. */
+	if (poll(&p, 1, STUCK_MS) == 0)
+		return;
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
 		return;		/* nobody is listening */
 }

@@ -84,6 +84,22 @@ check(status == 1 and b'cannot write' in out, f'help into a full device: status 
 status, out = shell(f'{g} --help | head -1; exit ${{PIPESTATUS[0]}}')
 check(b'cannot write' not in out, f'help with a short reader: {out}')
 
+# A warning that nobody reads holds nobody up.
+r, w = os.pipe()
+os.set_blocking(w, False)
+try:
+    while True:
+        os.write(w, b'x' * 4096)
+except BlockingIOError:
+    os.set_blocking(w, True)
+p = subprocess.Popen(args(FAULT, com1='none'), stdin=subprocess.DEVNULL, stderr=w)
+try:
+    status = p.wait(10)
+except subprocess.TimeoutExpired:
+    p.kill()
+    status = 'nothing'
+check(status == 3, f'standard error is stuck: {status}')
+
 # Signals, without a terminal and without a driver in the guest.
 for first, second, want in ((signal.SIGINT, None, 130), (signal.SIGTERM, None, 143), (signal.SIGHUP, None, 129),
                             (signal.SIGQUIT, None, 131), (signal.SIGUSR2, signal.SIGTERM, 143)):
