@@ -123,6 +123,21 @@ static int import(const char *path, struct disk_opts *o, struct err *err)
 	return rc;
 }
 
+/* Did the work fail, or was it impossible from the beginning? */
+static int status_of(int rc)
+{
+	switch (rc) {
+	case -ENOSPC:
+	case -EDQUOT:
+	case -EFBIG:
+	case -EIO:
+	case -ENOMEM:
+		return EXIT_FAILED;
+	default:
+		return EXIT_USAGE;
+	}
+}
+
 static int new_run(int argc, char **argv)
 {
 	struct disk_opts o = { 0 };
@@ -137,9 +152,7 @@ static int new_run(int argc, char **argv)
 		return opt_fail(EXIT_USAGE, &err);
 	}
 	rc = o.from == NULL ? vhdx_create(rest[0], &o.conf, &err) : import(rest[0], &o, &err);
-	if (rc < 0)
-		return opt_fail(rc == -EINVAL || rc == -EEXIST || rc == -ENOENT ? EXIT_USAGE : EXIT_FAILED, &err);
-	return EXIT_OK;
+	return rc < 0 ? opt_fail(status_of(rc), &err) : EXIT_OK;
 }
 
 const struct verb verb_disk_new = {
@@ -288,8 +301,7 @@ static int export_run(int argc, char **argv)
 	rc = export(rest[0], rest[1], &p, &err);
 	if (p.shown)
 		fputc('\n', stderr);
-	return rc < 0 ? opt_fail(rc == -EEXIST || rc == -ENOENT || rc == -EINVAL ? EXIT_USAGE : EXIT_FAILED, &err)
-		      : EXIT_OK;
+	return rc < 0 ? opt_fail(status_of(rc), &err) : EXIT_OK;
 }
 
 const struct verb verb_disk_export = {
