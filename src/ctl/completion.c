@@ -31,7 +31,8 @@ static int completion_run(int argc, char **argv)
 		err_fill(&err, "completion: expected the word bash");
 		return opt_fail(EXIT_USAGE, &err);
 	}
-	printf("_genvisor() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} line=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\" words\n"
+	printf("_genvisor() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} "
+	       "line=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\" words\n"
 	       "\tcase \"$line\" in\n");
 	for (unsigned i = 0; verbs[i] != NULL; i++)
 		verb_case(verbs[i]);

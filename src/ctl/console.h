@@ -9,7 +9,8 @@
 
 struct console;
 
-struct console_ops {		/* the keys after Ctrl-A; any may be NULL; the console's own thread */
+/* the keys after Ctrl-A; any may be NULL; the console's own thread */
+struct console_ops {
 	void (*quit)(void *arg);
 	void (*shutdown)(void *arg);
 	void (*reset)(void *arg);

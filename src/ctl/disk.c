@@ -76,9 +76,12 @@ static const struct opt new_opts[] = {
 	{ "size", "SIZE", "what the guest sees, e.g. 40G; 3M to 64T", set_size },
 	{ "from", "FILE", "fill it with the content of this disk (raw or VHDX)", set_from },
 	{ "fixed", NULL, "allocate everything now (default: dynamic)", set_fixed },
-	{ "block-size", "SIZE", "1M to 256M, a power of two (default 32M; 1M suits ext4)", set_block_size },
-	{ "logical-sector", "512|4096", "sector size the guest addresses (default 512)", set_logical },
-	{ "physical-sector", "512|4096", "sector size the guest is told to align to (default 4096)", set_physical },
+	{ "block-size", "SIZE", "1M to 256M, a power of two (default 32M; 1M suits ext4)",
+	  set_block_size },
+	{ "logical-sector", "512|4096", "sector size the guest addresses (default 512)",
+	  set_logical },
+	{ "physical-sector", "512|4096", "sector size the guest is told to align to (default 4096)",
+	  set_physical },
 	{ "quiet", NULL, "no progress", set_quiet },
 	{ 0 },
 };
@@ -114,7 +117,8 @@ static int import(const char *path, struct disk_opts *o, struct err *err)
 		o->conf.size = src->size;
 	if (o->conf.size < src->size)
 		rc = err_set(err, -EINVAL, "--size: %llu bytes are less than the %llu of %s",
-			     (unsigned long long)o->conf.size, (unsigned long long)src->size, o->from);
+			     (unsigned long long)o->conf.size, (unsigned long long)src->size,
+			     o->from);
 	else
 		rc = vhdx_import(path, &o->conf, src, show_progress, &p, err);
 	if (p.shown)
@@ -148,7 +152,8 @@ static int new_run(int argc, char **argv)
 	if (rc != 0)
 		return rc > 0 ? EXIT_OK : opt_fail(EXIT_USAGE, &err);
 	if (nr != 1 || (o.conf.size == 0 && o.from == NULL)) {
-		err_fill(&err, nr != 1 ? "disk new: which file?" : "disk new: give --size or --from");
+		err_fill(&err,
+			 nr != 1 ? "disk new: which file?" : "disk new: give --size or --from");
 		return opt_fail(EXIT_USAGE, &err);
 	}
 	rc = o.from == NULL ? vhdx_create(rest[0], &o.conf, &err) : import(rest[0], &o, &err);
@@ -186,7 +191,8 @@ static int info_run(int argc, char **argv)
 	if (rc < 0)
 		return opt_fail(EXIT_USAGE, &err);
 	printf("%-16s %s%s\n", "format", kinds[d.kind],
-	       d.kind != DISK_VHDX ? "" : d.has_parent ? ", differencing" : d.fixed ? ", fixed" : ", dynamic");
+	       d.kind != DISK_VHDX ? "" : d.has_parent ? ", differencing" :
+	       d.fixed ? ", fixed" : ", dynamic");
 	print_bytes("virtual size", d.size);
 	print_bytes("file size", d.file_size);
 	printf("%-16s %u logical, %u physical\n", "sector bytes", d.logical, d.physical);
@@ -305,7 +311,9 @@ static int export_run(int argc, char **argv)
 }
 
 const struct verb verb_disk_export = {
-	.name = "disk export", .args = "FILE OUT.raw", .summary = "write a disk's content as a raw image",
-	.text = "Zeros become holes. An existing file is never overwritten; FILE is not written to.\n",
+	.name = "disk export", .args = "FILE OUT.raw",
+	.summary = "write a disk's content as a raw image",
+	.text = "Zeros become holes. An existing file is never overwritten; "
+		"FILE is not written to.\n",
 	.opts = export_opts, .run = export_run,
 };

@@ -40,7 +40,8 @@ static int doctor_run(int argc, char **argv)
 		return rc > 0 ? EXIT_OK : opt_fail(EXIT_USAGE, &err);
 	best = engines();
 	printf("disk I/O %-8s %s\n", host_has_uring() ? "io_uring" : "threads",
-	       host_has_uring() ? "asynchronous in the kernel" : "io_uring is denied here; a thread pool does it");
+	       host_has_uring() ? "asynchronous in the kernel" :
+	       "io_uring is denied here; a thread pool does it");
 	if (sysinfo(&si) == 0)
 		printf("%-17s %llu MiB, %ld processors, TSC at %.3f GHz\n", "host",
 		       (unsigned long long)((uint64_t)si.totalram * si.mem_unit / MIB),

@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 const struct verb *const verbs[] = {
-	&verb_run, &verb_disk_new, &verb_disk_info, &verb_disk_export, &verb_doctor, &verb_completion, NULL,
+	&verb_run, &verb_disk_new, &verb_disk_info, &verb_disk_export, &verb_doctor,
+	&verb_completion, NULL,
 };
 
 static void print_help(FILE *f)
@@ -78,7 +79,8 @@ static int run_verb(int argc, char **argv)
 		printf("genvisor %s\n", GENVISOR_VERSION);
 		return EXIT_OK;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
 		print_help(stdout);
 		return EXIT_OK;
 	}
@@ -98,7 +100,10 @@ int main(int argc, char **argv)
 
 	if (!fill_standard_fds())
 		return EXIT_FAILED;
-	/* A vanished reader, or a limit on file sizes, is an error of one write, not of a machine. */
+	/*
+	 * A vanished reader, or a limit on file sizes, is an error of one
+	 * write, not of a machine.
+	 */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	status = run_verb(argc, argv);

@@ -42,14 +42,14 @@ static int unknown(const struct verb *v, const char *arg, size_t n, struct err *
 	const struct opt *o = nearest(v, arg + 2, n);
 
 	if (o != NULL)
-		return err_set(err, -EINVAL, "%s: no option %.*s; did you mean --%s?", v->name, (int)n + 2, arg,
-			       o->name);
-	return err_set(err, -EINVAL, "%s: no option %.*s; \"genvisor %s --help\" lists them", v->name, (int)n + 2,
-		       arg, v->name);
+		return err_set(err, -EINVAL, "%s: no option %.*s; did you mean --%s?", v->name,
+			       (int)n + 2, arg, o->name);
+	return err_set(err, -EINVAL, "%s: no option %.*s; \"genvisor %s --help\" lists them",
+		       v->name, (int)n + 2, arg, v->name);
 }
 
-static int take(const struct verb *v, void *into, const char *arg, const char *next, bool *ret_used_next,
-		struct err *err)
+static int take(const struct verb *v, void *into, const char *arg, const char *next,
+		bool *ret_used_next, struct err *err)
 {
 	size_t n = strcspn(arg + 2, "=");
 	const char *val = arg[2 + n] == '=' ? arg + 2 + n + 1 : NULL;
@@ -69,8 +69,8 @@ static int take(const struct verb *v, void *into, const char *arg, const char *n
 	return o->set(into, val == NULL ? "" : val, err);
 }
 
-int opt_parse(const struct verb *v, void *into, int argc, char **argv, const char **rest, int max_rest,
-	      int *ret_nr, struct err *err)
+int opt_parse(const struct verb *v, void *into, int argc, char **argv, const char **rest,
+	      int max_rest, int *ret_nr, struct err *err)
 {
 	int nr = 0;
 	bool options = true;
@@ -90,12 +90,15 @@ int opt_parse(const struct verb *v, void *into, int argc, char **argv, const cha
 		}
 		if (!options || a[0] != '-' || a[1] == '\0') {
 			if (nr == max_rest)
-				return err_set(err, -EINVAL, "%s: \"%s\" is one argument too many", v->name, a);
+				return err_set(err, -EINVAL, "%s: \"%s\" is one argument too many",
+					       v->name, a);
 			rest[nr++] = a;
 			continue;
 		}
 		if (a[1] != '-')
-			return err_set(err, -EINVAL, "%s: no option %s; options begin with two dashes", v->name, a);
+			return err_set(err, -EINVAL,
+				       "%s: no option %s; options begin with two dashes",
+				       v->name, a);
 		rc = take(v, into, a, i + 1 < argc ? argv[i + 1] : NULL, &used_next, err);
 		if (rc < 0)
 			return rc;
@@ -108,7 +111,8 @@ int opt_parse(const struct verb *v, void *into, int argc, char **argv, const cha
 static void help_row(const struct opt *o, FILE *f)
 {
 	const char *line = o->help;
-	int n = fprintf(f, "  --%s%s%s", o->name, o->arg != NULL ? " " : "", o->arg != NULL ? o->arg : "");
+	int n = fprintf(f, "  --%s%s%s", o->name, o->arg != NULL ? " " : "",
+			o->arg != NULL ? o->arg : "");
 
 	if (n >= HELP_COLUMN) {
 		fputc('\n', f);
@@ -127,8 +131,8 @@ static void help_row(const struct opt *o, FILE *f)
 
 void opt_help(const struct verb *v, FILE *f)
 {
-	fprintf(f, "usage: genvisor %s [options]%s%s\n\n%s\n", v->name, v->args[0] != '\0' ? " " : "", v->args,
-		v->summary);
+	fprintf(f, "usage: genvisor %s [options]%s%s\n\n%s\n", v->name,
+		v->args[0] != '\0' ? " " : "", v->args, v->summary);
 	if (v->text != NULL)
 		fprintf(f, "\n%s", v->text);
 	if (v->opts->name != NULL)
@@ -167,8 +171,10 @@ int opt_size(const char *text, uint64_t *ret_val, struct err *err)
 		return err_set(err, -EINVAL, "\"%s\": expected a size such as 512M or 4G", text);
 	if (*end != '\0') {
 		u = strchr(units, *end | 0x20);
-		if (u == NULL || (end[1] != '\0' && strcmp(end + 1, "iB") != 0 && strcmp(end + 1, "B") != 0))
-			return err_set(err, -EINVAL, "\"%s\": expected a size such as 512M or 4G", text);
+		if (u == NULL || (end[1] != '\0' && strcmp(end + 1, "iB") != 0 &&
+				  strcmp(end + 1, "B") != 0))
+			return err_set(err, -EINVAL, "\"%s\": expected a size such as 512M or 4G",
+				       text);
 		shift = 10 * (unsigned)(u - units + 1);
 	}
 	if (errno == ERANGE || (shift > 0 && v >> (64 - shift) != 0))

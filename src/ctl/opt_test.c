@@ -27,7 +27,8 @@ static const struct opt opts[] = {
 };
 static const struct verb v = { .name = "try", .args = "", .summary = "", .opts = opts };
 
-static int parse(struct into *into, const char **rest, int max, int *nr, struct err *e, const char *words)
+static int parse(struct into *into, const char **rest, int max, int *nr, struct err *e,
+		 const char *words)
 {
 	char buf[256], *argv[16];
 	int argc = 0;
@@ -63,7 +64,8 @@ static void what_is_wrong_is_said(void **s)
 	} rows[] = {
 		{ "--valeu x", "did you mean --value" }, { "--other", "lists them" },
 		{ "--value", "expected TEXT after it" }, { "--flag=1", "takes no value" },
-		{ "a b", "one argument too many" }, { "-v", "two dashes" }, { "--value bad", "bad it is" },
+		{ "a b", "one argument too many" }, { "-v", "two dashes" },
+		{ "--value bad", "bad it is" },
 	};
 	const char *rest[1];
 	struct into in;
@@ -86,8 +88,10 @@ static void sizes(void **s)
 		int rc;
 	} rows[] = {
 		{ "512", 512, 0 }, { "4k", 4096, 0 }, { "1G", GIB, 0 }, { "2MiB", 2 * MIB, 0 },
-		{ "12T", UINT64_C(12) << 40, 0 }, { "", 0, -EINVAL }, { "-1", 0, -EINVAL }, { "1X", 0, -EINVAL },
-		{ "1Gx", 0, -EINVAL }, { "99999999999T", 0, -ERANGE }, { "99999999999999999999999", 0, -ERANGE },
+		{ "12T", UINT64_C(12) << 40, 0 }, { "", 0, -EINVAL }, { "-1", 0, -EINVAL },
+		{ "1X", 0, -EINVAL },
+		{ "1Gx", 0, -EINVAL }, { "99999999999T", 0, -ERANGE },
+		{ "99999999999999999999999", 0, -ERANGE },
 	};
 
 	(void)s;
@@ -106,8 +110,10 @@ static void numbers(void **s)
 		uint64_t val;
 		int rc;
 	} rows[] = {
-		{ "0", 0, 0 }, { "010", 10, 0 }, { "08", 8, 0 }, { "0x10", 16, 0 }, { "1024", 1024, 0 },
-		{ "1025", 0, -ERANGE }, { "0x", 0, -EINVAL }, { "", 0, -EINVAL }, { " 1", 0, -EINVAL },
+		{ "0", 0, 0 }, { "010", 10, 0 }, { "08", 8, 0 }, { "0x10", 16, 0 },
+		{ "1024", 1024, 0 },
+		{ "1025", 0, -ERANGE }, { "0x", 0, -EINVAL }, { "", 0, -EINVAL },
+		{ " 1", 0, -EINVAL },
 		{ "-1", 0, -EINVAL }, { "1a", 0, -EINVAL }, { "99999999999999999999", 0, -ERANGE },
 	};
 

@@ -90,7 +90,8 @@ static int disk_option(struct vm_disk *d, const char *text, struct err *err)
 		d->lun = (unsigned)n;
 		return rc;
 	}
-	return err_set(err, -EINVAL, "\"%s\": expected readonly, controller=0..3 or lun=0..63", text);
+	return err_set(err, -EINVAL, "\"%s\": expected readonly, controller=0..3 or lun=0..63",
+		       text);
 }
 
 static bool lun_taken(const struct run *r, unsigned controller, unsigned lun)
@@ -132,13 +133,21 @@ static int add_disk(struct run *r, const char *val, bool dvd, struct err *err)
 		if (!lun_taken(r, d->controller, lun))
 			d->lun = lun;
 	if (rc == 0 && (d->lun == UINT32_MAX || lun_taken(r, d->controller, d->lun)))
-		rc = err_set(err, -EBUSY, "%s: controller %u has no free place for it", d->path, d->controller);
+		rc = err_set(err, -EBUSY, "%s: controller %u has no free place for it", d->path,
+			     d->controller);
 	r->conf.nr_disks++;
 	return rc < 0 ? err_prefix(err, rc, dvd ? "--dvd" : "--disk") : 0;
 }
 
-static int set_disk(void *into, const char *val, struct err *err) { return add_disk(into, val, false, err); }
-static int set_dvd(void *into, const char *val, struct err *err) { return add_disk(into, val, true, err); }
+static int set_disk(void *into, const char *val, struct err *err)
+{
+	return add_disk(into, val, false, err);
+}
+
+static int set_dvd(void *into, const char *val, struct err *err)
+{
+	return add_disk(into, val, true, err);
+}
 
 static int set_kernel(void *into, const char *val, struct err *err)
 {
@@ -230,7 +239,8 @@ static const struct opt run_opts[] = {
 	{ "com1", "stdio|none", "the first serial port (default: none, as Hyper-V)", set_com1 },
 	{ "engine", "NAME", "auto (default), interpret or kvm; see genvisor doctor", set_engine },
 	{ "no-reboot", NULL, "end when the guest resets, with status 3", set_no_reboot },
-	{ "test-devices", NULL, "add the devices public guest test suites expect", set_test_devices },
+	{ "test-devices", NULL, "add the devices public guest test suites expect",
+	  set_test_devices },
 	{ "stats", NULL, "print counters at the end", set_stats },
 	{ "verbose", NULL, "say what the guest does wrong", set_verbose },
 	{ 0 },
@@ -273,7 +283,8 @@ static void on_signal(struct run *r, int sig)
 	bool retry = sig == SIGUSR1, own = sig == SIGUSR2;
 
 	if (atomic_load(&r->vm) == NULL && !retry && !own)
-		_exit(128 + sig);	/* nothing has run yet, and image files are always consistent */
+		/* Nothing has run yet, and image files are always consistent. */
+		_exit(128 + sig);
 	if (atomic_load(&r->vm) == NULL || own)
 		return;
 	if (retry)
@@ -317,8 +328,9 @@ static void on_pause(void *arg, int rc, const char *why)
 {
 	(void)arg;
 	if (rc != 0)
-		log_warn("run", "paused: a host disk says \"%s\"; free space or mend it, the guest goes on by itself "
-			 "(or Ctrl-A C, or SIGUSR1)", why);
+		log_warn("run",
+			 "paused: a host disk says \"%s\"; free space or mend it, "
+			 "the guest goes on by itself (or Ctrl-A C, or SIGUSR1)", why);
 	else
 		log_warn("run", "going on");
 }
@@ -346,8 +358,8 @@ static void print_stats(struct vm *vm, uint64_t ns)
 {
 	uint64_t n = vm_retired(vm);
 
-	fprintf(stderr, "engine %s: %llu guest instructions in %.2f s", vm_engine(vm), (unsigned long long)n,
-		(double)ns / 1e9);
+	fprintf(stderr, "engine %s: %llu guest instructions in %.2f s", vm_engine(vm),
+		(unsigned long long)n, (double)ns / 1e9);
 	if (n > 0)
 		fprintf(stderr, ", %.1f million a second", (double)n * 1e3 / (double)ns);
 	fputc('\n', stderr);
@@ -397,7 +409,8 @@ static int run_run(int argc, char **argv)
 {
 	struct run *r = new0(struct run);
 	const struct console_ops keys = {
-		.quit = key_quit, .shutdown = key_shutdown, .reset = key_reset, .retry = key_retry, .arg = r,
+		.quit = key_quit, .shutdown = key_shutdown, .reset = key_reset, .retry = key_retry,
+		.arg = r,
 	};
 	const char *rest[1];
 	struct err err;
@@ -429,7 +442,7 @@ static int run_run(int argc, char **argv)
 const struct verb verb_run = {
 	.name = "run", .args = "", .summary = "run a machine",
 	.text = "On a terminal, Ctrl-A X ends the machine and Ctrl-A H lists the other keys.\n"
-		"Status: 0 the guest turned itself off, 2 the machine could not be built, 3 reset with\n"
-		"--no-reboot, 1 it failed while running, 128 + N ended by signal N.\n",
+		"Status: 0 the guest turned itself off, 2 the machine could not be built, 3 reset\n"
+		"with --no-reboot, 1 it failed while running, 128 + N ended by signal N.\n",
 	.opts = run_opts, .run = run_run,
 };

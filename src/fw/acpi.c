@@ -95,12 +95,14 @@ static int put_facs(struct tables *t, uint64_t *ret_gpa)
 	return put(t, &f, sizeof(f), 64, ret_gpa);
 }
 
-static int put_dsdt(struct tables *t, const struct fw_acpi_conf *c, uint64_t genid, uint64_t *ret_gpa)
+static int put_dsdt(struct tables *t, const struct fw_acpi_conf *c, uint64_t genid,
+		    uint64_t *ret_gpa)
 {
 	uint8_t aml[sizeof(dsdt_aml_code)];
 	const struct { char name[4]; uint32_t val; } patch[] = {
 		{ "GVLB", (uint32_t)c->mmio_low }, { "GVLL", (uint32_t)c->mmio_low_len },
-		{ "GVHB", (uint32_t)(c->mmio_high / MIB) }, { "GVHL", (uint32_t)(c->mmio_high_len / MIB) },
+		{ "GVHB", (uint32_t)(c->mmio_high / MIB) },
+		{ "GVHL", (uint32_t)(c->mmio_high_len / MIB) },
 		{ "GVC1", c->com1 ? 0xf : 0 }, { "GVC2", c->com2 ? 0xf : 0 },
 		{ "GVGL", (uint32_t)genid }, { "GVGH", (uint32_t)(genid >> 32) },
 		{ "GVAL", c->lapic_gpa }, { "GVAI", c->ioapic_gpa },
@@ -139,12 +141,13 @@ static int put_fadt(struct tables *t, const struct fw_acpi_conf *c, uint64_t fac
 		.int_model = 1,
 		.sci_int = le16_of(9),
 		.pm1_evt_len = 4, .pm1_cnt_len = 2, .pm_tmr_len = 4, .gpe0_len = 4,
-		.c2_latency = le16_of(101), .c3_latency = le16_of(1001),	/* = not supported */
+		/* = not supported */
+		.c2_latency = le16_of(101), .c3_latency = le16_of(1001),
 		.day_alarm = 0x0d,
 		.iapc_boot_arch = le16_of(ACPI_BOOT_VGA_ABSENT),
 		.flags = le32_of(ACPI_FADT_WBINVD | ACPI_FADT_PROC_C1 | ACPI_FADT_PWR_BUTTON |
-				 ACPI_FADT_SLP_BUTTON | ACPI_FADT_TMR_VAL_EXT | ACPI_FADT_RESET_REG |
-				 ACPI_FADT_PLATFORM_CLOCK),
+				 ACPI_FADT_SLP_BUTTON | ACPI_FADT_TMR_VAL_EXT |
+				 ACPI_FADT_RESET_REG | ACPI_FADT_PLATFORM_CLOCK),
 		.reset_reg = io_gas(c->pm_base + 0x33u, 8, 1),
 		.reset_value = 1,
 		.minor_version = 2,
@@ -242,7 +245,8 @@ static int put_xsdt_and_rsdp(struct tables *t, uint64_t rsdp_gpa)
 		le64 entry[MAX_TABLES];
 	} x = { 0 };
 	struct acpi_rsdp r = {
-		.signature = "RSD PTR ", .oem_id = OEM_ID, .revision = 2, .length = le32_of(sizeof(r)),
+		.signature = "RSD PTR ", .oem_id = OEM_ID, .revision = 2,
+		.length = le32_of(sizeof(r)),
 	};
 	size_t n = sizeof(x.h) + t->nr * sizeof(le64);
 	uint64_t xsdt;

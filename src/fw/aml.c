@@ -21,12 +21,14 @@
 #define AML_EXT 0x5b
 #define AML_DEVICE 0x82
 
-#define DEVICE_BYTES 32u	/* one processor: opcode 2, package length 1, name 4, _HID 15, _UID 10 */
+/* One processor: opcode 2, package length 1, name 4, _HID 15, _UID 10. */
+#define DEVICE_BYTES 32u
 
 int aml_patch_name(uint8_t *aml, size_t n, const char name[4], uint32_t val)
 {
 	for (size_t i = 0; i + 10 <= n; i++) {
-		if (aml[i] != AML_NAME || memcmp(aml + i + 1, name, 4) != 0 || aml[i + 5] != AML_DWORD)
+		if (aml[i] != AML_NAME || memcmp(aml + i + 1, name, 4) != 0 ||
+		    aml[i + 5] != AML_DWORD)
 			continue;
 		st32(aml + i + 6, val);
 		return 0;

@@ -43,8 +43,8 @@ int blob_read(const char *path, uint64_t limit, struct blob *ret_b, struct err *
 		goto out_close;
 	}
 	if ((uint64_t)st.st_size > limit) {
-		rc = err_set(err, -EFBIG, "%s: %lld bytes do not fit into the machine's memory", path,
-			     (long long)st.st_size);
+		rc = err_set(err, -EFBIG, "%s: %lld bytes do not fit into the machine's memory",
+			     path, (long long)st.st_size);
 		goto out_close;
 	}
 	b.data = base_new_array((size_t)st.st_size + 1, 1);
@@ -91,14 +91,16 @@ int fw_boot(struct gmem *m, const struct fw_boot_conf *c, struct cpu_regs *regs,
 	if (rc < 0)
 		return rc;
 	if (c->cmdline != NULL && strlen(c->cmdline) >= BOOT_CMDLINE_MAX)
-		rc = err_set(err, -E2BIG, "kernel command line: %zu characters, at most %u are possible",
+		rc = err_set(err, -E2BIG,
+			     "kernel command line: %zu characters, at most %u are possible",
 			     strlen(c->cmdline), BOOT_CMDLINE_MAX - 1);
 	else if (boot_is_linux(&kernel))
 		rc = boot_linux(m, c, &kernel, regs, err);
 	else if (boot_is_multiboot(&kernel))
 		rc = boot_multiboot(m, c, &kernel, regs, err);
 	else
-		rc = err_set(err, -ENOEXEC, "%s: neither a Linux bzImage nor a multiboot ELF image", c->kernel);
+		rc = err_set(err, -ENOEXEC, "%s: neither a Linux bzImage nor a multiboot ELF image",
+			     c->kernel);
 	blob_free(&kernel);
 	return rc;
 }

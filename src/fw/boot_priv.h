@@ -17,13 +17,16 @@ struct blob {
 MUST_CHECK int blob_read(const char *path, uint64_t limit, struct blob *ret_b, struct err *err);
 void blob_free(struct blob *b);
 
-/* Highest address A, page aligned, with [A, A + n) in one RAM entry of the map and A + n <= TOP; 0 = none. */
+/*
+ * Highest address A, page aligned, with [A, A + n) in one RAM entry of the
+ * map and A + n <= TOP; 0 = none.
+ */
 uint64_t boot_place_high(const struct fw_boot_conf *c, uint64_t n, uint64_t floor, uint64_t top);
 
 MUST_CHECK int boot_linux(struct gmem *m, const struct fw_boot_conf *c, const struct blob *kernel,
 			  struct cpu_regs *regs, struct err *err);
-MUST_CHECK int boot_multiboot(struct gmem *m, const struct fw_boot_conf *c, const struct blob *kernel,
-			      struct cpu_regs *regs, struct err *err);
+MUST_CHECK int boot_multiboot(struct gmem *m, const struct fw_boot_conf *c,
+			      const struct blob *kernel, struct cpu_regs *regs, struct err *err);
 bool boot_is_linux(const struct blob *kernel);
 bool boot_is_multiboot(const struct blob *kernel);
 

@@ -23,7 +23,8 @@ struct fw_acpi_conf {
 	struct guid generation_id;	/* stored in the first bytes of a page after the tables */
 };
 /* Generation 2 tables: RSDP, XSDT, FADT, DSDT, FACS, MADT, WAET.  *ret_end = first free byte. */
-MUST_CHECK int fw_acpi_gen2(struct gmem *m, const struct fw_acpi_conf *conf, uint64_t *ret_end, struct err *err);
+MUST_CHECK int fw_acpi_gen2(struct gmem *m, const struct fw_acpi_conf *conf, uint64_t *ret_end,
+			    struct err *err);
 
 struct fw_smbios_conf {
 	uint64_t gpa, limit_gpa;	/* entry point (_SM3_), in 0xf0000..0xfffff */
@@ -43,7 +44,8 @@ struct fw_mem {
 
 struct fw_boot_conf {
 	const char *kernel, *initrd, *cmdline;	/* initrd, cmdline may be NULL */
-	const char *const *modules;		/* multiboot modules "path args", NULL-terminated; may be NULL */
+	/* multiboot modules "path args", NULL-terminated; may be NULL */
+	const char *const *modules;
 	const struct fw_mem *map;
 	size_t nr_map;
 	uint64_t rsdp_gpa;
@@ -52,6 +54,7 @@ struct fw_boot_conf {
  * Loads a bzImage by the 64-bit boot protocol, or a multiboot 1 ELF, and sets
  * *regs to enter it (from reset values).  Found by content.
  */
-MUST_CHECK int fw_boot(struct gmem *m, const struct fw_boot_conf *conf, struct cpu_regs *regs, struct err *err);
+MUST_CHECK int fw_boot(struct gmem *m, const struct fw_boot_conf *conf, struct cpu_regs *regs,
+		       struct err *err);
 
 #endif

@@ -99,7 +99,8 @@ static void disassemble(const char *path, const uint8_t *buf, size_t n, char *te
 	CHECK(f != NULL);
 	fwrite(buf, 1, n, f);
 	fclose(f);
-	snprintf(cmd, sizeof(cmd), "cd /tmp && %s -vs -d %s > %s.log 2>&1", iasl ? iasl : "iasl", path, path);
+	snprintf(cmd, sizeof(cmd), "cd /tmp && %s -vs -d %s > %s.log 2>&1", iasl ? iasl : "iasl",
+		 path, path);
 	CHECK_EQ(system(cmd), 0);
 	snprintf(dsl, sizeof(dsl), "%.*s.dsl", (int)strlen(path) - 4, path);
 	f = fopen(dsl, "rb");
@@ -166,7 +167,8 @@ static void smbios_says_who_made_the_machine(void **s)
 {
 	struct gmem *m = memory(2 * MIB);
 	const struct fw_smbios_conf c = {
-		.gpa = 0xf0000, .limit_gpa = 0x100000, .nr_cpus = 2, .memory = GIB, .serial = "0000-1",
+		.gpa = 0xf0000, .limit_gpa = 0x100000, .nr_cpus = 2, .memory = GIB,
+		.serial = "0000-1",
 	};
 	uint8_t buf[4096];
 	uint32_t n;
@@ -240,7 +242,8 @@ static int boot(struct gmem *m, const void *k, size_t n, const char *cmdline, st
 		struct err *e)
 {
 	const struct fw_boot_conf c = {
-		.kernel = write_file(k, n), .cmdline = cmdline, .map = map, .nr_map = 3, .rsdp_gpa = RSDP,
+		.kernel = write_file(k, n), .cmdline = cmdline, .map = map, .nr_map = 3,
+		.rsdp_gpa = RSDP,
 	};
 	int rc = fw_boot(m, &c, r, e);
 

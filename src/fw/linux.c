@@ -46,22 +46,24 @@ static int parse(const struct blob *k, struct header *h, struct err *err)
 
 	h->version = ld16(d + 0x206);
 	if (h->version < MIN_VERSION)
-		return err_set(err, -ENOEXEC, "%s: boot protocol %u.%02u, expected 2.12 or newer", k->path,
-			       h->version >> 8, h->version & 0xff);
+		return err_set(err, -ENOEXEC, "%s: boot protocol %u.%02u, expected 2.12 or newer",
+			       k->path, h->version >> 8, h->version & 0xff);
 	if (k->n > MAX_BYTES)
-		return err_set(err, -EFBIG, "%s: %zu bytes, expected a kernel of at most %llu MiB", k->path,
-			       k->n, (unsigned long long)(MAX_BYTES / MIB));
+		return err_set(err, -EFBIG, "%s: %zu bytes, expected a kernel of at most %llu MiB",
+			       k->path, k->n, (unsigned long long)(MAX_BYTES / MIB));
 	h->setup_bytes = (sects + 1) * 512;
 	if (k->n <= h->setup_bytes + ENTRY_64)
-		return err_set(err, -ENOEXEC, "%s: truncated: %zu bytes, its setup alone has %u", k->path,
-			       k->n, h->setup_bytes);
+		return err_set(err, -ENOEXEC, "%s: truncated: %zu bytes, its setup alone has %u",
+			       k->path, k->n, h->setup_bytes);
 	h->kernel_bytes = (uint32_t)(k->n - h->setup_bytes);
 	if ((uint64_t)ld32(d + 0x1f4) * 16 > align_up(h->kernel_bytes, 16))
-		return err_set(err, -ENOEXEC, "%s: truncated: %u bytes of kernel, its header says %llu",
+		return err_set(err, -ENOEXEC,
+			       "%s: truncated: %u bytes of kernel, its header says %llu",
 			       k->path, h->kernel_bytes, (unsigned long long)ld32(d + 0x1f4) * 16);
 	h->xloadflags = ld16(d + 0x236);
 	if ((h->xloadflags & XLF_KERNEL_64) == 0)
-		return err_set(err, -ENOEXEC, "%s: a 32-bit kernel, expected a 64-bit one", k->path);
+		return err_set(err, -ENOEXEC, "%s: a 32-bit kernel, expected a 64-bit one",
+			       k->path);
 	h->relocatable = d[0x234];
 	h->alignment = ld32(d + 0x230);
 	h->initrd_max = ld32(d + 0x22c);
@@ -81,7 +83,8 @@ static int load_kernel(struct gmem *m, const struct fw_boot_conf *c, const struc
 		return err_set(err, -ENOEXEC, "%s: wants to be loaded at %#llx", k->path,
 			       (unsigned long long)h->pref);
 	if (!gmem_is_ram(m, h->pref, need))
-		return err_set(err, -ENOMEM, "%s: needs %llu MiB of memory at %llu MiB, the machine has %llu MiB",
+		return err_set(err, -ENOMEM,
+			       "%s: needs %llu MiB of memory at %llu MiB, the machine has %llu MiB",
 			       k->path, (unsigned long long)(need / MIB),
 			       (unsigned long long)(h->pref / MIB),
 			       (unsigned long long)(gmem_size(m) / MIB));
@@ -105,7 +108,8 @@ static int load_initrd(struct gmem *m, const struct fw_boot_conf *c, uint64_t fl
 		return rc;
 	at = boot_place_high(c, b.n, floor, top);
 	if (at == 0 || gmem_write(m, at, b.data, b.n) < 0)
-		rc = err_set(err, -ENOMEM, "%s: %zu bytes do not fit into the machine's memory beside the kernel",
+		rc = err_set(err, -ENOMEM,
+			     "%s: %zu bytes do not fit into the machine's memory beside the kernel",
 			     c->initrd, b.n);
 	st32(zero_page + 0x218, (uint32_t)at);
 	st32(zero_page + 0x21c, (uint32_t)b.n);
@@ -119,7 +123,8 @@ static int put_cmdline(struct gmem *m, const struct fw_boot_conf *c, const struc
 	const char *text = c->cmdline == NULL ? "" : c->cmdline;
 
 	if (strlen(text) > h->cmdline_max)
-		return err_set(err, -E2BIG, "kernel command line: %zu characters, this kernel takes %u",
+		return err_set(err, -E2BIG,
+			       "kernel command line: %zu characters, this kernel takes %u",
 			       strlen(text), h->cmdline_max);
 	st32(zero_page + 0x228, BOOT_CMDLINE);
 	return gmem_write(m, BOOT_CMDLINE, text, strlen(text) + 1);
@@ -188,14 +193,16 @@ int boot_linux(struct gmem *m, const struct fw_boot_conf *c, const struct blob *
 	if (rc < 0)
 		return rc;
 	if (c->modules != NULL && c->modules[0] != NULL)
-		return err_set(err, -EINVAL, "%s: a Linux kernel takes no multiboot modules", k->path);
+		return err_set(err, -EINVAL, "%s: a Linux kernel takes no multiboot modules",
+			       k->path);
 	memcpy(zero_page + HDR, k->data + HDR, min_u64(0x202u + h.end - HDR, HDR_END_MAX - HDR));
 	zero_page[0x210] = 0xff;	/* a loader without a number */
 	st64(zero_page + 0x70, c->rsdp_gpa);
 	put_e820(c, zero_page);
 	rc = load_kernel(m, c, k, &h, &end, err);
 	if (rc == 0)
-		rc = load_initrd(m, c, end, min_u64((uint64_t)h.initrd_max + 1, 4 * GIB), zero_page, err);
+		rc = load_initrd(m, c, end, min_u64((uint64_t)h.initrd_max + 1, 4 * GIB), zero_page,
+				 err);
 	if (rc == 0)
 		rc = put_cmdline(m, c, &h, zero_page, err);
 	if (rc < 0)

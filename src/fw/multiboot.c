@@ -21,7 +21,7 @@
 #define MB_LOADED 0x2badb002u
 #define MB_SEARCH 8192u
 #define MB_FLAGS_MUST 0xffffu		/* a loader that does not know one must refuse the image */
-#define MB_FLAGS_KNOWN 3u		/* modules on pages, memory information: both always given */
+#define MB_FLAGS_KNOWN 3u		/* modules on pages, memory information: always given */
 #define MB_FLAG_VIDEO 4u
 #define MAX_PHDRS 64u
 #define MAX_MODULES 32u
@@ -68,17 +68,22 @@ static int read_phdr(const struct blob *k, bool wide, uint64_t phoff, unsigned i
 	memcpy(&g, k->data + phoff + size * i, size);
 	*ret_load = (wide ? g.p64.p_type : g.p32.p_type) == PT_LOAD;
 	*s = wide ? (struct segment){ g.p64.p_offset, g.p64.p_filesz, g.p64.p_memsz, g.p64.p_paddr }
-		  : (struct segment){ g.p32.p_offset, g.p32.p_filesz, g.p32.p_memsz, g.p32.p_paddr };
+		  : (struct segment){ g.p32.p_offset, g.p32.p_filesz, g.p32.p_memsz,
+				      g.p32.p_paddr };
 	return 0;
 }
 
-static int load_segment(struct gmem *m, const struct blob *k, const struct segment *s, struct err *err)
+static int load_segment(struct gmem *m, const struct blob *k, const struct segment *s,
+			struct err *err)
 {
 	if (s->off > k->n || s->file > k->n - s->off || s->file > s->mem)
-		return err_set(err, -ENOEXEC, "%s: truncated: a segment of %llu bytes at file offset %llu",
+		return err_set(err, -ENOEXEC,
+			       "%s: truncated: a segment of %llu bytes at file offset %llu",
 			       k->path, (unsigned long long)s->file, (unsigned long long)s->off);
-	if (s->pa < MIB || s->pa >= 4 * GIB || s->mem > 4 * GIB - s->pa || !gmem_is_ram(m, s->pa, s->mem))
-		return err_set(err, -ENOMEM, "%s: a segment of %llu bytes at %#llx does not fit into memory",
+	if (s->pa < MIB || s->pa >= 4 * GIB || s->mem > 4 * GIB - s->pa ||
+	    !gmem_is_ram(m, s->pa, s->mem))
+		return err_set(err, -ENOMEM,
+			       "%s: a segment of %llu bytes at %#llx does not fit into memory",
 			       k->path, (unsigned long long)s->mem, (unsigned long long)s->pa);
 	if (gmem_write(m, s->pa, k->data + s->off, s->file) < 0 ||
 	    gmem_zero(m, s->pa + s->file, s->mem - s->file) < 0)
@@ -92,26 +97,30 @@ static int load_elf(struct gmem *m, const struct blob *k, uint64_t *ret_entry, u
 	union { Elf32_Ehdr e32; Elf64_Ehdr e64; } g = { 0 };
 	bool wide, load;
 	uint64_t phoff, end = MIB;
+	size_t size, want;
 	unsigned nr;
 
 	memcpy(&g, k->data, min_u64(sizeof(g), k->n));
 	wide = g.e32.e_ident[EI_CLASS] == ELFCLASS64;
 	if (memcmp(g.e32.e_ident, ELFMAG, SELFMAG) != 0)
 		return err_set(err, -ENOEXEC, "%s: a multiboot image that is no ELF file", k->path);
-	if ((wide ? g.e64.e_phentsize : g.e32.e_phentsize) != (wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
-		return err_set(err, -ENOEXEC, "%s: program headers of %u bytes, expected %zu", k->path,
-			       wide ? g.e64.e_phentsize : g.e32.e_phentsize,
-			       wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr));
+	size = wide ? g.e64.e_phentsize : g.e32.e_phentsize;
+	want = wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+	if (size != want)
+		return err_set(err, -ENOEXEC, "%s: program headers of %zu bytes, expected %zu",
+			       k->path, size, want);
 	nr = wide ? g.e64.e_phnum : g.e32.e_phnum;
 	phoff = wide ? g.e64.e_phoff : g.e32.e_phoff;
 	if (nr == 0 || nr > MAX_PHDRS)
-		return err_set(err, -ENOEXEC, "%s: %u program headers, expected 1 to %u", k->path, nr, MAX_PHDRS);
+		return err_set(err, -ENOEXEC, "%s: %u program headers, expected 1 to %u", k->path,
+			       nr, MAX_PHDRS);
 	for (unsigned i = 0; i < nr; i++) {
 		struct segment s;
 		int rc;
 
 		if (read_phdr(k, wide, phoff, i, &s, &load) < 0)
-			return err_set(err, -ENOEXEC, "%s: its program headers lie outside the file", k->path);
+			return err_set(err, -ENOEXEC,
+				       "%s: its program headers lie outside the file", k->path);
 		if (!load || s.mem == 0)
 			continue;
 		rc = load_segment(m, k, &s, err);
@@ -155,7 +164,8 @@ static int load_modules(struct gmem *m, const struct fw_boot_conf *c, uint64_t e
 {
 	const char *list[MAX_MODULES];
 	unsigned nr = 0;
-	uint64_t text = BOOT_CMDLINE + BOOT_CMDLINE_MAX, n;	/* the strings, one after the other */
+	/* the strings, one after the other */
+	uint64_t text = BOOT_CMDLINE + BOOT_CMDLINE_MAX, n;
 
 	if (c->initrd != NULL)
 		list[nr++] = c->initrd;
@@ -173,8 +183,9 @@ static int load_modules(struct gmem *m, const struct fw_boot_conf *c, uint64_t e
 		if (rc < 0)
 			return rc;
 		if (len > TEXT_LIMIT - text || gmem_write(m, text, list[i], len) < 0)
-			return err_set(err, -E2BIG, "the strings of multiboot modules have over %llu bytes",
-				       (unsigned long long)TEXT_LIMIT - BOOT_CMDLINE - BOOT_CMDLINE_MAX);
+			return err_set(err, -E2BIG,
+				       "the strings of multiboot modules have over %u bytes",
+				       TEXT_LIMIT - BOOT_CMDLINE - BOOT_CMDLINE_MAX);
 		st32(e, (uint32_t)at);
 		st32(e + 4, (uint32_t)(at + n));
 		st32(e + 8, (uint32_t)text);
@@ -236,14 +247,17 @@ int boot_multiboot(struct gmem *m, const struct fw_boot_conf *c, const struct bl
 	int rc;
 
 	/* The first word is the image's own name, as boot loaders give it. */
-	if ((unsigned)snprintf(args, sizeof(args), "%s %s", c->kernel, c->cmdline == NULL ? "" : c->cmdline) >=
+	if ((unsigned)snprintf(args, sizeof(args), "%s %s", c->kernel,
+			       c->cmdline == NULL ? "" : c->cmdline) >=
 	    BOOT_CMDLINE_MAX)
-		return err_set(err, -E2BIG, "kernel command line: longer than %u characters", BOOT_CMDLINE_MAX - 1);
+		return err_set(err, -E2BIG, "kernel command line: longer than %u characters",
+			       BOOT_CMDLINE_MAX - 1);
 	if (flags & MB_FLAG_VIDEO)
-		return err_set(err, -ENOTSUP, "%s: asks for a video mode, the machine has no display", k->path);
+		return err_set(err, -ENOTSUP,
+			       "%s: asks for a video mode, the machine has no display", k->path);
 	if (flags & MB_FLAGS_MUST & ~MB_FLAGS_KNOWN)
-		return err_set(err, -ENOTSUP, "%s: multiboot flags %#x, expected none but 0x3", k->path,
-			       flags & MB_FLAGS_MUST);
+		return err_set(err, -ENOTSUP, "%s: multiboot flags %#x, expected none but 0x3",
+			       k->path, flags & MB_FLAGS_MUST);
 	rc = load_elf(m, k, &entry, &end, err);
 	if (rc == 0)
 		rc = load_modules(m, c, end, page, err);

@@ -55,7 +55,8 @@ static uint16_t put(struct pen *p, uint8_t *body, size_t n, const char *const *s
 
 static void put_bios(struct pen *p)
 {
-	uint8_t b[26] = { [0] = 0, [4] = 1, [5] = 2, [8] = 3, [20] = 4, [21] = 1, [22] = 0xff, [23] = 0xff };
+	uint8_t b[26] = { [0] = 0, [4] = 1, [5] = 2, [8] = 3, [20] = 4, [21] = 1, [22] = 0xff,
+			  [23] = 0xff };
 
 	st64(b + 10, 0x08);		/* characteristics not supported */
 	b[18] = 0x01;			/* ACPI */
@@ -65,7 +66,8 @@ static void put_bios(struct pen *p)
 
 static void put_system(struct pen *p, const struct fw_smbios_conf *c)
 {
-	uint8_t b[27] = { [0] = 1, [4] = 1, [5] = 2, [6] = 3, [7] = 4, [24] = 6, [25] = 5, [26] = 2 };
+	uint8_t b[27] = { [0] = 1, [4] = 1, [5] = 2, [6] = 3, [7] = 4, [24] = 6, [25] = 5,
+			  [26] = 2 };
 
 	memcpy(b + 8, &c->uuid, 16);
 	put(p, b, sizeof(b), (const char *const[]){ MAKER, "Virtual Machine", RELEASE,
@@ -74,7 +76,8 @@ static void put_system(struct pen *p, const struct fw_smbios_conf *c)
 
 static uint16_t put_board(struct pen *p, const struct fw_smbios_conf *c)
 {
-	uint8_t b[15] = { [0] = 2, [4] = 1, [5] = 2, [6] = 3, [7] = 4, [8] = 0, [9] = 1, [10] = 5, [13] = 10 };
+	uint8_t b[15] = { [0] = 2, [4] = 1, [5] = 2, [6] = 3, [7] = 4, [8] = 0, [9] = 1, [10] = 5,
+			  [13] = 10 };
 
 	st16(b + 11, 0x300);		/* the chassis below, made with this handle */
 	return put(p, b, sizeof(b), (const char *const[]){ MAKER, "Virtual Machine", RELEASE,

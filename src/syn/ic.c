@@ -179,8 +179,8 @@ static void ic_receive(void *self, struct chan *c, const struct pkt *pkt)
 	memcpy(&g, pkt->data, sizeof(g));
 	n = le16_get(g.body_bytes);
 	if (n > pkt->len - sizeof(g) || (g.flags & FLAG_RESPONSE) == 0) {
-		log_guest(&ic->limit, ic->service->name, "an answer of %u bytes that says it has %zu",
-			  pkt->len, n);
+		log_guest(&ic->limit, ic->service->name,
+			  "an answer of %u bytes that says it has %zu", pkt->len, n);
 		return;
 	}
 	pthread_mutex_lock(&ic->lock);

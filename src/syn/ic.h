@@ -37,7 +37,8 @@ struct ic_client {			/* members may be NULL */
 
 enum { IC_HEARTBEAT = 1, IC_SHUTDOWN = 3, IC_TIMESYNC = 4 };
 
-MUST_CHECK int ic_new(struct vmbus *bus, const struct ic_service *service, const struct ic_client *client,
+MUST_CHECK int ic_new(struct vmbus *bus, const struct ic_service *service,
+		      const struct ic_client *client,
 		      void *self, struct ic **ret_ic, struct err *err);
 void ic_free(struct ic *ic);
 /* -ENOTCONN while no guest driver is ready, -EBUSY while an answer is awaited. */

@@ -21,7 +21,10 @@ MUST_CHECK int services_new(struct vmbus *bus, const struct services_conf *conf,
 			    struct services **ret_s, struct err *err);
 void services_free(struct services *s);	/* the bus was reset before: no channel is open */
 
-/* Asks the guest to turn itself off; -ENOTCONN while its driver is not there, -EBUSY when asked already. */
+/*
+ * Asks the guest to turn itself off; -ENOTCONN while its driver is not there,
+ * -EBUSY when asked already.
+ */
 MUST_CHECK int services_shutdown(struct services *s);
 /* The guest's clock was stopped for a while: tell it the time again. */
 void services_time_jumped(struct services *s);

@@ -129,7 +129,8 @@ static void hostile_answers_change_nothing(void **s)
 	q = p;
 	st16(q.data + 18, 0xffff);		/* a body longer than its packet */
 	answer(&r, &q);
-	CHECK_EQ(fg_send(&r.g, &r.chan, VMPKT_INBAND, 0, 0, q.data, 8), 0);	/* no header at all */
+	/* no header at all */
+	CHECK_EQ(fg_send(&r.g, &r.chan, VMPKT_INBAND, 0, 0, q.data, 8), 0);
 	q = p;
 	q.data[24] = (uint8_t)(p.data[24] + 1);	/* an answer to nothing we asked */
 	agree(&r, &q, 3, 2);

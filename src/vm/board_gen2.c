@@ -36,7 +36,8 @@ static const struct absorb_range absent[] = {
 const struct board board_gen2 = {
 	.generation = 2,
 	.slots = gen2, .nr_slots = ARRAY_LEN(gen2),
-	.mmio_low = 0xf8000000, .mmio_low_len = 0x06000000,	/* to FE000000, where the chips begin */
+	/* to FE000000, where the chips begin */
+	.mmio_low = 0xf8000000, .mmio_low_len = 0x06000000,
 	.mmio_high_len = 512 * MIB,
 	.lapic = 0xfee00000,
 	.rsdp = 0xe0000, .acpi_limit = 0xf0000,
@@ -58,7 +59,9 @@ int board_memory(struct vm *vm, struct gmem_range ranges[2], size_t *ret_nr, str
 	struct sysinfo host;
 
 	if (n < 32 * MIB || n > UINT64_C(12) << 40 || n % (2 * MIB) != 0)
-		return err_set(err, -EINVAL, "memory: %llu bytes, expected a multiple of 2 MiB from 32 MiB to 12 TiB",
+		return err_set(err, -EINVAL,
+			       "memory: %llu bytes, expected a multiple of 2 MiB from 32 MiB "
+			       "to 12 TiB",
 			       (unsigned long long)n);
 	if (sysinfo(&host) == 0 && n > (uint64_t)host.totalram * host.mem_unit)
 		return err_set(err, -ENOMEM, "memory: %llu MiB, the host has only %llu MiB",

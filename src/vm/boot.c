@@ -29,7 +29,8 @@ static int put_tables(struct vm *vm, struct err *err)
 	char serial[GUID_TEXT_LEN + 1];
 	const struct fw_smbios_conf smbios = {
 		.gpa = b->smbios, .limit_gpa = b->smbios_limit,
-		.uuid = vm->uuid, .nr_cpus = vm->conf.cpus, .memory = vm->conf.memory, .serial = serial,
+		.uuid = vm->uuid, .nr_cpus = vm->conf.cpus, .memory = vm->conf.memory,
+		.serial = serial,
 	};
 	uint64_t end;
 	int rc;
@@ -37,7 +38,8 @@ static int put_tables(struct vm *vm, struct err *err)
 	BUG_IF(b->slots[0].ops != &ioapic_dev);
 	/* As Hyper-V prints it: 4-4-4-4-4-4-2 digits; here from the machine's own id. */
 	snprintf(serial, sizeof(serial), "%04u-%04u-%04u-%04u-%04u-%04u-%02u",
-		 ld16(vm->uuid.b) % 10000u, ld16(vm->uuid.b + 2) % 10000u, ld16(vm->uuid.b + 4) % 10000u,
+		 ld16(vm->uuid.b) % 10000u, ld16(vm->uuid.b + 2) % 10000u,
+		 ld16(vm->uuid.b + 4) % 10000u,
 		 ld16(vm->uuid.b + 6) % 10000u, ld16(vm->uuid.b + 8) % 10000u,
 		 ld16(vm->uuid.b + 10) % 10000u, vm->uuid.b[12] % 100u);
 	rc = fw_acpi_gen2(vm->mem, &acpi, &end, err);

@@ -324,7 +324,8 @@ const struct hv_client vm_hv_client = {
 
 /* ---- hypervisor interface and VMBus ------------------------------------- */
 
-static uint16_t port_post(void *self, unsigned vp, uint32_t conn, uint32_t type, const void *msg, size_t n)
+static uint16_t port_post(void *self, unsigned vp, uint32_t conn, uint32_t type, const void *msg,
+			  size_t n)
 {
 	struct vm *vm = self;
 

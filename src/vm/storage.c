@@ -50,7 +50,8 @@ static int attach(struct vm *vm, unsigned i, struct err *err)
 	int rc;
 
 	if (d->controller >= VM_MAX_CONTROLLERS || d->lun >= SCSI_MAX_LUNS)
-		return err_set(err, -EINVAL, "%s: controller %u, LUN %u: expected 0 to %u and 0 to %u", d->path,
+		return err_set(err, -EINVAL,
+			       "%s: controller %u, LUN %u: expected 0 to %u and 0 to %u", d->path,
 			       d->controller, d->lun, VM_MAX_CONTROLLERS - 1, SCSI_MAX_LUNS - 1);
 	rc = disk_open(d->path, flags, &vm->blk[i], err);
 	if (rc < 0)

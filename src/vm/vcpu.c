@@ -127,8 +127,8 @@ static void triple_fault(struct vcpu *v)
 		return;
 	v->cpu->engine->get_regs(v->cpu, &r);
 	if (atomic_fetch_add(&v->vm->nr_triple, 1) < 10)
-		log_warn("guest", "processor %u: triple fault at %#llx; the machine resets", v->index,
-			 (unsigned long long)r.rip);
+		log_warn("guest", "processor %u: triple fault at %#llx; the machine resets",
+			 v->index, (unsigned long long)r.rip);
 	vm_request(v->vm, REQ_RESET);
 }
 
@@ -136,7 +136,8 @@ static void engine_failed(struct vcpu *v)
 {
 	char text[200];
 
-	snprintf(text, sizeof(text), "processor %u: %.160s", v->index, v->cpu->engine->error(v->cpu));
+	snprintf(text, sizeof(text), "processor %u: %.160s", v->index,
+		 v->cpu->engine->error(v->cpu));
 	vm_fail(v->vm, text);
 }
 
@@ -210,7 +211,8 @@ int vcpus_new(struct vm *vm, struct err *err)
 		int rc = pthread_create(&v->thread, NULL, vcpu_thread, v);
 
 		if (rc != 0)
-			return err_set(err, -rc, "no thread for processor %u of %u", i, vm->conf.cpus);
+			return err_set(err, -rc, "no thread for processor %u of %u", i,
+				       vm->conf.cpus);
 		v->started = true;
 	}
 	return 0;

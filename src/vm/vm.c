@@ -69,11 +69,13 @@ int vm_shutdown(struct vm *vm)
 
 static int check_conf(const struct vm_conf *c, struct err *err)
 {
+	if (c->generation == 1)
+		return err_set(err, -ENOTSUP, "generation 1: not built yet, only 2 can run");
 	if (c->generation != 2)
-		return err_set(err, -ENOTSUP, c->generation == 1 ? "generation 1: not built yet, only 2 can run"
-							       : "generation %u: expected 1 or 2", c->generation);
+		return err_set(err, -ENOTSUP, "generation %u: expected 1 or 2", c->generation);
 	if (c->cpus < 1 || c->cpus > 1024)
-		return err_set(err, -EINVAL, "%u processors: a Generation 2 machine has 1 to 1024", c->cpus);
+		return err_set(err, -EINVAL, "%u processors: a Generation 2 machine has 1 to 1024",
+			       c->cpus);
 	if (c->kernel == NULL)
 		return err_set(err, -EINVAL, "no kernel: firmware is not built yet, give --kernel");
 	if (c->nr_disks > VM_MAX_DISKS)
@@ -139,7 +141,8 @@ static int new_processors(struct vm *vm, struct err *err)
 		.tsc_hz = cpu_host_tsc_hz(), .client = &vm_lapic_client, .self = vm,
 	};
 	const struct hv_conf hv = {
-		.nr_vps = vm->conf.cpus, .mem = vm->mem, .clock = vm->clock, .tsc_hz = cpu_host_tsc_hz(),
+		.nr_vps = vm->conf.cpus, .mem = vm->mem, .clock = vm->clock,
+		.tsc_hz = cpu_host_tsc_hz(),
 		.apic_hz = vm->board->lapic_hz, .phys_bits = VM_PHYS_BITS,
 		.hypercall_port = vm->engine->hypercall_port,
 		.client = &vm_hv_client, .port = &vm_hv_port, .self = vm,
@@ -148,7 +151,8 @@ static int new_processors(struct vm *vm, struct err *err)
 		.mem = vm->mem, .nr_vps = vm->conf.cpus, .max_version = vm->conf.vmbus_max_version,
 		.port = &vm_vmbus_port, .self = vm,
 	};
-	const struct services_conf services = { .clock = vm->clock, .ref_time = ref_time, .self = vm };
+	const struct services_conf services = { .clock = vm->clock, .ref_time = ref_time,
+						.self = vm };
 	int rc = lapic_new(&lapic, &vm->lapics, err);
 
 	if (rc == 0)
@@ -358,7 +362,8 @@ static bool serve(struct vm *vm, unsigned req, enum vm_end *ret_end, struct err 
 		unsigned req;
 		enum vm_end end;
 	} ends[] = {
-		{ REQ_ERROR, VM_END_ERROR }, { REQ_POWER_OFF, VM_END_POWER_OFF }, { REQ_QUIT, VM_END_QUIT },
+		{ REQ_ERROR, VM_END_ERROR }, { REQ_POWER_OFF, VM_END_POWER_OFF },
+		{ REQ_QUIT, VM_END_QUIT },
 		{ REQ_TEST, VM_END_TEST }, { vm->conf.no_reboot ? REQ_RESET : 0, VM_END_RESET },
 	};
 

@@ -44,14 +44,21 @@ enum vm_end {
 	VM_END_QUIT,		/* vm_quit */
 	VM_END_RESET,		/* a reset, with no_reboot */
 	VM_END_TEST,		/* the debug-exit device; vm_test_code */
-	VM_END_ERROR,		/* the engine failed, or a reset found no kernel; the message is in *err */
+	/* the engine failed, or a reset found no kernel; the message is in *err */
+	VM_END_ERROR,
 };
 
 struct vm;
 
-/* Opens and builds everything; no guest instruction has run when it returns.  One sentence in *err. */
+/*
+ * Opens and builds everything; no guest instruction has run when it returns.
+ * One sentence in *err.
+ */
 MUST_CHECK int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err *err);
-/* Runs to the end, once; the caller's thread is the machine's main thread.  *err with VM_END_ERROR. */
+/*
+ * Runs to the end, once; the caller's thread is the machine's main thread.
+ * *err with VM_END_ERROR.
+ */
 enum vm_end vm_run(struct vm *vm, struct err *err);
 void vm_free(struct vm *vm);
 

@@ -19,8 +19,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { REQ_QUIT = 1, REQ_POWER_OFF = 2, REQ_RESET = 4, REQ_TROUBLE = 8, REQ_RETRY = 16, REQ_TEST = 32,
-       REQ_ERROR = 64 };
+enum { REQ_QUIT = 1, REQ_POWER_OFF = 2, REQ_RESET = 4, REQ_TROUBLE = 8, REQ_RETRY = 16,
+       REQ_TEST = 32, REQ_ERROR = 64 };
 #define REQ_LAST (REQ_POWER_OFF | REQ_RESET | REQ_TEST)	/* the guest does nothing after it */
 
 enum { VCPU_INIT = 1, VCPU_SIPI = 2 };	/* struct vcpu.asked */
@@ -102,7 +102,8 @@ struct vm {
 };
 
 /* board_gen2.c */
-MUST_CHECK int board_memory(struct vm *vm, struct gmem_range ranges[2], size_t *ret_nr, struct err *err);
+MUST_CHECK int board_memory(struct vm *vm, struct gmem_range ranges[2], size_t *ret_nr,
+			    struct err *err);
 MUST_CHECK int board_devices(struct vm *vm, struct err *err);
 void board_reset(struct vm *vm);
 /* Memory types as firmware leaves them: RAM write-back, the gap below 4 GiB uncached. */

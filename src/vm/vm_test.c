@@ -62,7 +62,11 @@ static const char *finish(struct image *im)
 
 /* OUT 0xF4, AL and, if that should ever return, nothing. */
 static void put_exit(struct image *im) { put(im, BYTES(0xe6, 0xf4, 0xfa, 0xf4, 0xeb, 0xfd)); }
-static void put_reset(struct image *im) { put(im, BYTES(0x66, 0xba, 0x33, 0x04, 0xb0, 0x01, 0xee)); }
+
+static void put_reset(struct image *im)
+{
+	put(im, BYTES(0x66, 0xba, 0x33, 0x04, 0xb0, 0x01, 0xee));
+}
 
 /* An empty IDT and a breakpoint. */
 static void put_triple_fault(struct image *im)
@@ -70,16 +74,21 @@ static void put_triple_fault(struct image *im)
 	put(im, BYTES(0x0f, 0x01, 0x1d, 0x00, 0x00, 0x20, 0x00, 0xcc));
 }
 
-/* Counts boots in CMOS memory, which survives resets; at LAST goes on with AL = LAST, else jumps over SKIP bytes. */
+/*
+ * Counts boots in CMOS memory, which survives resets; at LAST goes on with AL
+ * = LAST, else jumps over SKIP bytes.
+ */
 static void put_count(struct image *im, uint8_t last, uint8_t skip)
 {
-	put(im, BYTES(0xb0, 0x50, 0xe6, 0x70, 0xe4, 0x71, 0xfe, 0xc0, 0xe6, 0x71, 0x3c, last, 0x75, skip));
+	put(im, BYTES(0xb0, 0x50, 0xe6, 0x70, 0xe4, 0x71, 0xfe, 0xc0, 0xe6, 0x71, 0x3c, last, 0x75,
+		      skip));
 }
 
 static struct vm_conf conf(const char *kernel)
 {
 	return (struct vm_conf){
-		.generation = 2, .memory = 32 * MIB, .cpus = 1, .engine = "interpret", .kernel = kernel,
+		.generation = 2, .memory = 32 * MIB, .cpus = 1, .engine = "interpret",
+		.kernel = kernel,
 		.test_devices = true, .no_uring = true,
 	};
 }
@@ -199,7 +208,8 @@ static unsigned memory_type(const struct cpu_regs *r, uint64_t gpa)
 	if (gpa < MIB)
 		return r->mtrr_fixed[0] & 0xff;
 	for (unsigned i = 0; i < 8; i++) {
-		uint64_t mask = r->mtrr_var[2 * i + 1] & ~PAGE_MASK, base = r->mtrr_var[2 * i] & ~PAGE_MASK;
+		uint64_t mask = r->mtrr_var[2 * i + 1] & ~PAGE_MASK,
+			base = r->mtrr_var[2 * i] & ~PAGE_MASK;
 		unsigned t = r->mtrr_var[2 * i] & 0xff;
 
 		if ((r->mtrr_var[2 * i + 1] & 0x800) == 0 || (gpa & mask) != (base & mask))
@@ -218,7 +228,8 @@ static void ram_is_cached_and_the_gap_is_not(void **s)
 
 	(void)s;
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		struct vm vm = { .board = &board_gen2, .nr_map = 1, .map = { { 0, ends[i], FW_E820_RAM } } };
+		struct vm vm = { .board = &board_gen2, .nr_map = 1,
+				 .map = { { 0, ends[i], FW_E820_RAM } } };
 		struct cpu_regs r = { 0 };
 
 		board_mtrrs(&vm, &r);
@@ -266,7 +277,8 @@ static void the_first_word_on_the_end_counts(void **s)
 	(void)s;
 	begin(&im);
 	put(&im, BYTES(0xb0, 5, 0xe6, 0xf4, 0xb0, 7, 0xe6, 0xf4));
-	put(&im, BYTES(0x66, 0xba, 0x04, 0x04, 0x66, 0xb8, 0x00, 0x20, 0x66, 0xef));	/* power off */
+	/* power off */
+	put(&im, BYTES(0x66, 0xba, 0x04, 0x04, 0x66, 0xb8, 0x00, 0x20, 0x66, 0xef));
 	put_triple_fault(&im);
 	c = conf(finish(&im));
 	CHECK_EQ(run(&c, &code), VM_END_TEST);
@@ -363,10 +375,12 @@ static void all_processors_start_after_every_reset(void **s)
 	put(&im, ap, sizeof(ap));
 	put(&im, BYTES(0xbe, 0x12, 0x00, 0x10, 0x00, 0xbf, 0x00, 0x70, 0x00, 0x00));
 	put(&im, BYTES(0xb9, sizeof(ap), 0x00, 0x00, 0x00, 0xf3, 0xa4));
-	put(&im, BYTES(0xc7, 0x05, 0xf0, 0x00, 0xe0, 0xfe, 0xff, 0x01, 0x00, 0x00));	/* SVR: on */
+	/* SVR: on */
+	put(&im, BYTES(0xc7, 0x05, 0xf0, 0x00, 0xe0, 0xfe, 0xff, 0x01, 0x00, 0x00));
 	put(&im, BYTES(0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x00, 0x45, 0x0c, 0x00));	/* INIT */
 	put(&im, BYTES(0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x07, 0x46, 0x0c, 0x00));	/* SIPI */
-	put(&im, BYTES(0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x08, 0x46, 0x0c, 0x00));	/* too late */
+	/* too late */
+	put(&im, BYTES(0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x08, 0x46, 0x0c, 0x00));
 	put(&im, BYTES(0xf3, 0x90, 0x80, 0x3d, 0x00, 0x71, 0x00, 0x00, NR_CPUS - 1, 0x75, 0xf5));
 	put_count(&im, 3, 6);
 	put_exit(&im);
@@ -449,8 +463,10 @@ static void a_quit_ends_whatever_the_guest_does(void **s)
 		uint8_t code[8];
 	} guests[] = {
 		{ { 0xeb, 0xfe } },						/* spins */
-		{ { 0xfa, 0xf4, 0xeb, 0xfd } },					/* sleeps for ever */
-		{ { 0x0f, 0x01, 0x1d, 0x00, 0x00, 0x20, 0x00, 0xcc } },		/* resets for ever */
+		/* sleeps for ever */
+		{ { 0xfa, 0xf4, 0xeb, 0xfd } },
+		/* resets for ever */
+		{ { 0x0f, 0x01, 0x1d, 0x00, 0x00, 0x20, 0x00, 0xcc } },
 	};
 
 	(void)s;
