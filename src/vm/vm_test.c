@@ -163,7 +163,8 @@ static void impossible_machines_are_refused(void **s)
 static void any_allocation_may_fail(void **s)
 {
 	const struct vhdx_create vhdx = { .size = 4 * MIB, .block_size = MIB };
-	const struct vm_disk disk = { .path = "/tmp/gvvm.vhdx" };
+	char path[40];
+	const struct vm_disk disk = { .path = path };
 	struct chr com = { 0 };
 	struct image im;
 	struct vm_conf c;
@@ -172,6 +173,7 @@ static void any_allocation_may_fail(void **s)
 	unsigned n;
 
 	(void)s;
+	snprintf(path, sizeof(path), "/tmp/gvvm%d.vhdx", (int)getpid());
 	unlink(disk.path);
 	CHECK_EQ(vhdx_create(disk.path, &vhdx, &e), 0);
 	begin(&im);
