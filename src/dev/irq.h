@@ -7,6 +7,7 @@
 #define DEV_IRQ_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct irq {
 	void (*set)(void *self, unsigned pin, bool level);
