@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ISO_MAGIC_OFF 0x8001u
@@ -212,12 +213,24 @@ static int probe(struct aio *a, const char *path, unsigned flags, enum disk_kind
 		       " partitioned disk, or to be told that it is a raw disk", path);
 }
 
+#define LOCK_TRIES 100			/* of 5 ms each */
+
+/*
+ * The lock of a process that was killed goes only when the kernel has let go
+ * of its io_uring, a moment after its death: hence more than one try.
+ */
 static int lock_file(int fd, const char *path, bool read_only, struct err *err)
 {
+	const struct timespec moment = { .tv_nsec = 5000000 };
 	struct flock fl = { .l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
 
-	if (fcntl(fd, F_OFD_SETLK, &fl) == 0)
-		return 0;
+	for (unsigned i = 0; i < LOCK_TRIES; i++) {
+		if (fcntl(fd, F_OFD_SETLK, &fl) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			break;
+		nanosleep(&moment, NULL);
+	}
 	if (errno == EAGAIN || errno == EACCES)
 		return err_set(err, -EBUSY, read_only ?
 			       "%s: in use: another program has it open for writing" :
