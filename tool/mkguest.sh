@@ -37,7 +37,7 @@ r=$1
 sed -i 's|^root:[^:]*:|root::|' "$r/etc/shadow"
 echo genvisor > "$r/etc/hostname"
 echo '127.0.0.1 localhost genvisor' > "$r/etc/hosts"
-echo '/dev/sda / ext4 errors=remount-ro 0 1' > "$r/etc/fstab"
+echo 'LABEL=genvisor-root / ext4 errors=remount-ro 0 1' > "$r/etc/fstab"
 cat > "$r/etc/inittab" <<'EOI'
 ::sysinit:/etc/rc.boot
 ttyS0::respawn:/etc/console

@@ -51,7 +51,12 @@ if [ -n "$shell" ]; then
 	echo "initrd: a shell, as gv.shell asked"
 	setsid cttyhack sh
 fi
+# Disks are found in any order: a label or an id names the same one every time.
 n=0
+case $root in LABEL=*|UUID=*)
+	while ! dev=$(findfs "$root" 2>/dev/null) && [ $n -lt 300 ]; do usleep 100000; n=$((n + 1)); done
+	root=${dev:-$root} ;;
+esac
 while [ ! -b "$root" ] && [ $n -lt 300 ]; do usleep 100000; n=$((n + 1)); done
 if ! mount -t ext4 -o ro "$root" /root; then
 	echo "initrd: no root file system on $root; a shell instead"

@@ -64,9 +64,10 @@ def filled(genvisor, guest, scratch, small):
     host(genvisor, 'disk', 'new', '--size', '256M', '--block-size', '1M', disk)
     with open(f'{small}/filler', 'wb') as f:
         f.write(bytes(FILLER * MIB))
-    m = Machine(genvisor, *guest_args(guest, root), '--disk', disk)
+    m = Machine(genvisor, *guest_args(guest, root, root='LABEL=genvisor-root'), '--disk', disk)
     m.wait_for(PROMPT)
-    m.run('mke2fs -q -t ext4 -J size=4 /dev/sdb && mount /dev/sdb /mnt && cd /mnt')
+    # Two disks are probed side by side, so that either may be sda: take the second by its LUN.
+    m.run('d=/dev/$(ls /sys/bus/scsi/devices/0:0:0:1/block) && mke2fs -q -t ext4 -J size=4 $d && mount $d /mnt && cd /mnt')
     m.run('dd if=/dev/urandom of=/dev/shm/seed bs=1M count=16 status=none')
     m.run('(cat /dev/shm/seed /dev/shm/seed | sha256sum) > /dev/shm/sum')
     # 32 MiB do not fit beside the filler; they do without it.
@@ -75,7 +76,7 @@ def filled(genvisor, guest, scratch, small):
     m.wait_for('going on', 20)
     m.wait_for('=status 0=')
     m.run('echo 3 > /proc/sys/vm/drop_caches; sha256sum < /mnt/file | cmp - /dev/shm/sum')
-    bad = m.run('dmesg --level=emerg,alert,crit,err,warn | grep -E "sdb|EXT4|Buffer|blk" || :')
+    bad = m.run('dmesg --level=emerg,alert,crit,err,warn | grep -E "sd[ab]|EXT4|Buffer|blk" || :')
     if bad.strip():
         raise Failed(f'the guest noticed:\n{bad}')
     # Full again, and the operator gives up: the image is whole, with all that was synced.

@@ -79,10 +79,10 @@ class Machine:
             self.proc.wait()
 
 
-def guest_args(guest, disk, *, cpus=2, append='', memory='512M'):
+def guest_args(guest, disk, *, cpus=2, append='', memory='512M', root='/dev/sda'):
     return ['run', '--generation', '2', '--memory', memory, '--cpus', str(cpus), '--disk', disk,
             '--kernel', f'{guest}/vmlinuz', '--initrd', f'{guest}/initrd.img',
-            '--append', f'root=/dev/sda console=ttyS0 panic=-1 {append}', '--com1', 'stdio']
+            '--append', f'root={root} console=ttyS0 panic=-1 {append}', '--com1', 'stdio']
 
 
 def main(test):
