@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define MAX_FILE (4 * GIB)
-#define NR_PAGES (MAX_FILE / PAGE_SIZE)
 #define SECTOR 512u
 
 struct fake {
@@ -28,7 +27,7 @@ struct fake {
 	size_t nr_queue;
 
 	uint8_t **page;
-	uint64_t top_page;		/* no page at or after this */
+	uint64_t top_page, cap_page;	/* no page at or after TOP; room for CAP */
 	uint64_t size;
 
 	struct event *ev;
@@ -57,8 +56,6 @@ struct fake *fake_new(void)
 	struct fake *f = new0(struct fake);
 
 	BUG_IF(f == NULL);
-	f->page = calloc(NR_PAGES, sizeof(*f->page));
-	BUG_IF(f->page == NULL);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->cond, NULL);
 	return f;
@@ -77,6 +74,19 @@ void fake_free(struct fake *f)
 	free(f);
 }
 
+/* Room for page I. */
+static void need_page(struct fake *f, uint64_t i)
+{
+	uint64_t cap = max_u64(i + 1, f->cap_page * 2);
+
+	if (i < f->cap_page)
+		return;
+	f->page = realloc(f->page, cap * sizeof(*f->page));
+	BUG_IF(f->page == NULL);
+	memset(f->page + f->cap_page, 0, (cap - f->cap_page) * sizeof(*f->page));
+	f->cap_page = cap;
+}
+
 struct fake *fake_clone(struct fake *f)
 {
 	struct fake *n = fake_new();
@@ -84,6 +94,8 @@ struct fake *fake_clone(struct fake *f)
 	pthread_mutex_lock(&f->lock);
 	n->size = f->size;
 	n->top_page = f->top_page;
+	if (f->top_page > 0)
+		need_page(n, f->top_page - 1);
 	for (uint64_t i = 0; i < f->top_page; i++) {
 		if (f->page[i] == NULL)
 			continue;
@@ -126,6 +138,8 @@ static void store(struct fake *f, uint64_t off, const uint8_t *buf, uint64_t len
 
 		if (buf == NULL && i >= f->top_page)
 			return;
+		if (buf != NULL)
+			need_page(f, i);
 		if (buf == NULL && n == PAGE_SIZE) {
 			free(f->page[i]);
 			f->page[i] = NULL;
