@@ -33,8 +33,8 @@ int aio_chunk(struct aio_io *io, const struct iovec **ret_iov)
 		io->nr_iov--;
 	}
 	BUG_IF(io->nr_iov == 0);
-	while (io->skip == 0 && n < io->nr_iov && n < CHUNK_IOV && io->iov[n].iov_len <= left - bytes &&
-	       bytes + io->iov[n].iov_len <= CHUNK_BYTES)
+	while (io->skip == 0 && n < io->nr_iov && n < CHUNK_IOV &&
+	       io->iov[n].iov_len <= left - bytes && bytes + io->iov[n].iov_len <= CHUNK_BYTES)
 		bytes += io->iov[n++].iov_len;
 	if (bytes > 0) {
 		*ret_iov = io->iov;

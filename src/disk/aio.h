@@ -55,7 +55,7 @@ struct aio {
 	int fd;			/* -1 in a backend without a file */
 };
 
-/* Takes FD over, also on failure.  io_uring, or a pool where NO_URING or where the host denies it. */
+/* Takes FD over, also on failure.  A pool where NO_URING or where the host denies io_uring. */
 MUST_CHECK int aio_open(int fd, bool no_uring, struct aio **ret_a);
 /* Exactly one of them; the first fails with -errno where io_uring is missing or denied. */
 MUST_CHECK int aio_uring_open(int fd, struct aio **ret_a);

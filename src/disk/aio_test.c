@@ -50,7 +50,12 @@ static void any_slice_survives_any_short_transfers(void **s)
 		for (size_t most = 1; most < 3000; most = most * 3 + 1) {
 			size_t len = 2500;
 			struct aio_io io = {
-				.op = AIO_WRITE, .off = skip, .len = len, .iov = iov, .nr_iov = 9, .skip = skip,
+				.op = AIO_WRITE,
+				.off = skip,
+				.len = len,
+				.iov = iov,
+				.nr_iov = 9,
+				.skip = skip,
 			};
 			unsigned calls = 0;
 
@@ -112,7 +117,9 @@ static void read_write_zero(struct aio *a)
 {
 	static uint8_t buf[300000], got[300000];
 	static struct iovec iov[3000];
-	struct aio_io io = { .op = AIO_WRITE, .off = 12345, .iov = iov, .nr_iov = 3000, .len = sizeof(buf) };
+	struct aio_io io = {
+		.op = AIO_WRITE, .off = 12345, .iov = iov, .nr_iov = 3000, .len = sizeof(buf)
+	};
 	uint64_t size;
 
 	for (size_t i = 0; i < sizeof(buf); i++)
@@ -164,8 +171,13 @@ static void one_done(struct aio_io *io, int rc)
 		o->reading = true;
 		o->val = 0;
 		o->io = (struct aio_io){
-			.op = AIO_READ, .off = (uint64_t)(o - m->one) * 8, .len = 8, .iov = &o->iov, .nr_iov = 1,
-			.done = one_done, .ctx = o,
+			.op = AIO_READ,
+			.off = (uint64_t)(o - m->one) * 8,
+			.len = 8,
+			.iov = &o->iov,
+			.nr_iov = 1,
+			.done = one_done,
+			.ctx = o,
 		};
 		aio_submit(m->a, &o->io);
 		return;

@@ -192,7 +192,8 @@ static const struct aio_ops uring_ops = {
 static bool has_all_ops(struct io_uring *ring)
 {
 	static const int needed[] = {
-		IORING_OP_NOP, IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
+		IORING_OP_NOP, IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+		IORING_OP_FALLOCATE,
 	};
 	struct io_uring_probe *p = io_uring_get_probe_ring(ring);
 	bool all = p != NULL;

@@ -142,6 +142,9 @@ void disk_trouble(struct blk *b, int rc, const char *what)
 
 /* ---- opening --------------------------------------------------------------- */
 
+#define A_VHD "a VHD, which a Generation 2 machine cannot use: convert it to VHDX"
+#define OTHER(what) what " image, expected VHDX, ISO or raw: convert it to VHDX"
+
 static const struct magic {
 	uint32_t off;
 	const char *bytes;
@@ -151,11 +154,11 @@ static const struct magic {
 } magics[] = {
 	{ 0, "vhdxfile", 8, NULL, DISK_VHDX },
 	{ ISO_MAGIC_OFF, "CD001", 5, NULL, DISK_ISO },
-	{ 0, "conectix", 8, "a VHD, which a Generation 2 machine cannot use: convert it to VHDX", 0 },
+	{ 0, "conectix", 8, A_VHD, 0 },
 	{ 0, "vhdsetv1", 8, "a VHD Set, expected the VHDX it names", 0 },
-	{ 0, "QFI\xfb", 4, "a QCOW image, expected VHDX, ISO or raw: convert it to VHDX", 0 },
-	{ 0, "KDMV", 4, "a VMDK image, expected VHDX, ISO or raw: convert it to VHDX", 0 },
-	{ 0x40, "\x7f\x10\xda\xbe", 4, "a VDI image, expected VHDX, ISO or raw: convert it to VHDX", 0 },
+	{ 0, "QFI\xfb", 4, OTHER("a QCOW"), 0 },
+	{ 0, "KDMV", 4, OTHER("a VMDK"), 0 },
+	{ 0x40, "\x7f\x10\xda\xbe", 4, OTHER("a VDI"), 0 },
 	{ 510, "\x55\xaa", 2, NULL, DISK_RAW },
 };
 
@@ -174,7 +177,8 @@ static int ends_as_vhd(struct aio *a, uint64_t size, bool *ret_vhd)
 	if (size < sizeof(foot))
 		return 0;
 	rc = aio_read_wait(a, size - sizeof(foot), foot, sizeof(foot));
-	*ret_vhd = rc == 0 && (memcmp(foot, "conectix", 8) == 0 || memcmp(foot + 1, "conectix", 8) == 0);
+	*ret_vhd = rc == 0 &&
+		   (memcmp(foot, "conectix", 8) == 0 || memcmp(foot + 1, "conectix", 8) == 0);
 	return rc;
 }
 
@@ -205,7 +209,7 @@ static int probe(struct aio *a, const char *path, unsigned flags, enum disk_kind
 		return 0;
 	}
 	if (vhd)
-		return refuse(path, "a VHD, which a Generation 2 machine cannot use: convert it to VHDX", err);
+		return refuse(path, A_VHD, err);
 	*ret_kind = DISK_RAW;
 	if (flags & DISK_RAW_OK)
 		return 0;
@@ -263,8 +267,8 @@ static int open_file(const char *path, bool read_only, int *ret_fd, struct err *
 	return 0;
 }
 
-static int open_probed(const char *path, unsigned flags, struct aio **ret_a, enum disk_kind *ret_kind,
-		       struct err *err)
+static int open_probed(const char *path, unsigned flags, struct aio **ret_a,
+		       enum disk_kind *ret_kind, struct err *err)
 {
 	int fd = -1, rc = open_file(path, flags & DISK_READ_ONLY, &fd, err);
 

@@ -14,7 +14,7 @@
 enum disk_kind { DISK_RAW, DISK_ISO, DISK_VHDX };
 
 enum {
-	DISK_READ_ONLY = 1,	/* never writes a byte to the file, a dirty log is replayed in memory */
+	DISK_READ_ONLY = 1,	/* never writes a byte; a dirty log is replayed in memory */
 	DISK_NO_URING = 2,	/* thread pool, for tests and denied hosts */
 	DISK_RAW_OK = 4,	/* an unknown first sector is a raw disk, not an error */
 };

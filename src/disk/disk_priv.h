@@ -27,8 +27,10 @@ struct flight {
 void flight_init(struct flight *f, struct aio *aio);
 void flight_exit(struct flight *f);
 void flight_start(struct flight *f);
-void flight_done(struct flight *f, struct blk_req *req, int rc);	/* from a backend's thread */
-void flight_later(struct flight *f, struct blk_req *req, int rc);	/* from anywhere */
+/* From a backend's thread. */
+void flight_done(struct flight *f, struct blk_req *req, int rc);
+/* From anywhere. */
+void flight_later(struct flight *f, struct blk_req *req, int rc);
 void flight_drain(struct flight *f);
 
 /* 0, or why REQ cannot be: range, alignment, iovecs, a write to what is read-only. */

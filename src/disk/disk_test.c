@@ -206,7 +206,8 @@ static void creating_leaves_a_whole_file_or_none(void **s)
 	(void)s;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		CHECK_EQ(vhdx_create(path, &bad[i].conf, &err), -EINVAL);
-		CHECK(strncmp(err.msg, path, strlen(path)) == 0 && strstr(err.msg, bad[i].says) != NULL);
+		CHECK(strncmp(err.msg, path, strlen(path)) == 0 &&
+		      strstr(err.msg, bad[i].says) != NULL);
 		CHECK_EQ(files_in_dir(), 0);
 	}
 	CHECK_EQ(vhdx_create(path, &good, NULL), 0);

@@ -134,7 +134,8 @@ void fake_get(const struct fake *f, uint64_t off, void *buf, size_t len)
 static void store(struct fake *f, uint64_t off, const uint8_t *buf, uint64_t len)
 {
 	while (len > 0) {
-		uint64_t in = off % PAGE_SIZE, n = min_u64(len, PAGE_SIZE - in), i = off / PAGE_SIZE;
+		uint64_t in = off % PAGE_SIZE, i = off / PAGE_SIZE;
+		uint64_t n = min_u64(len, PAGE_SIZE - in);
 
 		if (buf == NULL && i >= f->top_page)
 			return;
@@ -375,12 +376,15 @@ static int run_rw(struct fake *f, struct aio_io *io)
 	}
 	gather(io, buf, false);
 	fake_put(f, io->off, buf, io->len);
-	add_event(f, (struct event){ .kind = EV_WRITE, .off = io->off, .len = io->len, .data = buf });
+	add_event(f,
+		  (struct event){ .kind = EV_WRITE, .off = io->off, .len = io->len, .data = buf });
 	return 0;
 }
 
 static int run(struct fake *f, struct aio_io *io)
 {
+	struct event e;
+
 	if (must_fail(f, io->op))
 		return f->fail_rc;
 	switch (io->op) {
@@ -392,10 +396,12 @@ static int run(struct fake *f, struct aio_io *io)
 		add_event(f, (struct event){ .kind = EV_SYNC, .covers = io->len });
 		return 0;
 	case AIO_ALLOCATE:
-		if (io->mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
-			store(f, io->off, NULL, io->off < f->size ? min_u64(io->len, f->size - io->off) : 0);
-			add_event(f, (struct event){ .kind = EV_ZERO, .off = io->off, .len = io->len });
-		}
+		if (!(io->mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)))
+			return 0;
+		if (io->off < f->size)
+			store(f, io->off, NULL, min_u64(io->len, f->size - io->off));
+		e = (struct event){ .kind = EV_ZERO, .off = io->off, .len = io->len };
+		add_event(f, e);
 		return 0;
 	case AIO_NOP:
 		break;

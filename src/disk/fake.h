@@ -60,7 +60,7 @@ void fake_put(struct fake *f, uint64_t off, const void *buf, size_t len);
 bool fake_same(const struct fake *a, const struct fake *b);
 
 #define FAKE_TRUNCATE 31u		/* stands in OPS for truncation */
-/* From now on the NTH (1: the next) and the COUNT - 1 after it of the operations in OPS (1 << aio_op) fail. */
+/* Of the operations in OPS (1 << aio_op) the NTH from now and COUNT - 1 after it fail. */
 void fake_fail(struct fake *f, unsigned ops, uint64_t nth, uint64_t count, int rc);
 uint64_t fake_failed(struct fake *f);		/* how many did */
 

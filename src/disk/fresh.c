@@ -43,7 +43,8 @@ int fresh_open(struct fresh *f, const char *path, struct err *err)
 	snprintf(f->dir, sizeof(f->dir), "%.*s", slash == NULL ? 1 : n == 0 ? 1 : (int)n,
 		 slash == NULL ? "." : path);
 	f->fd = open(f->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
-	if (f->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT || errno == EINVAL)) {
+	if (f->fd < 0 &&
+	    (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT || errno == EINVAL)) {
 		snprintf(f->name, sizeof(f->name), "%s.part-%d", path, (int)getpid());
 		f->fd = open(f->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 		if (f->fd < 0)

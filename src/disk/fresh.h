@@ -14,7 +14,7 @@ struct fresh {
 
 /* -EEXIST where PATH is taken already. */
 MUST_CHECK int fresh_open(struct fresh *f, const char *path, struct err *err);
-/* Syncs, gives it the name PATH (-EEXIST if somebody took it meanwhile), syncs the folder; closes. */
+/* Syncs, names it PATH (-EEXIST if somebody took that meanwhile), syncs the folder; closes. */
 MUST_CHECK int fresh_publish(struct fresh *f, const char *path, struct err *err);
 void fresh_discard(struct fresh *f);
 

@@ -16,6 +16,8 @@
 
 /* Where our creator puts things. */
 #define LOG MIB
+#define NO_LOG "no valid sequence"
+#define TABLE_STEP (VHDX_REGIONS_2 - VHDX_REGIONS_1)
 #define META (2 * MIB)
 #define BAT (3 * MIB)
 #define DATA (4 * MIB)
@@ -62,7 +64,7 @@ static const struct lie lies[] = {
 	{ "log of 4 GiB", HEADERS, HDR(log_length), 4, 0xfff00000u, "past the" },
 	{ "log over the metadata", HEADERS, HDR(log_length), 4, 2 * MIB, "overlap" },
 	{ "no log", HEADERS, HDR(log_length), 4, 0, "no log" },
-	{ "log named, no entry", HEADERS, HDR(log), 8, 77, "no valid sequence" },
+	{ "log named, no entry", HEADERS, HDR(log), 8, 77, NO_LOG },
 	{ "one bad region table", ONE_REGIONS, 8, 4, 99, NULL },
 	{ "both region tables torn", BOTH_REGIONS, 8, 4, 99, "region tables" },
 	{ "region signature", REGIONS, 0, 1, 'x', "region tables" },
@@ -125,29 +127,29 @@ static const struct lie lies[] = {
 	{ "state 1", FILE_AT, BAT + 16, 8, 1, NULL },
 	{ "state 7 without a parent", FILE_AT, BAT, 8, DATA | 7, NULL },
 	{ "stale entry after the last", FILE_AT, BAT + 64 * 8, 8, DATA | 6, NULL },
-	{ "log entry torn", LOG_TORN, ENT(sequence), 8, 99, "no valid sequence" },
-	{ "log entry of length 0", LOG_ENTRY, ENT(length), 4, 0, "no valid sequence" },
-	{ "log entry length odd", LOG_ENTRY, ENT(length), 4, 4100, "no valid sequence" },
-	{ "log entry longer than the log", LOG_ENTRY, ENT(length), 4, 2 * MIB, "no valid sequence" },
-	{ "log entry too short", LOG_ENTRY, ENT(length), 4, 4096, "no valid sequence" },
-	{ "log tail nowhere", LOG_ENTRY, ENT(tail), 4, 512 * KIB, "no valid sequence" },
-	{ "log tail odd", LOG_ENTRY, ENT(tail), 4, 100, "no valid sequence" },
-	{ "log tail past the log", LOG_ENTRY, ENT(tail), 4, UINT32_MAX, "no valid sequence" },
-	{ "log sequence 0", LOG_ENTRY, ENT(sequence), 8, 0, "no valid sequence" },
-	{ "log descriptors, too many", LOG_ENTRY, ENT(count), 4, 2, "no valid sequence" },
-	{ "log descriptors, a lot", LOG_ENTRY, ENT(count), 4, UINT32_MAX, "no valid sequence" },
-	{ "log of another session", LOG_ENTRY, ENT(log), 8, 3, "no valid sequence" },
+	{ "log entry torn", LOG_TORN, ENT(sequence), 8, 99, NO_LOG },
+	{ "log entry of length 0", LOG_ENTRY, ENT(length), 4, 0, NO_LOG },
+	{ "log entry length odd", LOG_ENTRY, ENT(length), 4, 4100, NO_LOG },
+	{ "log entry longer than the log", LOG_ENTRY, ENT(length), 4, 2 * MIB, NO_LOG },
+	{ "log entry too short", LOG_ENTRY, ENT(length), 4, 4096, NO_LOG },
+	{ "log tail nowhere", LOG_ENTRY, ENT(tail), 4, 512 * KIB, NO_LOG },
+	{ "log tail odd", LOG_ENTRY, ENT(tail), 4, 100, NO_LOG },
+	{ "log tail past the log", LOG_ENTRY, ENT(tail), 4, UINT32_MAX, NO_LOG },
+	{ "log sequence 0", LOG_ENTRY, ENT(sequence), 8, 0, NO_LOG },
+	{ "log descriptors, too many", LOG_ENTRY, ENT(count), 4, 2, NO_LOG },
+	{ "log descriptors, a lot", LOG_ENTRY, ENT(count), 4, UINT32_MAX, NO_LOG },
+	{ "log of another session", LOG_ENTRY, ENT(log), 8, 3, NO_LOG },
 	{ "log wants a longer file", LOG_ENTRY, ENT(flushed_file), 8, 900 * MIB, "truncated" },
-	{ "log wants a huge file", LOG_ENTRY, ENT(last_file), 8, UINT64_MAX, "no valid sequence" },
-	{ "log writes the headers", LOG_ENTRY, DESC(0, offset), 8, VHDX_HEADER_1, "no valid sequence" },
-	{ "log writes itself", LOG_ENTRY, DESC(0, offset), 8, LOG + 8192, "no valid sequence" },
-	{ "log writes past the end", LOG_ENTRY, DESC(0, offset), 8, 900 * MIB, "no valid sequence" },
-	{ "log target wraps", LOG_ENTRY, DESC(0, offset), 8, UINT64_MAX - 4095, "no valid sequence" },
-	{ "log target odd", LOG_ENTRY, DESC(0, offset), 8, BAT + 8, "no valid sequence" },
-	{ "log descriptor of another entry", LOG_ENTRY, DESC(0, sequence), 8, 7, "no valid sequence" },
-	{ "log descriptor signature", LOG_ENTRY, DESC(0, signature), 1, 'x', "no valid sequence" },
-	{ "log data signature", LOG_ENTRY, 4096, 1, 'x', "no valid sequence" },
-	{ "log data sequence", LOG_ENTRY, 8188, 4, 99, "no valid sequence" },
+	{ "log wants a huge file", LOG_ENTRY, ENT(last_file), 8, UINT64_MAX, NO_LOG },
+	{ "log writes the headers", LOG_ENTRY, DESC(0, offset), 8, VHDX_HEADER_1, NO_LOG },
+	{ "log writes itself", LOG_ENTRY, DESC(0, offset), 8, LOG + 8192, NO_LOG },
+	{ "log writes past the end", LOG_ENTRY, DESC(0, offset), 8, 900 * MIB, NO_LOG },
+	{ "log target wraps", LOG_ENTRY, DESC(0, offset), 8, UINT64_MAX - 4095, NO_LOG },
+	{ "log target odd", LOG_ENTRY, DESC(0, offset), 8, BAT + 8, NO_LOG },
+	{ "log descriptor of another entry", LOG_ENTRY, DESC(0, sequence), 8, 7, NO_LOG },
+	{ "log descriptor signature", LOG_ENTRY, DESC(0, signature), 1, 'x', NO_LOG },
+	{ "log data signature", LOG_ENTRY, 4096, 1, 'x', NO_LOG },
+	{ "log data sequence", LOG_ENTRY, 8188, 4, 99, NO_LOG },
 	{ "log maps a block twice", LOG_ENTRY, DESC(0, leading), 8, (DATA + MIB) | 6, "overlaps" },
 };
 
@@ -182,7 +184,7 @@ static void tell(struct fake *f, const struct lie *l)
 		fake_put(f, l->off, val, l->width);
 		break;
 	case HEADERS:
-		for (uint64_t at = VHDX_HEADER_1; at <= VHDX_HEADER_2; at += VHDX_HEADER_2 - VHDX_HEADER_1) {
+		for (uint64_t at = VHDX_HEADER_1; at <= VHDX_HEADER_2; at += VHDX_HEADER_1) {
 			fake_put(f, at + l->off, val, l->width);
 			seal(f, at, sizeof(struct vhdx_header), HDR(checksum));
 		}
@@ -192,7 +194,7 @@ static void tell(struct fake *f, const struct lie *l)
 		break;
 	case REGIONS:
 	case BOTH_REGIONS:
-		for (uint64_t at = VHDX_REGIONS_1; at <= VHDX_REGIONS_2; at += VHDX_REGION_TABLE_LEN) {
+		for (uint64_t at = VHDX_REGIONS_1; at <= VHDX_REGIONS_2; at += TABLE_STEP) {
 			fake_put(f, at + l->off, val, l->width);
 			if (l->where == REGIONS)
 				seal(f, at, VHDX_REGION_TABLE_LEN, 4);
@@ -259,7 +261,7 @@ static void nothing_may_be_there_twice(void **s)
 	struct err err;
 
 	(void)s;
-	for (uint64_t at = VHDX_REGIONS_1; at <= VHDX_REGIONS_2; at += VHDX_REGION_TABLE_LEN) {
+	for (uint64_t at = VHDX_REGIONS_1; at <= VHDX_REGIONS_2; at += TABLE_STEP) {
 		fake_get(f, at + 16, raw, 16);
 		fake_put(f, at + 48, raw, 16);
 		seal(f, at, VHDX_REGION_TABLE_LEN, 4);
@@ -297,7 +299,7 @@ static void an_unfinished_file_is_refused(void **s)
 	fake_free(f);
 }
 
-/* A ring full of entries, each the follower of the one before: no loop, the tail must be among them. */
+/* A ring full of entries, each the follower of the one before: no loop. */
 static void a_log_that_chases_its_tail(void **s)
 {
 	struct fake *f = fake_clone(dirty);
@@ -317,7 +319,7 @@ static void a_log_that_chases_its_tail(void **s)
 		fake_put(f, LOG + i * 4096, sector, sizeof(sector));
 	}
 	CHECK_EQ(try_open(f, DISK_READ_ONLY, &err), 0);
-	e.sequence = le64_of(1000);		/* the last one is the first again: it has no follower */
+	e.sequence = le64_of(1000);	/* all the same number: nobody follows anybody */
 	memcpy(sector, &e, sizeof(e));
 	vhdx_seal(sector, sizeof(sector), ENT(checksum));
 	for (unsigned i = 0; i < 256; i++)
@@ -369,7 +371,8 @@ static uint64_t rnd(uint64_t *x)
 static void random_bytes_do_no_harm(void **s)
 {
 	static const struct { uint64_t at, len; } areas[] = {
-		{ VHDX_HEADER_1, 80 }, { VHDX_HEADER_2, 80 }, { VHDX_REGIONS_1, 80 }, { VHDX_REGIONS_2, 80 },
+		{ VHDX_HEADER_1, 80 }, { VHDX_HEADER_2, 80 },
+		{ VHDX_REGIONS_1, 80 }, { VHDX_REGIONS_2, 80 },
 		{ META, 192 }, { ITEMS, 40 }, { BAT, 32 }, { LOG, 128 }, { LOG + 4096, 4096 },
 	};
 	uint64_t x = 42;
@@ -382,7 +385,7 @@ static void random_bytes_do_no_harm(void **s)
 
 		for (unsigned n = 1 + (unsigned)(rnd(&x) % 4); n > 0; n--) {
 			uint64_t a = rnd(&x) % ARRAY_LEN(areas);
-			uint8_t byte = rnd(&x) % 2 == 0 ? (uint8_t)rnd(&x) : (uint8_t)(rnd(&x) % 2 * 255);
+			uint8_t byte = (uint8_t)(rnd(&x) % 2 == 0 ? rnd(&x) : rnd(&x) % 2 * 255);
 
 			fake_put(f, areas[a].at + rnd(&x) % areas[a].len, &byte, 1);
 		}

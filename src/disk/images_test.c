@@ -78,7 +78,8 @@ static bool is_zero(const uint8_t *p, size_t n)
  * FULL: all bytes.  Else, for each 64 KiB that is not zero, its offset and its
  * bytes: the manifest's sparse hash.  Absent blocks are not even read then.
  */
-static void feed(struct blk *b, bool full, void (*eat)(void *arg, const void *p, size_t n), void *arg)
+static void feed(struct blk *b, bool full, void (*eat)(void *arg, const void *p, size_t n),
+		 void *arg)
 {
 	const struct vhdx *v = CONTAINER_OF(b, struct vhdx, blk);
 
@@ -263,8 +264,10 @@ static void judge_by_reader(void)
 		return;
 	}
 	ask(a, "sha256sum <%s/ours.raw | cut -c1-64", tmp);
-	ask(b, "python3 %s/tools/vhxread.py %s/ours.vhdx | sed -n 's/.*full_sha256=\\([0-9a-f]*\\).*/\\1/p'", images,
-	    tmp);
+	ask(b,
+	    "python3 %s/tools/vhxread.py %s/ours.vhdx |"
+	    " sed -n 's/.*full_sha256=\\([0-9a-f]*\\).*/\\1/p'",
+	    images, tmp);
 	CHECK_EQ(strlen(a), 64);
 	CHECK_STR(a, b);
 }

@@ -48,7 +48,8 @@ static void child(const char *path, int pipe_fd, uint64_t first)
 			_exit(3);
 		if (v % GROUP != GROUP - 1)
 			continue;
-		if (blk_rw_wait(b, BLK_FLUSH, 0, NULL, 0) < 0 || write(pipe_fd, &v, sizeof(v)) != sizeof(v))
+		if (blk_rw_wait(b, BLK_FLUSH, 0, NULL, 0) < 0 ||
+		    write(pipe_fd, &v, sizeof(v)) != sizeof(v))
 			_exit(4);
 	}
 	_exit(0);
@@ -94,11 +95,11 @@ static void check_disk(const char *path, const uint64_t *durable, uint64_t limit
 			CHECK_EQ(blk_rw_wait(b, BLK_READ, (uint64_t)n * BLOCK, buf, MIB), 0);
 		for (unsigned i = 1; i < BLOCK / 8; i++)
 			if (p[i] != p[0])
-				fail_msg("block %u is torn: %llu, %llu", n, (unsigned long long)p[0],
-					 (unsigned long long)p[i]);
+				fail_msg("block %u is torn: %llu, %llu", n,
+					 (unsigned long long)p[0], (unsigned long long)p[i]);
 		if (p[0] < durable[n] || p[0] >= limit || (p[0] != 0 && target(p[0]) != n))
-			fail_msg("block %u holds write %llu, acknowledged was %llu", n, (unsigned long long)p[0],
-				 (unsigned long long)durable[n]);
+			fail_msg("block %u holds write %llu, acknowledged was %llu", n,
+				 (unsigned long long)p[0], (unsigned long long)durable[n]);
 	}
 	blk_close(b);
 	free(buf);

@@ -33,7 +33,9 @@
 #define MAX_VALS 16
 
 /* Spread over three pages of the BAT, some side by side. */
-static const uint32_t blocks[] = { 0, 1, 2, 3, 100, 511, 512, 513, 700, 701, 1022, 1023, 1024, 1400, 1401, 1402 };
+static const uint32_t blocks[] = {
+	0, 1, 2, 3, 100, 511, 512, 513, 700, 701, 1022, 1023, 1024, 1400, 1401, 1402,
+};
 #define NR_BLOCKS ARRAY_LEN(blocks)
 #define NR_SECTORS (NR_BLOCKS * TRACKED)
 
@@ -93,13 +95,15 @@ static void fill(uint8_t *buf, uint32_t id, uint64_t first, uint64_t nr)
 
 static void set_busy(struct world *w, const struct op *o, int by)
 {
-	for (uint64_t c = o->first / CELL_SECTORS; o->nr > 0 && c <= (o->first + o->nr - 1) / CELL_SECTORS; c++)
+	for (uint64_t c = o->first / CELL_SECTORS;
+	     o->nr > 0 && c <= (o->first + o->nr - 1) / CELL_SECTORS; c++)
 		w->busy[c] = (uint16_t)(w->busy[c] + by);
 }
 
 static bool is_busy(const struct world *w, const struct op *o)
 {
-	for (uint64_t c = o->first / CELL_SECTORS; o->nr > 0 && c <= (o->first + o->nr - 1) / CELL_SECTORS; c++)
+	for (uint64_t c = o->first / CELL_SECTORS;
+	     o->nr > 0 && c <= (o->first + o->nr - 1) / CELL_SECTORS; c++)
 		if (w->busy[c] > 0)
 			return true;
 	return false;
@@ -140,8 +144,9 @@ static struct op choose(struct world *w)
 		o.op = dice < 98 ? BLK_UNMAP : BLK_WRITE_ZEROES;
 	}
 	/* Over the end of a block only where the next one follows on the disk. */
-	while (!o.whole && o.nr > 1 && (o.first + o.nr > NR_SECTORS ||
-			    disk_off(o.first + o.nr - 1) != disk_off(o.first) + (o.nr - 1) * SECTOR))
+	while (!o.whole && o.nr > 1 &&
+	       (o.first + o.nr > NR_SECTORS ||
+		disk_off(o.first + o.nr - 1) != disk_off(o.first) + (o.nr - 1) * SECTOR))
 		o.nr /= 2;
 	return o;
 }
@@ -254,7 +259,8 @@ static void judge(const struct world *w, const struct times *t, size_t cut, stru
 		bool durable = t->done[id] < floor || (o->fua && t->done[id] < cut);
 
 		for (uint64_t s = o->first; s < o->first + o->nr && o->op != BLK_FLUSH; s++)
-			allow(&a[s], o->op == BLK_WRITE ? id + 1 : 0, durable && o->op != BLK_UNMAP);
+			allow(&a[s], o->op == BLK_WRITE ? id + 1 : 0,
+			      durable && o->op != BLK_UNMAP);
 	}
 }
 
@@ -288,8 +294,8 @@ static bool check_content(struct blk *b, const struct allowed *a, uint8_t *buf)
 			ok |= a[s].v[i] == val;
 		if (ok)
 			continue;
-		print_error("sector %llu of block %u holds %u, allowed:", (unsigned long long)(s % TRACKED),
-			    blocks[s / TRACKED], val);
+		print_error("sector %llu of block %u holds %u, allowed:",
+			    (unsigned long long)(s % TRACKED), blocks[s / TRACKED], val);
 		for (uint32_t i = 0; i < a[s].nr; i++)
 			print_error(" %u", a[s].v[i]);
 		print_error("\n");
@@ -371,7 +377,8 @@ static int by_size(const void *a, const void *b)
  */
 static size_t *choose_cuts(const struct event *ev, size_t nr, uint64_t *rng)
 {
-	size_t *hot = new_array(size_t, nr), *cuts = new_array(size_t, nr_cuts), nr_hot = 0, durable = 0;
+	size_t *hot = new_array(size_t, nr), *cuts = new_array(size_t, nr_cuts);
+	size_t nr_hot = 0, durable = 0;
 
 	CHECK(hot != NULL && cuts != NULL);
 	for (size_t i = 0; i < nr; i++) {
@@ -424,7 +431,8 @@ static void everything_flushed_survives(void **state)
 	for (unsigned i = 0; i < nr_cuts; i++) {
 		size_t cut = cuts[i], durable = fake_durable(ev, cut);
 		uint64_t r = rnd(&rng);
-		enum cut_mode mode = r % 2 == 0 ? CUT_SUBSET : (enum cut_mode)(r / 2 % NR_CUT_MODES);
+		enum cut_mode mode =
+			r % 2 == 0 ? CUT_SUBSET : (enum cut_mode)(r / 2 % NR_CUT_MODES);
 		struct fake *f;
 
 		fake_apply(base, ev, applied, durable);

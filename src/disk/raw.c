@@ -30,7 +30,8 @@ static void finish(struct raw_req *rr, int rc)
 
 	free(rr);
 	if (rc < 0)
-		disk_trouble(&r->blk, rc, req->op == BLK_READ ? "reading a raw disk" : "writing a raw disk");
+		disk_trouble(&r->blk, rc,
+			     req->op == BLK_READ ? "reading a raw disk" : "writing a raw disk");
 	flight_done(&r->flight, req, rc);
 }
 
@@ -69,7 +70,11 @@ static void raw_submit(struct blk *b, struct blk_req *req)
 	rr->r = r;
 	rr->req = req;
 	rr->x = (struct xfer){
-		.aio = r->aio, .kind = kinds[req->op], .off = req->off, .len = req->len, .done = xfer_done,
+		.aio = r->aio,
+		.kind = kinds[req->op],
+		.off = req->off,
+		.len = req->len,
+		.done = xfer_done,
 	};
 	xfer_start(&rr->x, req->iov, req->nr_iov, 0);
 }
@@ -110,8 +115,9 @@ int raw_open(struct aio *aio, const char *name, enum disk_kind kind, unsigned fl
 	int rc = aio_size(aio, &size);
 
 	if (rc == 0 && size < sector)
-		rc = err_set(err, -EINVAL, "%s: found %llu bytes, expected at least one sector of %u",
-			     name, (unsigned long long)size, sector);
+		rc = err_set(err, -EINVAL,
+			     "%s: found %llu bytes, expected at least one sector of %u", name,
+			     (unsigned long long)size, sector);
 	else if (rc == 0 && (r = new0(struct raw)) == NULL)
 		rc = err_set(err, -ENOMEM, "%s: no memory", name);
 	else if (rc < 0)

@@ -138,7 +138,7 @@ struct vhdx {
 	uint32_t log_used;		/* bytes from the newest durable entry's tail to LOG_HEAD */
 	struct bat_page *logged;	/* pages not yet in place */
 	uint64_t last_commit;		/* ns */
-	int told;			/* what the operator was last told is wrong; 0: nothing is */
+	int told;			/* what the operator was last told is wrong, or 0 */
 	uint64_t commit_after, close_log_after;	/* [const] ns; tests have less patience */
 };
 
@@ -197,8 +197,8 @@ MUST_CHECK int vhdx_trim_file(struct vhdx *v);
 MUST_CHECK int vhdx_log_find(struct vhdx *v, struct err *err);
 void vhdx_patches_free(struct patches *p);
 /* Puts what the patches say about [off, off + len) into the slice of IOV. */
-void vhdx_patch(const struct patches *p, uint64_t off, uint64_t len, const struct iovec *iov, int nr_iov,
-		uint64_t skip);
+void vhdx_patch(const struct patches *p, uint64_t off, uint64_t len, const struct iovec *iov,
+		int nr_iov, uint64_t skip);
 /* Writes the patches into the file and marks it clean. */
 MUST_CHECK int vhdx_log_replay(struct vhdx *v, struct err *err);
 

@@ -102,12 +102,15 @@ static int load_present(struct load *l, uint64_t index, uint64_t off, uint64_t l
 	struct vhdx *v = l->v;
 
 	if (off > vhdx_logical_size(v) || len > vhdx_logical_size(v) - off)
-		return err_set(err, -EBADMSG, "%s: BAT entry %llu: found a block at %llu that ends past the"
-			       " %llu bytes of the file", v->name, ULL(index), ULL(off),
-			       ULL(vhdx_logical_size(v)));
+		return err_set(err, -EBADMSG,
+			       "%s: BAT entry %llu: found a block at %llu that ends past the"
+			       " %llu bytes of the file",
+			       v->name, ULL(index), ULL(off), ULL(vhdx_logical_size(v)));
 	if (take(l, off, len) < 0)
-		return err_set(err, -EBADMSG, "%s: BAT entry %llu: found a block at %llu that overlaps the"
-			       " headers, a region or another block", v->name, ULL(index), ULL(off));
+		return err_set(err, -EBADMSG,
+			       "%s: BAT entry %llu: found a block at %llu that overlaps the"
+			       " headers, a region or another block",
+			       v->name, ULL(index), ULL(off));
 	return 0;
 }
 
@@ -122,17 +125,20 @@ static int load_entry(struct load *l, uint64_t index, uint64_t *e, struct err *e
 	if (bitmap && !v->has_parent)
 		return 0;
 	if (*e & BAT_RESERVED)
-		return err_set(err, -EBADMSG, "%s: BAT entry %llu: found reserved bits set (%#llx)", v->name,
-			       ULL(index), ULL(*e));
-	if (state == 4 || state == 5 || (bitmap && state != BAT_NOT_PRESENT && state != BAT_FULLY_PRESENT))
-		return err_set(err, -EBADMSG, "%s: BAT entry %llu: found state %u, which does not exist",
-			       v->name, ULL(index), state);
+		return err_set(err, -EBADMSG, "%s: BAT entry %llu: found reserved bits set (%#llx)",
+			       v->name, ULL(index), ULL(*e));
+	if (state == 4 || state == 5 ||
+	    (bitmap && state != BAT_NOT_PRESENT && state != BAT_FULLY_PRESENT))
+		return err_set(err, -EBADMSG,
+			       "%s: BAT entry %llu: found state %u, which does not exist", v->name,
+			       ULL(index), state);
 	/* A differencing disk rounds its blocks up to whole chunks. */
 	if (!bitmap && index - index / chunk >= v->nr_blocks)
 		return 0;
 	if (bat_has_space(*e)) {
 		v->present += !bitmap;
-		return load_present(l, index, *e & BAT_OFFSET_MASK, bitmap ? MIB : v->block_size, err);
+		return load_present(l, index, *e & BAT_OFFSET_MASK, bitmap ? MIB : v->block_size,
+				    err);
 	}
 	if (*e & BAT_OFFSET_MASK) {
 		l->anchors = true;
@@ -183,8 +189,9 @@ static int load_pages(struct load *l, uint8_t *buf, struct err *err)
 
 		/* The region is a multiple of the chunk. */
 		if (in_chunk == 0)
-			rc = vhdx_read_meta(v, v->bat_off + page * PAGE_BYTES, buf,
-					    (size_t)min_u64(CHUNK_BYTES, (v->nr_pages - page) * PAGE_BYTES));
+			rc = vhdx_read_meta(
+				v, v->bat_off + page * PAGE_BYTES, buf,
+				(size_t)min_u64(CHUNK_BYTES, (v->nr_pages - page) * PAGE_BYTES));
 		if (rc < 0)
 			return err_set(err, rc, "%s: BAT: %s", v->name, strerror(-rc));
 		rc = load_page(l, page, buf + in_chunk, err);

@@ -36,20 +36,28 @@ struct plan {
 static int make_plan(const struct vhdx_create *c, struct plan *p, struct err *err)
 {
 	*p = (struct plan){
-		.size = c->size, .fixed = c->fixed, .disk_id = c->disk_id,
-		.block_size = c->block_size != 0 ? c->block_size : (uint32_t)((c->fixed ? 2 : 32) * MIB),
+		.size = c->size,
+		.fixed = c->fixed,
+		.disk_id = c->disk_id,
+		.block_size = c->block_size,
 		.logical = c->logical != 0 ? c->logical : 512,
 		.physical = c->physical != 0 ? c->physical : 4096,
 	};
-	if ((p->logical != 512 && p->logical != 4096) || (p->physical != 512 && p->physical != 4096))
-		return err_set(err, -EINVAL, "sector sizes: found %u logical and %u physical, expected 512 or"
-			       " 4096", p->logical, p->physical);
+	if (p->block_size == 0)
+		p->block_size = (uint32_t)((c->fixed ? 2 : 32) * MIB);
+	if ((p->logical != 512 && p->logical != 4096) ||
+	    (p->physical != 512 && p->physical != 4096))
+		return err_set(err, -EINVAL,
+			       "sector sizes: found %u logical, %u physical, expected 512 or 4096",
+			       p->logical, p->physical);
 	if (p->block_size < VHDX_MIN_BLOCK || p->block_size > VHDX_MAX_BLOCK ||
 	    (p->block_size & (p->block_size - 1)) != 0)
-		return err_set(err, -EINVAL, "block size: found %u, expected a power of two from 1 to 256 MiB",
+		return err_set(err, -EINVAL,
+			       "block size: found %u, expected a power of two from 1 to 256 MiB",
 			       p->block_size);
 	if (p->size < MIN_SIZE || p->size > VHDX_MAX_SIZE || p->size % p->logical != 0)
-		return err_set(err, -EINVAL, "size: found %llu, expected a multiple of %u from 3 MiB to 64 TiB",
+		return err_set(err, -EINVAL,
+			       "size: found %llu, expected a multiple of %u from 3 MiB to 64 TiB",
 			       ULL(p->size), p->logical);
 	if (guid_is_zero(&p->disk_id))
 		guid_random(&p->disk_id);
@@ -92,9 +100,10 @@ static int put_headers(struct aio *a)
 static int put_regions(struct aio *a, const struct plan *p)
 {
 	struct vhdx_region_table head = { .signature = "regi", .count = le32_of(2) };
+	const uint32_t bat_len = (uint32_t)p->bat_len;
 	const struct vhdx_region regions[] = {
-		{ VHDX_REGION_BAT_GUID, le64_of(BAT_AT), le32_of((uint32_t)p->bat_len), le32_of(1) },
-		{ VHDX_REGION_METADATA_GUID, le64_of(METADATA_AT), le32_of((uint32_t)MIB), le32_of(1) },
+		{ VHDX_REGION_BAT_GUID, le64_of(BAT_AT), le32_of(bat_len), le32_of(1) },
+		{ VHDX_REGION_METADATA_GUID, le64_of(METADATA_AT), le32_of(MIB), le32_of(1) },
 	};
 	uint8_t *table = calloc(1, VHDX_REGION_TABLE_LEN);
 	int rc;
@@ -111,6 +120,9 @@ static int put_regions(struct aio *a, const struct plan *p)
 	return rc;
 }
 
+#define ITEM(id, at, len, flags) \
+	{ id, le32_of(VHDX_ITEMS_OFF + (at)), le32_of(len), le32_of(flags), { { 0 } } }
+
 /* The items lie where Windows puts them, in its order. */
 static int put_metadata(struct aio *a, const struct plan *p)
 {
@@ -120,23 +132,29 @@ static int put_metadata(struct aio *a, const struct plan *p)
 		le32 logical, physical;
 		struct guid disk_id;
 	} items = {
-		le32_of(p->block_size), le32_of(p->fixed ? FILE_LEAVE_ALLOCATED : 0), le64_of(p->size),
-		le32_of(p->logical), le32_of(p->physical), p->disk_id,
+		.block_size = le32_of(p->block_size),
+		.flags = le32_of(p->fixed ? FILE_LEAVE_ALLOCATED : 0),
+		.size = le64_of(p->size),
+		.logical = le32_of(p->logical),
+		.physical = le32_of(p->physical),
+		.disk_id = p->disk_id,
 	};
 	const uint32_t disk_item = ITEM_REQUIRED | ITEM_VIRTUAL_DISK;
 	const struct vhdx_metadata_table head = { .signature = "metadata", .count = le16_of(5) };
 	const struct vhdx_item table[] = {
-		{ VHDX_ITEM_FILE_GUID, le32_of(0x10000), le32_of(8), le32_of(ITEM_REQUIRED), le32_of(0) },
-		{ VHDX_ITEM_SIZE_GUID, le32_of(0x10008), le32_of(8), le32_of(disk_item), le32_of(0) },
-		{ VHDX_ITEM_LOGICAL_GUID, le32_of(0x10010), le32_of(4), le32_of(disk_item), le32_of(0) },
-		{ VHDX_ITEM_PHYSICAL_GUID, le32_of(0x10014), le32_of(4), le32_of(disk_item), le32_of(0) },
-		{ VHDX_ITEM_DISK_ID_GUID, le32_of(0x10018), le32_of(16), le32_of(disk_item), le32_of(0) },
+		ITEM(VHDX_ITEM_FILE_GUID, 0x00, 8, ITEM_REQUIRED),
+		ITEM(VHDX_ITEM_SIZE_GUID, 0x08, 8, disk_item),
+		ITEM(VHDX_ITEM_LOGICAL_GUID, 0x10, 4, disk_item),
+		ITEM(VHDX_ITEM_PHYSICAL_GUID, 0x14, 4, disk_item),
+		ITEM(VHDX_ITEM_DISK_ID_GUID, 0x18, 16, disk_item),
 	};
 	int rc = aio_write_wait(a, METADATA_AT, &head, sizeof(head));
 
 	if (rc == 0)
 		rc = aio_write_wait(a, METADATA_AT + sizeof(head), table, sizeof(table));
-	return rc == 0 ? aio_write_wait(a, METADATA_AT + VHDX_ITEMS_OFF, &items, sizeof(items)) : rc;
+	if (rc == 0)
+		rc = aio_write_wait(a, METADATA_AT + VHDX_ITEMS_OFF, &items, sizeof(items));
+	return rc;
 }
 
 /* A fixed disk: entry I maps its block; a dynamic one: all zero already. */
@@ -152,7 +170,9 @@ static int put_bat(struct aio *a, const struct plan *p)
 		for (uint64_t k = 0; k < n; k++) {
 			bool bitmap = (i + k) % (p->chunk_ratio + 1) == p->chunk_ratio;
 
-			buf[k] = le64_of(bitmap ? 0 : (p->data_at + block * p->block_size) | BAT_FULLY_PRESENT);
+			uint64_t at = p->data_at + block * p->block_size;
+
+			buf[k] = le64_of(bitmap ? 0 : at | BAT_FULLY_PRESENT);
 			block += !bitmap;
 		}
 		rc = aio_write_wait(a, BAT_AT + i * 8, buf, n * 8);

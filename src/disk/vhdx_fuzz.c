@@ -121,7 +121,8 @@ static void mend_log(struct fake *f)
 
 static void drive(struct blk *b, struct input *in)
 {
-	static const enum blk_op ops[] = { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_UNMAP, BLK_WRITE_ZEROES };
+	static const enum blk_op ops[] = { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_UNMAP,
+					   BLK_WRITE_ZEROES };
 	static uint8_t buf[65536];
 
 	for (unsigned i = 0; i < MAX_REQUESTS && in->n > 0; i++) {
@@ -130,7 +131,8 @@ static void drive(struct blk *b, struct input *in)
 		uint64_t len = (take(in, 2) & 0xfe00) % sizeof(buf);
 
 		/* A refusal is an answer too; what may not happen the sanitizers see. */
-		if (blk_rw_wait(b, op, op == BLK_FLUSH ? 0 : off, buf, op == BLK_FLUSH ? 0 : len) < 0)
+		if (blk_rw_wait(b, op, op == BLK_FLUSH ? 0 : off, buf, op == BLK_FLUSH ? 0 : len) <
+		    0)
 			continue;
 	}
 }

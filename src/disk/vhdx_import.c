@@ -87,8 +87,13 @@ static void piece_done(struct blk_req *req, int rc)
 		}
 		s->iov = (struct iovec){ s->buf + s->pos, n };
 		s->req = (struct blk_req){
-			.op = BLK_WRITE, .off = s->off + s->pos, .len = n, .iov = &s->iov, .nr_iov = 1,
-			.done = piece_done, .ctx = s,
+			.op = BLK_WRITE,
+			.off = s->off + s->pos,
+			.len = n,
+			.iov = &s->iov,
+			.nr_iov = 1,
+			.done = piece_done,
+			.ctx = s,
 		};
 		blk_submit(s->im->dst, &s->req);
 		return;
@@ -208,24 +213,30 @@ static int open_target(const struct fresh *f, const char *path, const struct vhd
 	return vhdx_open(a, path, 0, ret_b, err);
 }
 
-static int check_conf(const char *path, struct vhdx_create *c, const struct blk *src, struct err *err)
+static int check_conf(const char *path, struct vhdx_create *c, const struct blk *src,
+		      struct err *err)
 {
 	if (c->size == 0)
 		c->size = src->size;
 	if (c->logical == 0)
 		c->logical = src->logical == 4096 ? 4096 : 512;
 	if (c->size < src->size)
-		return err_set(err, -EINVAL, "%s: found a size of %llu, expected at least the %llu of the"
-			       " source", path, (unsigned long long)c->size, (unsigned long long)src->size);
+		return err_set(err, -EINVAL,
+			       "%s: found a size of %llu, expected at least the %llu of the"
+			       " source",
+			       path, (unsigned long long)c->size, (unsigned long long)src->size);
 	/* A partition table counts in sectors. */
 	if (!src->optical && c->logical != src->logical)
-		return err_set(err, -EINVAL, "%s: found sectors of %u bytes, expected %u as in the source:"
-			       " its partition table counts in them", path, c->logical, src->logical);
+		return err_set(err, -EINVAL,
+			       "%s: found sectors of %u bytes, expected %u as in the source:"
+			       " its partition table counts in them",
+			       path, c->logical, src->logical);
 	return 0;
 }
 
 int vhdx_import(const char *path, const struct vhdx_create *conf, struct blk *src,
-		void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg, struct err *err)
+		void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,
+		struct err *err)
 {
 	struct vhdx_create c = *conf;
 	struct import *im;

@@ -180,7 +180,7 @@ static uint64_t extent(const struct vhdx *v, uint64_t off, uint64_t left)
 	return min_u64(n, left);
 }
 
-/* Gives all absent blocks of [off, off + len) space; -EAGAIN after as many as there was space for. */
+/* Space for all absent blocks of [off, off + len); -EAGAIN when it ran out on the way. */
 static int fill_absent(struct vhdx *v, uint64_t off, uint64_t len)
 {
 	for (uint64_t b = off >> v->block_shift; b << v->block_shift < off + len; b++) {
@@ -301,13 +301,15 @@ static int drop_block(struct vhdx *v, uint64_t block, uint64_t entry, bool zero)
 enum trim_step { TRIM_GO_ON, TRIM_PARK, TRIM_TRANSFER, TRIM_FAIL };
 
 /* One block, or its part in the range; lock held. */
-static enum trim_step trim_block(struct vreq *r, uint64_t off, uint64_t n, uint64_t *ret_place, int *ret_rc)
+static enum trim_step trim_block(struct vreq *r, uint64_t off, uint64_t n, uint64_t *ret_place,
+				 int *ret_rc)
 {
 	bool zero = r->req->op == BLK_WRITE_ZEROES;
 	struct vhdx *v = r->v;
 	uint64_t block = off >> v->block_shift, entry = vhdx_bat_get(v, block);
 	unsigned state = (unsigned)(entry & BAT_STATE_MASK);
-	bool whole = (off & (v->block_size - 1)) == 0 && (n == v->block_size || off + n == v->blk.size);
+	bool whole =
+		(off & (v->block_size - 1)) == 0 && (n == v->block_size || off + n == v->blk.size);
 
 	if (!bat_has_space(entry) && (!zero || state == BAT_NOT_PRESENT || state == BAT_ZERO))
 		return TRIM_GO_ON;

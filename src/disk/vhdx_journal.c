@@ -94,8 +94,8 @@ uint32_t vhdx_log_max_pages(const struct vhdx *v)
 	return n;
 }
 
-static void fill_entry(const struct vhdx *v, uint8_t *buf, const struct log_page *pages, uint32_t nr,
-		       uint32_t len, uint32_t tail)
+static void fill_entry(const struct vhdx *v, uint8_t *buf, const struct log_page *pages,
+		       uint32_t nr, uint32_t len, uint32_t tail)
 {
 	struct vhdx_log_entry head = {
 		.signature = "loge", .length = le32_of(len), .tail = le32_of(tail),
@@ -107,7 +107,9 @@ static void fill_entry(const struct vhdx *v, uint8_t *buf, const struct log_page
 	memcpy(buf, &head, sizeof(head));
 	for (uint32_t i = 0; i < nr; i++, data += SECTOR) {
 		struct vhdx_log_desc d = {
-			.signature = "desc", .offset = le64_of(pages[i].off), .sequence = le64_of(v->log_seq),
+			.signature = "desc",
+			.offset = le64_of(pages[i].off),
+			.sequence = le64_of(v->log_seq),
 		};
 		const uint8_t *src = pages[i].data;
 

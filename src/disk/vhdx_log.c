@@ -97,7 +97,8 @@ static uint32_t desc_bytes(uint32_t count)
 }
 
 /* The fields of an entry header that make sense alone. */
-static bool header_ok(const struct vhdx *v, const struct vhdx_log_entry *g, uint32_t pos, struct entry *e)
+static bool header_ok(const struct vhdx *v, const struct vhdx_log_entry *g, uint32_t pos,
+		      struct entry *e)
 {
 	if (memcmp(g->signature, "loge", 4) != 0 || !guid_eq(&g->log, &v->hdr.log))
 		return false;
@@ -140,7 +141,8 @@ static bool entry_ok(struct scan *s, uint32_t pos, struct entry *e)
 			descs = desc_bytes(e->count);
 			limit = max_u64(e->last, v->file_size);
 		}
-		for (; at < descs && i < SECTOR && done < e->count; i += sizeof(struct vhdx_log_desc), done++) {
+		for (; at < descs && i < SECTOR && done < e->count;
+		     i += sizeof(struct vhdx_log_desc), done++) {
 			struct vhdx_log_desc d;
 
 			memcpy(&d, copy + i, sizeof(d));
@@ -265,7 +267,7 @@ static int entry_to_patches(struct scan *s, const struct entry *e)
 	p->flushed = max_u64(p->flushed, e->flushed);
 	p->last = max_u64(p->last, e->last);
 	for (uint32_t i = 0; i < e->count; i++) {
-		uint64_t at = sizeof(struct vhdx_log_entry) + (uint64_t)i * sizeof(struct vhdx_log_desc);
+		uint64_t at = sizeof(struct vhdx_log_entry) + i * sizeof(struct vhdx_log_desc);
 		const uint8_t *q = sector(s, (e->pos + align_down(at, SECTOR)) % s->v->log_len);
 		struct vhdx_log_desc d;
 		int rc;
@@ -297,15 +299,19 @@ static int find(struct scan *s, struct err *err)
 		return err_set(err, rc, "%s: log: %s", s->v->name, strerror(-rc));
 	e = best_tail(s);
 	if (e == NULL)
-		return err_set(err, -EBADMSG, "%s: log: found no valid sequence of entries, expected one"
-			       " because the header says that the log is in use", s->v->name);
+		return err_set(err, -EBADMSG,
+			       "%s: log: found no valid sequence of entries, expected one"
+			       " because the header says that the log is in use",
+			       s->v->name);
 	for (; e != NULL && rc == 0; e = follower(s, e))
 		rc = entry_to_patches(s, e);
 	if (rc < 0)
 		return err_set(err, rc, "%s: log: %s", s->v->name, strerror(-rc));
 	if (s->v->file_size < s->v->patches.flushed)
-		return err_set(err, -EBADMSG, "%s: truncated: found %llu bytes, expected at least the %llu its"
-			       " log vouches for", s->v->name, (unsigned long long)s->v->file_size,
+		return err_set(err, -EBADMSG,
+			       "%s: truncated: found %llu bytes, expected at least the %llu its"
+			       " log vouches for",
+			       s->v->name, (unsigned long long)s->v->file_size,
 			       (unsigned long long)s->v->patches.flushed);
 	s->v->log_dirty = true;
 	return 0;
@@ -357,13 +363,14 @@ static void put(const struct iovec *iov, int nr_iov, uint64_t skip, const uint8_
 	}
 }
 
-void vhdx_patch(const struct patches *p, uint64_t off, uint64_t len, const struct iovec *iov, int nr_iov,
-		uint64_t skip)
+void vhdx_patch(const struct patches *p, uint64_t off, uint64_t len, const struct iovec *iov,
+		int nr_iov, uint64_t skip)
 {
 	if (p->nr == 0 || off >= p->hi || off + len <= p->lo)
 		return;
 	for (size_t i = 0; i < p->nr; i++) {
-		uint64_t a = max_u64(off, p->v[i].off), b = min_u64(off + len, p->v[i].off + p->v[i].len);
+		uint64_t a = max_u64(off, p->v[i].off);
+		uint64_t b = min_u64(off + len, p->v[i].off + p->v[i].len);
 
 		if (a < b)
 			put(iov, nr_iov, skip + (a - off),
@@ -380,13 +387,14 @@ static int replay(struct vhdx *v)
 	if (v->file_size < p->last)
 		rc = aio_truncate(v->aio, p->last);
 	for (size_t i = 0; i < p->nr && rc == 0; i++)
-		rc = p->v[i].data != NULL ? aio_write_wait(v->aio, p->v[i].off, p->v[i].data, SECTOR) :
-		     aio_zero_wait(v->aio, p->v[i].off, p->v[i].len, false);
+		rc = p->v[i].data != NULL ?
+			     aio_write_wait(v->aio, p->v[i].off, p->v[i].data, SECTOR) :
+			     aio_zero_wait(v->aio, p->v[i].off, p->v[i].len, false);
 	if (rc == 0)
 		rc = aio_sync_wait(v->aio);
 	if (rc < 0)
 		return rc;
-	/* Replay changes no guest-visible byte: DataWriteGuid stays, or children would be orphans. */
+	/* Replay changes nothing the guest sees: DataWriteGuid stays, for the children's sake. */
 	guid_random(&h.file_write);
 	h.log = (struct guid){ { 0 } };
 	rc = vhdx_header_update(v, &h);

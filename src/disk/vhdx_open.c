@@ -71,19 +71,23 @@ static int check_header(struct vhdx *v, struct err *err)
 		return err_set(err, -ENOTSUP, "%s: header: found version %u, expected 1", v->name,
 			       le16_get(h->version));
 	if (in_use && le16_get(h->log_version) != 0)
-		return err_set(err, -ENOTSUP, "%s: header: found log version %u, expected 0", v->name,
-			       le16_get(h->log_version));
+		return err_set(err, -ENOTSUP, "%s: header: found log version %u, expected 0",
+			       v->name, le16_get(h->log_version));
 	if (v->log_len == 0 && !in_use)
 		return 0;
 	if (v->log_len == 0)
-		return err_set(err, -EBADMSG, "%s: header: found a log in use of length 0", v->name);
+		return err_set(err, -EBADMSG, "%s: header: found a log in use of length 0",
+			       v->name);
 	if (v->log_len % MIB != 0 || v->log_off % MIB != 0 || v->log_off < MIB)
-		return err_set(err, -EBADMSG, "%s: header: found a log of %u bytes at %llu, expected"
-			       " multiples of 1 MiB after the first", v->name, v->log_len,
-			       (unsigned long long)v->log_off);
+		return err_set(err, -EBADMSG,
+			       "%s: header: found a log of %u bytes at %llu, expected"
+			       " multiples of 1 MiB after the first",
+			       v->name, v->log_len, (unsigned long long)v->log_off);
 	if (v->log_off > v->file_size || v->log_len > v->file_size - v->log_off)
-		return err_set(err, -EBADMSG, "%s: header: found a log that ends at %llu, past the %llu bytes"
-			       " of the file", v->name, (unsigned long long)v->log_off + v->log_len,
+		return err_set(err, -EBADMSG,
+			       "%s: header: found a log that ends at %llu, past the %llu bytes"
+			       " of the file",
+			       v->name, (unsigned long long)v->log_off + v->log_len,
 			       (unsigned long long)v->file_size);
 	return 0;
 }
@@ -95,15 +99,18 @@ static int load_headers(struct vhdx *v, struct err *err)
 	bool ok[2];
 
 	for (unsigned i = 0; i < 2; i++) {
-		int rc = vhdx_read_meta(v, i == 0 ? VHDX_HEADER_1 : VHDX_HEADER_2, &h[i], sizeof(h[i]));
+		int rc = vhdx_read_meta(v, i == 0 ? VHDX_HEADER_1 : VHDX_HEADER_2, &h[i],
+					sizeof(h[i]));
 
 		if (rc < 0)
 			return err_set(err, rc, "%s: header %u: %s", v->name, i + 1, strerror(-rc));
 		ok[i] = header_valid(&h[i]);
 	}
 	if (!ok[0] && !ok[1])
-		return err_set(err, -EBADMSG, "%s: headers: found both bad, expected one with a valid"
-			       " signature and checksum", v->name);
+		return err_set(err, -EBADMSG,
+			       "%s: headers: found both bad, expected one with a valid"
+			       " signature and checksum",
+			       v->name);
 	v->slot = !ok[0] || (ok[1] && le64_get(h[1].sequence) > le64_get(h[0].sequence));
 	v->hdr = h[v->slot];
 	return check_header(v, err);
@@ -117,8 +124,9 @@ static int load_all(struct vhdx *v, unsigned flags, bool inspect, struct err *er
 	if (rc < 0)
 		return err_set(err, rc, "%s: %s", v->name, strerror(-rc));
 	if (v->file_size < MIB)
-		return err_set(err, -EBADMSG, "%s: truncated: found %llu bytes, expected at least 1 MiB",
-			       v->name, (unsigned long long)v->file_size);
+		return err_set(err, -EBADMSG,
+			       "%s: truncated: found %llu bytes, expected at least 1 MiB", v->name,
+			       (unsigned long long)v->file_size);
 	if (v->file_size > VHDX_MAX_FILE)
 		return err_set(err, -EFBIG, "%s: found %llu bytes, more than any VHDX has", v->name,
 			       (unsigned long long)v->file_size);
@@ -132,12 +140,15 @@ static int load_all(struct vhdx *v, unsigned flags, bool inspect, struct err *er
 	if (rc == 0)
 		rc = vhdx_load_metadata(v, err);
 	if (rc == 0 && v->has_parent && !inspect)
-		rc = err_set(err, -ENOTSUP, "%s: found a differencing disk (it has a parent), expected a fixed"
-			     " or dynamic one: merge it first", v->name);
+		rc = err_set(err, -ENOTSUP,
+			     "%s: found a differencing disk (it has a parent), expected a fixed"
+			     " or dynamic one: merge it first",
+			     v->name);
 	if (rc == 0)
 		rc = vhdx_load_bat(v, writable, err);
 	if (rc == 0 && writable && v->log_len == 0)
-		rc = err_set(err, -ENOTSUP, "%s: found no log, expected one to write safely", v->name);
+		rc = err_set(err, -ENOTSUP, "%s: found no log, expected one to write safely",
+			     v->name);
 	return rc;
 }
 
@@ -149,9 +160,11 @@ static int prepare_writing(struct vhdx *v, struct err *err)
 		return rc;
 	rc = vhdx_repair_regions(v);
 	if (rc < 0)
-		return err_set(err, rc, "%s: cannot repair a region table: %s", v->name, strerror(-rc));
+		return err_set(err, rc, "%s: cannot repair a region table: %s", v->name,
+			       strerror(-rc));
 	rc = vhdx_worker_start(v);
-	return rc < 0 ? err_set(err, rc, "%s: cannot start a thread: %s", v->name, strerror(-rc)) : 0;
+	return rc < 0 ? err_set(err, rc, "%s: cannot start a thread: %s", v->name, strerror(-rc)) :
+			0;
 }
 
 static struct vhdx *new_vhdx(struct aio *aio, const char *name)
@@ -197,8 +210,8 @@ void vhdx_free(struct vhdx *v)
 	free(v);
 }
 
-static int open_any(struct aio *aio, const char *name, unsigned flags, bool inspect, struct vhdx **ret_v,
-		    struct err *err)
+static int open_any(struct aio *aio, const char *name, unsigned flags, bool inspect,
+		    struct vhdx **ret_v, struct err *err)
 {
 	struct vhdx *v = new_vhdx(aio, name);
 	int rc;
@@ -221,7 +234,8 @@ static int open_any(struct aio *aio, const char *name, unsigned flags, bool insp
 	return 0;
 }
 
-int vhdx_open(struct aio *aio, const char *name, unsigned flags, struct blk **ret_b, struct err *err)
+int vhdx_open(struct aio *aio, const char *name, unsigned flags, struct blk **ret_b,
+	      struct err *err)
 {
 	struct vhdx *v;
 	int rc = open_any(aio, name, flags, false, &v, err);

@@ -262,7 +262,7 @@ static void a_fixed_disk_keeps_its_blocks(void **s)
 
 static void disks_with_4096_byte_sectors(void **s)
 {
-	struct vhdx_create conf = { .size = 40 * MIB, .logical = 4096, .block_size = (uint32_t)(2 * MIB) };
+	struct vhdx_create conf = { .size = 40 * MIB, .logical = 4096, .block_size = 2 << 20 };
 	struct fake *f = new_image(&conf);
 	struct blk *b = open_image(f, 0);
 
@@ -502,7 +502,7 @@ static void any_operation_may_fail_and_nothing_is_lost(void **s)
 	(void)s;
 	for (n = 1; n < 60; n++)
 		hits += one_fault(all, n, 1, n % 2 == 0 ? -EIO : -ENOSPC);
-	CHECK(hits > 30);		/* some operations come in the background, or after the end */
+	CHECK(hits > 30); /* some operations come in the background, or after the end */
 	CHECK(hits < 59);		/* or there are more operations than we tried */
 	for (n = 1; n < 30; n += 3)
 		CHECK(one_fault(all, n, 5, -EIO));

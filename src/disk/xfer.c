@@ -32,8 +32,12 @@ static void write_zeros(struct xfer *x)
 static void allocate(struct xfer *x, int mode)
 {
 	x->io = (struct aio_io){
-		.op = AIO_ALLOCATE, .mode = mode | FALLOC_FL_KEEP_SIZE, .off = x->off, .len = x->len,
-		.done = xfer_aio_done, .ctx = x,
+		.op = AIO_ALLOCATE,
+		.mode = mode | FALLOC_FL_KEEP_SIZE,
+		.off = x->off,
+		.len = x->len,
+		.done = xfer_aio_done,
+		.ctx = x,
 	};
 	aio_submit(x->aio, &x->io);
 }
@@ -68,9 +72,15 @@ void xfer_start(struct xfer *x, const struct iovec *iov, int nr_iov, uint64_t sk
 	case XFER_READ:
 	case XFER_WRITE:
 		x->io = (struct aio_io){
-			.op = x->kind == XFER_READ ? AIO_READ : AIO_WRITE, .off = x->off, .len = x->len,
-			.iov = iov, .nr_iov = nr_iov, .skip = (size_t)skip, .eof_zero = x->eof_zero,
-			.done = xfer_aio_done, .ctx = x,
+			.op = x->kind == XFER_READ ? AIO_READ : AIO_WRITE,
+			.off = x->off,
+			.len = x->len,
+			.iov = iov,
+			.nr_iov = nr_iov,
+			.skip = (size_t)skip,
+			.eof_zero = x->eof_zero,
+			.done = xfer_aio_done,
+			.ctx = x,
 		};
 		aio_submit(x->aio, &x->io);
 		break;
