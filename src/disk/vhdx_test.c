@@ -219,6 +219,38 @@ static void trim_gives_space_back_and_it_is_used_again(void **s)
 	fake_free(f);
 }
 
+/* Somebody looked the block up before it was trimmed and is still on the way. */
+static void trimmed_space_waits_for_those_in_flight(void **s)
+{
+	struct fake *f = new_image(&dynamic);
+	struct blk *b = open_image(f, 0);
+	struct vhdx *v = inside(b);
+	struct vreq slow = { .seq = 1 };
+
+	(void)s;
+	CHECK_EQ(put(b, 0, 0x33, MIB), 0);
+	CHECK_EQ(flush(b), 0);
+	pthread_mutex_lock(&v->lock);
+	CHECK(v->moving_first == NULL);
+	v->moving_first = v->moving_last = &slow;
+	pthread_mutex_unlock(&v->lock);
+	CHECK_EQ(blk_rw_wait(b, BLK_UNMAP, 0, NULL, MIB), 0);
+	CHECK_EQ(flush(b), 0);
+	CHECK_EQ(put(b, MIB, 0x44, 512), 0);
+	CHECK_EQ(flush(b), 0);		/* the worker is past the first commit's end */
+	pthread_mutex_lock(&v->lock);
+	CHECK_EQ(v->ready.nr + v->holes.nr, 0);
+	CHECK_EQ(v->settling.nr, 1);
+	CHECK(v->moving_first == &slow && v->moving_last == &slow);
+	v->moving_first = v->moving_last = NULL;
+	pthread_mutex_unlock(&v->lock);
+	CHECK_EQ(put(b, 2 * MIB, 0x44, 512), 0);
+	CHECK_EQ(flush(b), 0);
+	wait_ready(b, 1);
+	blk_close(b);
+	fake_free(f);
+}
+
 static void trim_of_a_part_keeps_the_block(void **s)
 {
 	struct fake *f = new_image(&dynamic);
@@ -626,6 +658,7 @@ int main(void)
 		cmocka_unit_test(a_flush_costs_two_syncs_for_any_number_of_allocations),
 		cmocka_unit_test(identities_change_with_the_first_write_only),
 		cmocka_unit_test(trim_gives_space_back_and_it_is_used_again),
+		cmocka_unit_test(trimmed_space_waits_for_those_in_flight),
 		cmocka_unit_test(trim_of_a_part_keeps_the_block),
 		cmocka_unit_test(a_fixed_disk_keeps_its_blocks),
 		cmocka_unit_test(disks_with_4096_byte_sectors),
