@@ -69,7 +69,8 @@ static size_t lay_out(struct gmem *m, const struct gmem_range *r, size_t nr,
 static int map_ram(struct gmem *m, size_t len, const size_t offs[GMEM_MAX_RANGES],
 		   struct err *err)
 {
-	size_t state_len = align_up(m->nr_pages * sizeof(*m->state), HUGE_SIZE);
+	size_t words = m->nr_pages * (sizeof(*m->state) + sizeof(*m->pieces));
+	size_t state_len = align_up(words + sizeof(*m->pieces), HUGE_SIZE);
 	uint8_t *base;
 
 	m->map_len = len + state_len + HUGE_SIZE;
@@ -81,7 +82,8 @@ static int map_ram(struct gmem *m, size_t len, const size_t offs[GMEM_MAX_RANGES
 	base = (uint8_t *)align_up((uintptr_t)m->map, HUGE_SIZE);
 	for (size_t i = 0; i < m->nr; i++)
 		m->hva[i] = base + offs[i];
-	m->state = (_Atomic uint32_t *)(void *)(base + len);
+	m->pieces = (_Atomic uint64_t *)(void *)(base + len);
+	m->state = (_Atomic uint32_t *)(void *)(m->pieces + m->nr_pages);
 	/* Both are improvements only; a kernel without them serves too. */
 	(void)madvise(base, len + state_len, MADV_HUGEPAGE);
 	(void)madvise(m->map, m->map_len, MADV_DONTFORK);
@@ -108,6 +110,7 @@ int gmem_new(const struct gmem_range *ranges, size_t nr, struct gmem **ret_m, st
 	}
 	/* For gmem_page_decoding; per process, and twice is fine. */
 	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	pthread_mutex_init(&m->listen_lock, NULL);
 	*ret_m = m;
 	return 0;
 }
@@ -117,6 +120,7 @@ void gmem_free(struct gmem *m)
 	if (m == NULL)
 		return;
 	munmap(m->map, m->map_len);
+	pthread_mutex_destroy(&m->listen_lock);
 	free(m);
 }
 
@@ -172,7 +176,7 @@ void gmem_clear(struct gmem *m)
 	}
 	atomic_thread_fence(memory_order_seq_cst);
 	for (size_t i = 0; i < m->nr_pages; i++)
-		gmem_page_written(&m->state[i]);
+		gmem_page_written(m, &m->state[i]);
 }
 
 bool gmem_page_of(struct gmem *m, uint64_t gpa, struct gmem_page *ret_page)
@@ -190,13 +194,4 @@ uint8_t *gmem_range_hva(struct gmem *m, size_t nth)
 {
 	BUG_IF(nth >= m->nr);
 	return m->hva[nth];
-}
-
-uint32_t gmem_page_decoding(_Atomic uint32_t *state)
-{
-	uint32_t old = atomic_fetch_or(state, GMEM_HAS_CODE);
-
-	if ((old & GMEM_HAS_CODE) == 0)
-		(void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-	return atomic_load(state) | GMEM_HAS_CODE;
 }

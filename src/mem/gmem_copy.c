@@ -89,13 +89,13 @@ void gmem_copy_out(uint8_t *hva, const void *src, size_t n)
 	move_bytes(hva, src, n);
 }
 
-void gmem_mark(const uint8_t *hva, _Atomic uint32_t *state, size_t n)
+void gmem_mark(struct gmem *m, const uint8_t *hva, _Atomic uint32_t *state, size_t n)
 {
 	size_t pages = (((uintptr_t)hva & PAGE_MASK) + n + PAGE_MASK) >> PAGE_SHIFT;
 
 	atomic_thread_fence(memory_order_seq_cst);
 	for (size_t i = 0; i < pages; i++)
-		gmem_page_written(&state[i]);
+		gmem_page_written(m, &state[i]);
 }
 
 int gmem_read(struct gmem *m, uint64_t gpa, void *dst, size_t n)
@@ -125,7 +125,7 @@ int gmem_write(struct gmem *m, uint64_t gpa, const void *src, size_t n)
 		struct gmem_run run = gmem_run_at(m, gpa, n);
 
 		gmem_copy_out(run.hva, p, run.n);
-		gmem_mark(run.hva, run.state, run.n);
+		gmem_mark(m, run.hva, run.state, run.n);
 		p += run.n;
 		gpa += run.n;
 		n -= run.n;
@@ -141,7 +141,7 @@ int gmem_zero(struct gmem *m, uint64_t gpa, size_t n)
 		struct gmem_run run = gmem_run_at(m, gpa, n);
 
 		zero_bytes(run.hva, run.n);
-		gmem_mark(run.hva, run.state, run.n);
+		gmem_mark(m, run.hva, run.state, run.n);
 		gpa += run.n;
 		n -= run.n;
 	}
@@ -176,7 +176,7 @@ int gmem_store32(struct gmem *m, uint64_t gpa, uint32_t val)
 	if (w == NULL)
 		return -EFAULT;
 	atomic_store_explicit(w, val, memory_order_release);
-	gmem_mark(run.hva, run.state, 4);
+	gmem_mark(m, run.hva, run.state, 4);
 	return 0;
 }
 
@@ -188,7 +188,7 @@ int gmem_or32(struct gmem *m, uint64_t gpa, uint32_t bits, uint32_t *ret_old)
 	if (w == NULL)
 		return -EFAULT;
 	*ret_old = atomic_fetch_or(w, bits);
-	gmem_mark(run.hva, run.state, 4);
+	gmem_mark(m, run.hva, run.state, 4);
 	return 0;
 }
 
@@ -200,7 +200,7 @@ int gmem_and32(struct gmem *m, uint64_t gpa, uint32_t bits, uint32_t *ret_old)
 	if (w == NULL)
 		return -EFAULT;
 	*ret_old = atomic_fetch_and(w, bits);
-	gmem_mark(run.hva, run.state, 4);
+	gmem_mark(m, run.hva, run.state, 4);
 	return 0;
 }
 
@@ -249,7 +249,7 @@ void gmem_unpin_written(struct gmem *m, uint64_t gpa, size_t n)
 	while (n > 0) {
 		struct gmem_run run = gmem_run_at(m, gpa, n);
 
-		gmem_mark(run.hva, run.state, run.n);
+		gmem_mark(m, run.hva, run.state, run.n);
 		gpa += run.n;
 		n -= run.n;
 	}

@@ -16,7 +16,8 @@
 #include <stdatomic.h>
 
 #define GMEM_HAS_CODE 1u
-#define GMEM_GEN_STEP 2u
+#define GMEM_WRITE_CACHED 2u	/* some TLB may hold a right to write without a look here */
+#define GMEM_GEN_STEP 4u
 
 struct gmem_page {
 	uint8_t *hva;			/* of the first byte of the page */
@@ -34,13 +35,39 @@ bool gmem_page_of(struct gmem *m, uint64_t gpa, struct gmem_page *ret_page);
  */
 uint32_t gmem_page_decoding(_Atomic uint32_t *state);
 
+/*
+ * A translator does not look at the words at every block.  It is told: BITS are
+ * ORed into *WORD whenever a page with code was written, and the pages since a
+ * sequence number are read from a log.  Before the vCPUs run.
+ */
+MUST_CHECK int gmem_code_listen(struct gmem *m, _Atomic uint32_t *word, uint32_t bits);
+void gmem_code_unlisten(struct gmem *m, const _Atomic uint32_t *word);
+uint64_t gmem_code_seq(const struct gmem *m);
+/* The page state written as number SEQ; NULL when the log has overwritten it: look at all pages. */
+_Atomic uint32_t *gmem_code_log(struct gmem *m, uint64_t seq);
+/* The slow half of gmem_page_written. */
+void gmem_code_written(struct gmem *m, _Atomic uint32_t *state);
+
+/*
+ * Which 64-byte pieces of the page hold decoded code; only bits of pages with
+ * GMEM_HAS_CODE mean anything.  A store that misses them all is no write to code.
+ */
+_Atomic uint64_t *gmem_code_pieces(struct gmem *m, const _Atomic uint32_t *state);
+
+static inline uint64_t gmem_pieces_mask(uint64_t off, uint64_t n)
+{
+	unsigned first = (unsigned)(off >> 6 & 63), last = (unsigned)((off + n - 1) >> 6 & 63);
+
+	return (~UINT64_C(0) << first) & (~UINT64_C(0) >> (63 - last));
+}
+
 /* The nth RAM range as one host mapping, for engines that map RAM whole. */
 uint8_t *gmem_range_hva(struct gmem *m, size_t nth);
 
-static inline void gmem_page_written(_Atomic uint32_t *state)
+static inline void gmem_page_written(struct gmem *m, _Atomic uint32_t *state)
 {
 	if (unlikely(atomic_load_explicit(state, memory_order_relaxed) & GMEM_HAS_CODE))
-		atomic_fetch_add(state, GMEM_GEN_STEP);
+		gmem_code_written(m, state);
 }
 
 #endif

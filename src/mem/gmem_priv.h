@@ -8,6 +8,11 @@
 #include "mem/gmem.h"
 #include "mem/gmem_cpu.h"
 
+#include <pthread.h>
+
+#define GMEM_CODE_LOG 1024u
+#define GMEM_LISTENERS 256u
+
 struct gmem {
 	size_t nr;				/* all [const] after gmem_new */
 	struct gmem_range range[GMEM_MAX_RANGES];
@@ -18,6 +23,13 @@ struct gmem {
 	size_t map_len;
 	_Atomic uint32_t *state;		/* a word per page, behind RAM in map; [atomic] */
 	size_t nr_pages;
+	_Atomic uint64_t *pieces;		/* a word per page, behind state[]; [atomic] */
+	/* The log of writes to code: sequence number << 32 | page index; [atomic] */
+	_Atomic uint64_t code_seq, code_log[GMEM_CODE_LOG];
+	pthread_mutex_t listen_lock;		/* for adding and removing */
+	_Atomic uint32_t *listener[GMEM_LISTENERS];
+	_Atomic size_t nr_listeners;
+	uint32_t listener_bits;			/* the same for all */
 };
 
 /* Host memory behind the beginning of a range of guest addresses. */
@@ -38,6 +50,6 @@ void gmem_copy_in(void *dst, const uint8_t *hva, size_t n);
 void gmem_copy_out(uint8_t *hva, const void *src, size_t n);
 
 /* After a store to N bytes at HVA, whose page has state word STATE. */
-void gmem_mark(const uint8_t *hva, _Atomic uint32_t *state, size_t n);
+void gmem_mark(struct gmem *m, const uint8_t *hva, _Atomic uint32_t *state, size_t n);
 
 #endif

@@ -13,11 +13,12 @@
 #include <string.h>
 
 struct gview {
+	struct gmem *m;			/* borrowed */
 	size_t nr;
 	struct gmem_page page[];
 };
 
-static struct gview *view_alloc(size_t nr)
+static struct gview *view_alloc(struct gmem *m, size_t nr)
 {
 	struct gview *v;
 	size_t bytes;
@@ -27,13 +28,13 @@ static struct gview *view_alloc(size_t nr)
 		return NULL;
 	v = base_new0(bytes);
 	if (v != NULL)
-		v->nr = nr;
+		v->nr = nr, v->m = m;
 	return v;
 }
 
 int gview_new(struct gmem *m, const uint64_t *pfns, size_t nr, struct gview **ret_view)
 {
-	struct gview *v = view_alloc(nr);
+	struct gview *v = view_alloc(m, nr);
 
 	if (v == NULL)
 		return -ENOMEM;
@@ -56,7 +57,7 @@ int gview_sub(const struct gview *v, size_t first, size_t nr, struct gview **ret
 
 	if (first > v->nr || nr > v->nr - first)
 		return -EFAULT;
-	sub = view_alloc(nr);
+	sub = view_alloc(v->m, nr);
 	if (sub == NULL)
 		return -ENOMEM;
 	memcpy(sub->page, v->page + first, nr * sizeof(v->page[0]));
@@ -110,7 +111,7 @@ int gview_write(const struct gview *v, size_t off, const void *src, size_t n)
 		size_t at = off & PAGE_MASK, len = min_u64(n, PAGE_SIZE - at);
 
 		gmem_copy_out(pg->hva + at, p, len);
-		gmem_mark(pg->hva + at, pg->state, len);
+		gmem_mark(v->m, pg->hva + at, pg->state, len);
 		p += len;
 		off += len;
 		n -= len;
@@ -137,6 +138,6 @@ int gview_store32(const struct gview *v, size_t off, uint32_t val)
 		return -EFAULT;
 	pg = &v->page[off >> PAGE_SHIFT];
 	gmem_copy_out(pg->hva + (off & PAGE_MASK), &val, 4);
-	gmem_mark(pg->hva + (off & PAGE_MASK), pg->state, 4);
+	gmem_mark(v->m, pg->hva + (off & PAGE_MASK), pg->state, 4);
 	return 0;
 }

@@ -155,13 +155,13 @@ void interp_code_hit(struct interp *c, _Atomic uint32_t *state)
 {
 	struct hot *h = hot_of(c->cache, state);
 
-	gmem_page_written(state);
+	gmem_page_written(c->conf.mem, state);
 	c->stop = 1;
 	if (state == c->code_state)
 		return;
 	if (h->state != state)
 		*h = (struct hot){ .state = state };
-	if (++h->writes >= HOT_WRITES) {
+	if (++h->writes >= HOT_WRITES && !c->code_guard) {
 		h->writes = 0;
 		not_code(state);
 	}
@@ -321,6 +321,19 @@ static void decode_crossing(struct interp *c, const struct fetch *f, uint8_t *bu
 	}
 }
 
+/* Before the bytes are believed: a store of now is either in them or hits a piece. */
+static void note_pieces(struct interp *c, const struct interp_block *b, unsigned off)
+{
+	if (!c->code_guard || b->src.state == NULL)
+		return;
+	if (b->src.bytes != 0)
+		atomic_fetch_or(gmem_code_pieces(c->conf.mem, b->src.state),
+				gmem_pieces_mask(off, b->src.bytes));
+	if (b->crossing)
+		atomic_fetch_or(gmem_code_pieces(c->conf.mem, b->src2.state),
+				gmem_pieces_mask(0, b->src2.bytes));
+}
+
 static void make(struct interp *c, const struct fetch *f, unsigned max, struct interp_block *b,
 		 uint8_t *buf)
 {
@@ -334,6 +347,7 @@ static void make(struct interp *c, const struct fetch *f, unsigned max, struct i
 	decode_run(&c->cache->dec, f->mode, buf, n, max, b);
 	if (b->nr == 0)
 		decode_crossing(c, f, buf, n, b);
+	note_pieces(c, b, off);
 	hot_forget(c->cache, b->src.state);
 	b->next_link = 0;
 	b->link[0] = b->link[1] = NULL;

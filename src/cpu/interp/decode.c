@@ -272,24 +272,31 @@ int decode_insn(const struct decoder *d, enum decode_mode mode, const uint8_t *b
 		struct insn *out)
 {
 	struct zin z;
+
+	return decode_both(d, mode, bytes, n, out, &z);
+}
+
+int decode_both(const struct decoder *d, enum decode_mode mode, const uint8_t *bytes, unsigned n,
+		struct insn *out, struct zin *ret_z)
+{
 	ZyanStatus st;
 
 	if (n > INSN_MAX_BYTES)
 		n = INSN_MAX_BYTES;
-	st = decode_zydis(d, mode, bytes, n, &z);
+	st = decode_zydis(d, mode, bytes, n, ret_z);
 	if (st == ZYDIS_STATUS_NO_MORE_DATA && n < INSN_MAX_BYTES)
 		return -ENODATA;
 	if (st == ZYDIS_STATUS_NO_MORE_DATA || st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
 		return no_insn(out, run_too_long);
-	if (!ZYAN_SUCCESS(st) || !cpu_model_isa(d->model, z.i.meta.isa_set))
+	if (!ZYAN_SUCCESS(st) || !cpu_model_isa(d->model, ret_z->i.meta.isa_set))
 		return no_insn(out, run_ud);
 	*out = (struct insn){ 0 };
-	decode_common(&z, out);
-	if (!bind_int(&z, out) && !bind_sys(&z, out) && !bind_fpu(&z, out))
+	decode_common(ret_z, out);
+	if (!bind_int(ret_z, out) && !bind_sys(ret_z, out) && !bind_fpu(ret_z, out))
 		return no_insn(out, run_ud);
-	out->len = z.i.length;
-	out->mnemonic = (uint16_t)z.i.mnemonic;
-	out->ends = end_of(&z, out);
+	out->len = ret_z->i.length;
+	out->mnemonic = (uint16_t)ret_z->i.mnemonic;
+	out->ends = end_of(ret_z, out);
 	return 0;
 }
 

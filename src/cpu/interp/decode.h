@@ -34,6 +34,9 @@ ZyanStatus decode_zydis(const struct decoder *d, enum decode_mode mode, const ui
  */
 MUST_CHECK int decode_insn(const struct decoder *d, enum decode_mode mode, const uint8_t *bytes,
 			   unsigned n, struct insn *out);
+/* The same, and what Zydis found; *ret_z is good only when out->mnemonic is not 0. */
+MUST_CHECK int decode_both(const struct decoder *d, enum decode_mode mode, const uint8_t *bytes,
+			   unsigned n, struct insn *out, struct zin *ret_z);
 /* The instruction in words, for traces. */
 void decode_text(const struct decoder *d, enum decode_mode mode, const uint8_t *bytes, unsigned n,
 		 uint64_t rip, char *buf, size_t size);

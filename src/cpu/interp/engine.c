@@ -7,6 +7,7 @@
 #include "cpu/interp/engine.h"
 
 #include "cpu/interp/block.h"
+#include "cpu/interp/debug.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -19,21 +20,21 @@ static int engine_probe(struct err *err)
 	return 0;
 }
 
-static int engine_shared_new(struct gmem *m, unsigned nr_cpus, struct cpu_shared **ret_s,
+int interp_engine_shared_new(struct gmem *m, unsigned nr_cpus, struct cpu_shared **ret_s,
 			     struct err *err)
 {
 	struct cpu_shared *s = new0(struct cpu_shared);
 
 	(void)m;
-	(void)nr_cpus;
 	if (s == NULL)
 		return err_set(err, -ENOMEM, "no memory for the processors");
 	pthread_mutex_init(&s->lock, NULL);
+	s->nr_cpus = nr_cpus;
 	*ret_s = s;
 	return 0;
 }
 
-static void engine_shared_free(struct cpu_shared *s)
+void interp_engine_shared_free(struct cpu_shared *s)
 {
 	if (s == NULL)
 		return;
@@ -41,12 +42,22 @@ static void engine_shared_free(struct cpu_shared *s)
 	free(s);
 }
 
+void interp_fini(struct interp *c)
+{
+	pthread_mutex_lock(&c->conf.shared->lock);
+	if (c->conf.index < SHARED_CPUS && c->conf.shared->cpu[c->conf.index] == c)
+		c->conf.shared->cpu[c->conf.index] = NULL;
+	pthread_mutex_unlock(&c->conf.shared->lock);
+	interp_cache_free(c->cache);
+	free(c->debugger);
+}
+
 static void engine_destroy(struct cpu *cpu)
 {
 	struct interp *c = INTERP_OF(cpu);
 
+	interp_fini(c);
 	interp_tlb_free(c->tlb);
-	interp_cache_free(c->cache);
 	free(c);
 }
 
@@ -66,27 +77,42 @@ static struct interp *alloc_interp(void)
 	return c;
 }
 
-static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct err *err)
+int interp_init(struct interp *c, const struct cpu_conf *conf, struct interp_tlb *tlb,
+		struct err *err)
 {
-	const struct cpu_model *model = cpu_model_find(conf->model);
-	struct interp *c;
-
-	if (model == NULL)
-		return err_set(err, -EINVAL, "processor model \"%s\" is not known", conf->model);
-	c = alloc_interp();
-	if (c == NULL)
-		return err_set(err, -ENOMEM, "no memory for processor %u", conf->index);
-	c->cpu.engine = &cpu_engine_interpret;
 	c->conf = *conf;
-	c->model = model;
-	c->tlb = interp_tlb_new();
-	c->cache = interp_cache_new(model);
-	if (c->tlb == NULL || c->cache == NULL) {
-		engine_destroy(&c->cpu);
+	c->model = cpu_model_find(conf->model);
+	if (c->model == NULL)
+		return err_set(err, -EINVAL, "processor model \"%s\" is not known", conf->model);
+	c->tlb = tlb;
+	c->cache = interp_cache_new(c->model);
+	if (c->cache == NULL)
 		return err_set(err, -ENOMEM, "no memory for processor %u", conf->index);
-	}
+	pthread_mutex_lock(&conf->shared->lock);
+	if (conf->index < SHARED_CPUS)
+		conf->shared->cpu[conf->index] = c;
+	pthread_mutex_unlock(&conf->shared->lock);
 	interp_reset(c, false);
 	interp_debug_changed(c);
+	return 0;
+}
+
+static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct err *err)
+{
+	struct interp *c = alloc_interp();
+	struct interp_tlb *tlb = interp_tlb_new();
+	int rc;
+
+	if (c == NULL || tlb == NULL)
+		rc = err_set(err, -ENOMEM, "no memory for processor %u", conf->index);
+	else
+		rc = interp_init(c, conf, tlb, err);
+	if (rc != 0) {
+		interp_tlb_free(tlb);
+		free(c);
+		return rc;
+	}
+	c->cpu.engine = &cpu_engine_interpret;
 	*ret_c = &c->cpu;
 	return 0;
 }
@@ -102,17 +128,17 @@ static enum cpu_exit engine_run(struct cpu *cpu)
 	return exit;
 }
 
-static void engine_kick(struct cpu *cpu)
+void interp_engine_kick(struct cpu *cpu)
 {
 	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_KICK);
 }
 
-static void engine_notify(struct cpu *cpu)
+void interp_engine_notify(struct cpu *cpu)
 {
 	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_IRQ);
 }
 
-static void engine_nmi(struct cpu *cpu)
+void interp_engine_nmi(struct cpu *cpu)
 {
 	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_NMI);
 }
@@ -122,7 +148,7 @@ static void engine_nmi(struct cpu *cpu)
  * goes on; one that does not run takes it before its first block.  So when
  * neither holds any more, no old translation is in use.
  */
-static void engine_tlb_flush(struct cpu *cpu)
+void interp_engine_tlb_flush(struct cpu *cpu)
 {
 	struct interp *c = INTERP_OF(cpu);
 
@@ -131,7 +157,7 @@ static void engine_tlb_flush(struct cpu *cpu)
 		sched_yield();
 }
 
-static void engine_reset(struct cpu *cpu, bool init)
+void interp_engine_reset(struct cpu *cpu, bool init)
 {
 	struct interp *c = INTERP_OF(cpu);
 
@@ -142,7 +168,7 @@ static void engine_reset(struct cpu *cpu, bool init)
 	interp_debug_changed(c);
 }
 
-static void engine_get_regs(struct cpu *cpu, struct cpu_regs *r)
+void interp_engine_get_regs(struct cpu *cpu, struct cpu_regs *r)
 {
 	struct interp *c = INTERP_OF(cpu);
 
@@ -205,7 +231,7 @@ static int check_regs(const struct interp *c, const struct cpu_regs *r, struct e
 	return 0;
 }
 
-static int engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err *err)
+int interp_engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err *err)
 {
 	struct interp *c = INTERP_OF(cpu);
 	int rc = check_regs(c, r, err);
@@ -256,32 +282,44 @@ static int engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err
 	return 0;
 }
 
-static uint64_t engine_retired(struct cpu *cpu)
+uint64_t interp_engine_retired(struct cpu *cpu)
 {
 	return __atomic_load_n(&INTERP_OF(cpu)->retired, __ATOMIC_RELAXED);
 }
 
-static const char *engine_error(struct cpu *cpu)
+const char *interp_engine_error(struct cpu *cpu)
 {
 	return INTERP_OF(cpu)->error;
+}
+
+int interp_engine_debug(struct cpu *cpu, const struct cpu_debug *d)
+{
+	return interp_debug_set(INTERP_OF(cpu), d);
+}
+
+void interp_engine_debug_stop(struct cpu *cpu, struct cpu_debug_stop *ret_s)
+{
+	interp_debug_stop(INTERP_OF(cpu), ret_s);
 }
 
 const struct cpu_engine cpu_engine_interpret = {
 	.name = "interpret",
 	.summary = "decodes and runs one instruction after the other; runs everywhere",
 	.probe = engine_probe,
-	.shared_new = engine_shared_new,
-	.shared_free = engine_shared_free,
+	.shared_new = interp_engine_shared_new,
+	.shared_free = interp_engine_shared_free,
 	.create = engine_create,
 	.destroy = engine_destroy,
 	.run = engine_run,
-	.kick = engine_kick,
-	.notify = engine_notify,
-	.nmi = engine_nmi,
-	.tlb_flush = engine_tlb_flush,
-	.reset = engine_reset,
-	.get_regs = engine_get_regs,
-	.set_regs = engine_set_regs,
-	.retired = engine_retired,
-	.error = engine_error,
+	.kick = interp_engine_kick,
+	.notify = interp_engine_notify,
+	.nmi = interp_engine_nmi,
+	.tlb_flush = interp_engine_tlb_flush,
+	.reset = interp_engine_reset,
+	.get_regs = interp_engine_get_regs,
+	.set_regs = interp_engine_set_regs,
+	.retired = interp_engine_retired,
+	.error = interp_engine_error,
+	.debug = interp_engine_debug,
+	.debug_stop = interp_engine_debug_stop,
 };

@@ -30,6 +30,7 @@ struct interp;
 struct insn;
 struct interp_tlb;		/* tlb.c */
 struct interp_cache;		/* block.c */
+struct interp_debug;		/* debug.c */
 
 typedef void insn_fn(struct interp *c, const struct insn *in);
 
@@ -70,7 +71,8 @@ struct insn {
 	 */
 };
 
-enum { EVENT_KICK = 1, EVENT_IRQ = 2, EVENT_NMI = 4, EVENT_FLUSH = 8, EVENT_TRACE = 16 };
+enum { EVENT_KICK = 1, EVENT_IRQ = 2, EVENT_NMI = 4, EVENT_FLUSH = 8, EVENT_TRACE = 16,
+       EVENT_CODE = 32 /* code was written: the translator looks into the log */ };
 
 struct interp {
 	struct cpu cpu;			/* first: the contract */
@@ -86,6 +88,12 @@ struct interp {
 	uint8_t flat;			/* DS, ES, SS, CS base 0, limit 4G, writable: no checks */
 	uint8_t slow;			/* a breakpoint or trace is on: one instruction at a time */
 	uint8_t irq_wait;		/* the client may have an interrupt: ask when IF allows */
+	/*
+	 * Set by an engine that does not check after each store whether it hit code:
+	 * pages with code are never writable in the TLB, and stay pages with code
+	 * until that engine says otherwise.
+	 */
+	uint8_t code_guard;
 	uint8_t nmi_wait;		/* an NMI is to be delivered when not masked */
 	_Atomic uint32_t events;	/* EVENT_* */
 	/*
@@ -114,8 +122,9 @@ struct interp {
 	struct interp_tlb *tlb;		/* [owned] */
 	struct interp_cache *cache;	/* [owned] */
 	uint64_t debug_seen[5];		/* DR7, DR0..3 that slow and watch were made from */
-	uint8_t watch;			/* data breakpoints enabled, a bit each */
+	uint8_t watch;			/* data breakpoints enabled, a bit each; WATCH_DEBUGGER */
 	uint8_t watch_hit;		/* of the present instruction, as in DR6 */
+	struct interp_debug *debugger;	/* [owned] what a debugger stops for; NULL: nothing */
 	bool shared_locked;		/* holds the machine-wide lock */
 	char error[160];		/* why CPU_EXIT_ERROR */
 	struct cpu_conf conf;
@@ -125,6 +134,8 @@ struct interp {
 };
 
 enum { SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
+
+#define WATCH_DEBUGGER 0x10u	/* in watch, beside DR0..3 */
 
 #define INTERP_OF(cpu_ptr) CONTAINER_OF(cpu_ptr, struct interp, cpu)
 

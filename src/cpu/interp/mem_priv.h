@@ -40,6 +40,7 @@ static inline const struct tlb_code_entry *interp_tlb_code(struct interp *c, uin
 }
 
 struct interp_tlb *interp_tlb_new(void);
+void interp_tlb_init(struct interp_tlb *t);	/* of zeroed memory */
 void interp_tlb_free(struct interp_tlb *t);
 
 /* Whether [lin, lin + n) meets an enabled data breakpoint; ORs c->watch_hit. */

@@ -15,6 +15,7 @@
  */
 #include "base/log.h"
 #include "cpu/interp/block.h"
+#include "cpu/interp/debug.h"
 #include "cpu/interp/engine.h"
 
 /* Blocks between two looks at the outer loop, so that it is never starved. */
@@ -164,13 +165,15 @@ static void account(struct interp *c)
 	}
 }
 
-static bool deliver_raised(struct interp *c)
+bool interp_deliver_raised(struct interp *c)
 {
 	if (c->shared_locked)
 		interp_shared_unlock(c);
 	account(c);
 	c->in_delivery = 0;
 	c->watch_hit = 0;
+	if (c->debugger != NULL)
+		interp_debug_raised(c);
 	return interp_deliver(c, c->exc_vector, DELIVER_EXC, c->exc_has_code, c->exc_code) == 0;
 }
 
@@ -201,7 +204,9 @@ static void take_events(struct interp *c)
 /* NMI, then interrupts.  False = shutdown. */
 static bool take_interrupts(struct interp *c)
 {
-	while (!c->shadow) {
+	bool held = c->debugger != NULL && interp_debug_holds(c);
+
+	while (!c->shadow && !held) {
 		int v;
 
 		if (c->nmi_wait && !c->nmi_masked) {
@@ -224,10 +229,14 @@ static bool take_interrupts(struct interp *c)
 }
 
 /* Between instructions.  False = leave the run loop, with *ret_exit. */
-static bool boundary(struct interp *c, enum cpu_exit *ret_exit)
+bool interp_boundary(struct interp *c, enum cpu_exit *ret_exit)
 {
 	uint32_t ev = atomic_load(&c->events);
 
+	if (unlikely(c->debugger != NULL) && interp_debug_due(c)) {
+		*ret_exit = CPU_EXIT_DEBUG;
+		return false;
+	}
 	if (unlikely(ev)) {
 		take_events(c);
 		if (ev & EVENT_KICK) {
@@ -246,14 +255,18 @@ static bool boundary(struct interp *c, enum cpu_exit *ret_exit)
 		*ret_exit = CPU_EXIT_HLT;
 		return false;
 	}
+	if (unlikely(c->debugger != NULL) && interp_debug_at(c)) {
+		*ret_exit = CPU_EXIT_DEBUG;
+		return false;
+	}
 	return true;
 }
 
 /* ---- one instruction at a time ------------------------------------------------------- */
 
-static bool must_step(const struct interp *c)
+bool interp_must_step(const struct interp *c)
 {
-	return c->shadow || c->slow || (c->rflags & (X86_TF | X86_RF)) ||
+	return c->shadow || c->slow || (c->debugger != NULL && interp_debug_steps(c)) || (c->rflags & (X86_TF | X86_RF)) ||
 	       (atomic_load_explicit(&c->events, memory_order_relaxed) & EVENT_TRACE);
 }
 
@@ -300,7 +313,7 @@ static bool sets_rf(unsigned mnemonic)
 	       mnemonic == ZYDIS_MNEMONIC_IRETQ;
 }
 
-static void step_slow(struct interp *c)
+void interp_step_slow(struct interp *c)
 {
 	uint64_t before = c->rflags, bits = 0;
 	uint8_t shadow = c->shadow;
@@ -325,7 +338,7 @@ static void step_slow(struct interp *c)
 		interp_debug_trap(c, bits);
 }
 
-static void run_fast(struct interp *c, uint64_t burst)
+void interp_run_fast(struct interp *c, uint64_t burst)
 {
 	struct interp_block *b;
 
@@ -352,18 +365,18 @@ enum cpu_exit interp_run_bounded(struct interp *c, uint64_t n)
 
 	c->unwind = &env;
 	if (setjmp(env) != 0) {
-		if (!deliver_raised(c))
+		if (!interp_deliver_raised(c))
 			return CPU_EXIT_SHUTDOWN;
 		if (--raises_left == 0)
 			return CPU_EXIT_KICK;
 	}
-	while (boundary(c, &exit)) {
+	while (interp_boundary(c, &exit)) {
 		if (unlikely(c->retired >= end))
 			return CPU_EXIT_KICK;
-		if (unlikely(must_step(c)))
-			step_slow(c);
+		if (unlikely(interp_must_step(c)))
+			interp_step_slow(c);
 		else
-			run_fast(c, min_u64(BURST, end - c->retired));
+			interp_run_fast(c, min_u64(BURST, end - c->retired));
 	}
 	return exit;
 }

@@ -14,7 +14,7 @@
  * Spec     [SDM 3] 4.10
  * Lock     none: a TLB belongs to its vCPU's thread
  */
-#include "cpu/interp/mem_priv.h"
+#include "cpu/interp/debug.h"
 
 #include <stdlib.h>
 
@@ -46,12 +46,16 @@ struct interp_tlb *interp_tlb_new(void)
 {
 	struct interp_tlb *t = new0(struct interp_tlb);
 
-	if (t == NULL)
-		return NULL;
+	if (t != NULL)
+		interp_tlb_init(t);
+	return t;
+}
+
+void interp_tlb_init(struct interp_tlb *t)
+{
 	for (unsigned i = 0; i < TLB_TABLES; i++)
 		t->tables[i].gpa = TLB_NONE;
 	drop_all(t);
-	return t;
 }
 
 void interp_tlb_free(struct interp_tlb *t)
@@ -158,7 +162,21 @@ static bool watched(const struct interp *c, uint64_t lin)
 	for (unsigned i = 0; i < 4; i++)
 		if ((c->watch >> i & 1) && (c->dr[i] & ~PAGE_MASK) == (lin & ~PAGE_MASK))
 			return true;
-	return false;
+	return (c->watch & WATCH_DEBUGGER) &&
+	       interp_debug_on_page(c, lin, CPU_DEBUG_READ | CPU_DEBUG_WRITE);
+}
+
+/* Whether the page may be written without a look at its state: it holds no code. */
+static bool write_guarded(const struct interp *c, _Atomic uint32_t *state)
+{
+	uint32_t old;
+
+	if (!c->code_guard)
+		return true;
+	old = atomic_load(state);
+	if (!(old & GMEM_HAS_CODE) && !(old & GMEM_WRITE_CACHED))
+		old = atomic_fetch_or(state, GMEM_WRITE_CACHED);
+	return !(old & GMEM_HAS_CODE);
 }
 
 static void fill(struct interp *c, uint64_t lin, unsigned set, const struct walk *w,
@@ -169,7 +187,7 @@ static void fill(struct interp *c, uint64_t lin, unsigned set, const struct walk
 	unsigned at = set * TLB_SLOTS + (unsigned)((lin >> PAGE_SHIFT) % TLB_SLOTS);
 
 	e->rtag = lin & ~PAGE_MASK;
-	e->wtag = writable ? e->rtag : TLB_NONE;
+	e->wtag = writable && write_guarded(c, page->state) ? e->rtag : TLB_NONE;
 	e->add = (uint64_t)(uintptr_t)page->hva - e->rtag;
 	e->state = page->state;
 	if (!w->global)
@@ -219,6 +237,7 @@ const struct tlb_code_entry *interp_tlb_code_fill(struct interp *c, uint64_t lin
 	struct interp_tlb *t = c->tlb;
 	struct tlb_code_entry *e = tlb_code_slot(c, lin);
 	unsigned at = (unsigned)(e - &t->code[0][0]);
+	bool keep = c->debugger == NULL || !interp_debug_on_page(c, lin, CPU_DEBUG_EXEC);
 	struct gmem_page page;
 	struct walk w;
 
@@ -229,10 +248,14 @@ const struct tlb_code_entry *interp_tlb_code_fill(struct interp *c, uint64_t lin
 		*ret_code = UINT32_MAX;
 		return NULL;
 	}
+	if (unlikely(!keep))
+		e = &t->code_once[lin >> PAGE_SHIFT & 1];
 	e->tag = lin & ~PAGE_MASK;
 	e->gpa = w.gpa & ~PAGE_MASK;
 	e->hva = page.hva;
 	e->state = page.state;
+	if (unlikely(!keep))
+		return e;
 	if (!w.global)
 		log_one(t->code_log[0], &t->nr_code_log[0], at);
 	log_one(t->code_log[1], &t->nr_code_log[1], at);
@@ -256,6 +279,8 @@ void interp_watch(struct interp *c, uint64_t lin, unsigned n, enum access a)
 			c->stop = 1;
 		}
 	}
+	if (c->watch & WATCH_DEBUGGER)
+		interp_debug_touched(c, lin, n, a);
 }
 
 void interp_debug_changed(struct interp *c)
@@ -276,6 +301,8 @@ void interp_debug_changed(struct interp *c)
 	for (unsigned i = 0; i < 4; i++)
 		c->debug_seen[1 + i] = c->dr[i];
 	c->debug_seen[0] = c->dr7;
-	c->slow = exec;
+	if (c->debugger != NULL && c->debugger->data)
+		c->watch |= WATCH_DEBUGGER;
+	c->slow = exec || (c->debugger != NULL && c->debugger->d.step);
 	interp_tlb_flush(c, true);
 }

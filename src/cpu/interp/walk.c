@@ -75,7 +75,7 @@ static bool step_read(struct interp *c, const struct paging *p, uint64_t gpa, st
 }
 
 /* Sets BITS in the entry; false when it is not what was read any more. */
-static bool step_set(const struct paging *p, struct step *s, uint64_t bits)
+static bool step_set(struct interp *c, const struct paging *p, struct step *s, uint64_t bits)
 {
 	bool ok;
 
@@ -93,7 +93,7 @@ static bool step_set(const struct paging *p, struct step *s, uint64_t bits)
 						    old | bits);
 	}
 	if (ok)
-		gmem_page_written(s->state);
+		gmem_page_written(c->conf.mem, s->state);
 	return ok;
 }
 
@@ -202,14 +202,14 @@ static bool forbidden(const struct interp *c, const struct walking *w, enum acce
 	return a == ACCESS_WRITE && !writable && (c->cr0 & X86_CR0_WP);
 }
 
-static bool set_ad(struct walking *w, enum access a)
+static bool set_ad(struct interp *c, struct walking *w, enum access a)
 {
 	for (unsigned i = w->p->pae_top ? 1 : 0; i <= w->leaf; i++) {
 		uint64_t bits = X86_PTE_A;
 
 		if (i == w->leaf && a == ACCESS_WRITE)
 			bits |= X86_PTE_D;
-		if (!step_set(w->p, &w->step[i], bits))
+		if (!step_set(c, w->p, &w->step[i], bits))
 			return false;
 	}
 	return true;
@@ -249,7 +249,7 @@ int interp_walk_set(struct interp *c, uint64_t lin, enum access a, unsigned set,
 			*ret_code = code | X86_PF_P;
 			return 1;
 		}
-	} while (!set_ad(&w, a));
+	} while (!set_ad(c, &w, a));
 	*ret_w = (struct walk){
 		.writable = w.rights & X86_PTE_W,
 		.user = w.rights & X86_PTE_U,

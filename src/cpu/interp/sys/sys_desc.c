@@ -93,7 +93,7 @@ uint8_t desc_or_type(struct interp *c, const struct desc *d, uint8_t bits)
 
 	if (p) {
 		old = __atomic_fetch_or(p, bits, __ATOMIC_SEQ_CST);
-		gmem_page_written(state);
+		gmem_page_written(c->conf.mem, state);
 		return old;
 	}
 	old = (uint8_t)interp_sys_load(c, d->lin + 5, 1);
@@ -108,7 +108,7 @@ uint8_t desc_and_type(struct interp *c, const struct desc *d, uint8_t bits)
 
 	if (p) {
 		old = __atomic_fetch_and(p, bits, __ATOMIC_SEQ_CST);
-		gmem_page_written(state);
+		gmem_page_written(c->conf.mem, state);
 		return old;
 	}
 	old = (uint8_t)interp_sys_load(c, d->lin + 5, 1);
