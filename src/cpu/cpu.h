@@ -68,7 +68,49 @@ enum cpu_exit {
 	CPU_EXIT_HLT,		/* halted with nothing deliverable; run again after cpu_notify */
 	CPU_EXIT_SHUTDOWN,	/* triple fault */
 	CPU_EXIT_ERROR,		/* the engine itself failed; cpu_error says why */
+	CPU_EXIT_DEBUG,		/* stopped for the debugger; debug_stop says why */
 };
+
+/* ---- a debugger beside the guest ----------------------------------------------------- */
+
+#define CPU_DEBUG_MAX 64u		/* points */
+#define CPU_DEBUG_LEN 4096u		/* bytes of a point */
+
+enum { CPU_DEBUG_EXEC = 1, CPU_DEBUG_READ = 2, CPU_DEBUG_WRITE = 4 };
+
+/* Stop before the instruction at linear address LIN, or after one that touches [lin, lin + len). */
+struct cpu_debug_point {
+	uint64_t lin;
+	uint32_t len;			/* 1..CPU_DEBUG_LEN; of CPU_DEBUG_EXEC: 1 */
+	uint32_t on;			/* CPU_DEBUG_EXEC, or READ | WRITE */
+};
+
+struct cpu_debug {
+	struct cpu_debug_point point[CPU_DEBUG_MAX];
+	unsigned nr;
+	/*
+	 * Stop after one instruction, for which interrupts are held back; when it
+	 * raises, at the handler.  A halted processor waits for an interrupt and
+	 * stops at the handler.  The next stop for whatever reason ends it.
+	 */
+	bool step;
+};
+
+enum cpu_stop { CPU_STOP_NONE, CPU_STOP_STEP, CPU_STOP_BREAK, CPU_STOP_WATCH };
+
+struct cpu_debug_stop {
+	enum cpu_stop why;
+	uint32_t on;			/* WATCH: of the point that was hit */
+	uint64_t lin;			/* BREAK, WATCH: of the point */
+};
+
+/* A row of --stats. */
+struct cpu_counter {
+	const char *name;		/* constant; words with '-' between them */
+	uint64_t val;
+};
+
+#define CPU_COUNTER_MAX 64u		/* no engine has more */
 
 /* Registers of a VMCALL or VMMCALL; the client edits gpr, the engine writes it back. */
 struct cpu_hypercall {
@@ -139,6 +181,17 @@ struct cpu_engine {
 	uint64_t (*retired)(struct cpu *c);
 	const char *(*error)(struct cpu *c);
 	/*
+	 * Everything a debugger wants to stop for, from the next run on; NULL:
+	 * nothing any more.  Called as set_regs is.  The guest does not see it:
+	 * its memory, TF and DR0..7 are its own.  -ENOSPC, -EOPNOTSUPP: more
+	 * than this engine can, and nothing changed.
+	 */
+	int (*debug)(struct cpu *c, const struct cpu_debug *d);
+	/* Why the last run gave CPU_EXIT_DEBUG. */
+	void (*debug_stop)(struct cpu *c, struct cpu_debug_stop *ret_s);
+	/* Its counters so far, by any thread; how many of the MAX rows were filled.  NULL: none. */
+	size_t (*counters)(struct cpu *c, struct cpu_counter *ret_rows, size_t max);
+	/*
 	 * 0: VMCALL and VMMCALL reach the client.  Else the host keeps them to
 	 * itself, and OUT of AL to this port is the hypercall instead: it is
 	 * what the hypercall page must do.
@@ -159,6 +212,13 @@ const struct cpu_engine *const *cpu_engines(void);
 static inline enum cpu_exit cpu_run(struct cpu *c) { return c->engine->run(c); }
 static inline void cpu_kick(struct cpu *c) { c->engine->kick(c); }
 static inline void cpu_notify(struct cpu *c) { c->engine->notify(c); }
+
+/*
+ * Where the page tables of R lead from LIN, whatever the rights; no A or D bit
+ * changes and no device is touched.  0 or -EFAULT.
+ */
+MUST_CHECK int cpu_lookup(const struct cpu_regs *r, struct gmem *m, uint64_t lin,
+			  uint64_t *ret_gpa);
 
 /* Host TSC rate in Hz (measured once) and the raw counter. */
 uint64_t cpu_host_tsc_hz(void);

@@ -180,6 +180,8 @@ static void *vcpu_thread(void *arg)
 			engine_failed(v);
 			wait_for_stop(v);
 			break;
+		case CPU_EXIT_DEBUG:		/* nobody debugs yet */
+			break;
 		}
 	}
 	return NULL;

@@ -47,6 +47,8 @@ struct tlb_table {
 struct interp_tlb {
 	struct tlb_entry data[NR_SETS][TLB_SLOTS];
 	struct tlb_code_entry code[2][TLB_CODE_SLOTS];	/* supervisor, user */
+	/* For pages with a debugger's breakpoints, found by nobody: even and odd pages. */
+	struct tlb_code_entry code_once[2];
 	/*
 	 * Slots filled since the last flush, so that a flush costs what was
 	 * filled: [0] not global, [1] all.  Too long a log means all slots.

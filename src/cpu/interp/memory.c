@@ -370,6 +370,8 @@ void interp_rmw_begin_slow(struct interp *c, struct rmw *m, enum cpu_sreg s, uin
 	struct span sp = { 0 };
 
 	span_make(c, lin, size, ACCESS_WRITE, interp_set(c), &sp);
+	if (unlikely(c->watch))
+		interp_watch(c, lin, size, ACCESS_READ);
 	m->lin = lin;
 	m->locked = false;
 	m->copied = sp.first != size || sp.x[0].hva == NULL;
