@@ -2,8 +2,8 @@
  * cpu.h - the engine contract
  *
  * An engine runs one virtual processor at a time, on the thread that calls
- * cpu_run.  Three engines stand behind this header: interpret, kvm and (to
- * come) translate.  None of them knows Hyper-V or any device: what they cannot
+ * cpu_run.  Three engines stand behind this header: translate, interpret and
+ * kvm.  None of them knows Hyper-V or any device: what they cannot
  * answer themselves goes to the cpu_client, on the vCPU's own thread.
  *
  * Threads  cpu_run, cpu_get_regs, cpu_set_regs: the vCPU's own thread, or any
@@ -144,6 +144,7 @@ struct cpu_conf {
 	const struct cpu_client *client;
 	void *self;			/* the client's */
 	const char *model;		/* "x86-64-v2" */
+	bool lockstep;			/* [translate] compare each block with the interpreter */
 	uint64_t tsc_hz;		/* guest TSC = host TSC + offset; this is the host's rate */
 	/*
 	 * Shared by all vCPUs of a machine: the interpreter takes it for atomic
@@ -203,6 +204,7 @@ struct cpu {			/* first member of every engine's own struct */
 	const struct cpu_engine *engine;
 };
 
+extern const struct cpu_engine cpu_engine_translate;
 extern const struct cpu_engine cpu_engine_interpret;
 extern const struct cpu_engine cpu_engine_kvm;
 

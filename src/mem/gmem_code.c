@@ -67,9 +67,14 @@ _Atomic uint32_t *gmem_code_log(struct gmem *m, uint64_t seq)
 
 void gmem_code_written(struct gmem *m, _Atomic uint32_t *state)
 {
+	atomic_fetch_add(state, GMEM_GEN_STEP);
+	gmem_code_notify(m, state);
+}
+
+void gmem_code_notify(struct gmem *m, _Atomic uint32_t *state)
+{
 	uint64_t page = (uint64_t)(state - m->state), seq;
 
-	atomic_fetch_add(state, GMEM_GEN_STEP);
 	if (m->nr_listeners == 0)
 		return;
 	pthread_mutex_lock(&m->listen_lock);

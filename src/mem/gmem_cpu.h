@@ -45,6 +45,10 @@ void gmem_code_unlisten(struct gmem *m, const _Atomic uint32_t *word);
 uint64_t gmem_code_seq(const struct gmem *m);
 /* The page state written as number SEQ; NULL when the log has overwritten it: look at all pages. */
 _Atomic uint32_t *gmem_code_log(struct gmem *m, uint64_t seq);
+/* The listeners and the log, whatever the state word says. */
+void gmem_code_notify(struct gmem *m, _Atomic uint32_t *state);
+/* The listeners and the log, whatever the state word says. */
+void gmem_code_notify(struct gmem *m, _Atomic uint32_t *state);
 /* The slow half of gmem_page_written. */
 void gmem_code_written(struct gmem *m, _Atomic uint32_t *state);
 

@@ -308,7 +308,8 @@ static void decode_crossing(struct interp *c, const struct fetch *f, uint8_t *bu
 		b->src.state = NULL;
 		return;
 	}
-	b->src2 = (struct block_src){ te->state, te->hva, gmem_page_decoding(te->state), 0 };
+	b->src2 = (struct block_src){ te->state, te->hva,
+				      interp_guard_code(c, te->state, te->hva), 0 };
 	b->gpa2 = te->gpa;
 	host_copy_from(buf + first, te->hva, n - first);
 	decode_run(&c->cache->dec, f->mode, buf, n, 1, b);
@@ -342,7 +343,7 @@ static void make(struct interp *c, const struct fetch *f, unsigned max, struct i
 	unsigned n = (unsigned)min_u64(min_u64(room, f->avail), MAX_BYTES);
 
 	b->src = (struct block_src){ f->te->state, f->te->hva + off,
-				     gmem_page_decoding(f->te->state), 0 };
+				     interp_guard_code(c, f->te->state, f->te->hva), 0 };
 	host_copy_from(buf, b->src.hva, n);
 	decode_run(&c->cache->dec, f->mode, buf, n, max, b);
 	if (b->nr == 0)

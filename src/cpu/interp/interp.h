@@ -95,7 +95,20 @@ struct interp {
 	 */
 	uint8_t code_guard;
 	uint8_t nmi_wait;		/* an NMI is to be delivered when not masked */
-	_Atomic uint32_t events;	/* EVENT_* */
+	_Alignas(8) _Atomic uint32_t events;	/* EVENT_* */
+	/*
+	 * The translator's: FPU state is in xsave, not in the host's registers.
+	 * Behind events, so that one compare sees both.
+	 */
+	uint32_t fp_parked;
+	/*
+	 * Counts what made cached translations of [0] some, [1] global pages
+	 * doubtful; INVLPG counts only for pages in the filter.
+	 */
+	/* [lock step] Told of each page before it is written; and devices are out of bounds. */
+	void (*save_page)(struct interp *c, uint8_t *hva);
+	uint64_t flush_seq[2];
+	uint64_t code_filter[64];
 	/*
 	 * In guest code or in what it called; 0 too while a hypercall is served,
 	 * so that two processors that flush one another do not wait for ever.

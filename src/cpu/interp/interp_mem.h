@@ -21,7 +21,7 @@
 enum { SET_SUPER, SET_USER, SET_SUPER_AC, SET_USER_AC, NR_SETS };
 
 struct tlb_entry {
-	uint64_t rtag, wtag;		/* linear page readable, writable; or TLB_NONE */
+	uint64_t rtag, wtag;		/* linear page readable, writable; or one of another slot */
 	uint64_t add;			/* host address - linear address */
 	_Atomic uint32_t *state;	/* gmem page state */
 };
@@ -33,6 +33,7 @@ struct tlb_code_entry {
 	uint64_t gpa;
 	uint8_t *hva;
 	_Atomic uint32_t *state;
+	bool global;
 };
 
 #define TLB_CODE_SLOTS 1024u

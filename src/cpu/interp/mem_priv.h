@@ -43,6 +43,12 @@ struct interp_tlb *interp_tlb_new(void);
 void interp_tlb_init(struct interp_tlb *t);	/* of zeroed memory */
 void interp_tlb_free(struct interp_tlb *t);
 
+/*
+ * Before decoding the page of STATE, at HVA: gmem_page_decoding, and with
+ * c->code_guard no processor keeps a right to write there without a look.
+ */
+uint32_t interp_guard_code(struct interp *c, _Atomic uint32_t *state, const uint8_t *hva);
+
 /* Whether [lin, lin + n) meets an enabled data breakpoint; ORs c->watch_hit. */
 void interp_watch(struct interp *c, uint64_t lin, unsigned n, enum access a);
 /* After DR0..3 or DR7 changed: slow and watch follow, the TLB forgets. */

@@ -15,19 +15,30 @@
  * Lock     none: a TLB belongs to its vCPU's thread
  */
 #include "cpu/interp/debug.h"
+#include "cpu/interp/engine.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
-static void drop_data(struct tlb_entry *e)
+/*
+ * What an empty slot has for a tag: a page that lies in another slot, and not in
+ * a neighbour's, so that no address which leads to this slot is near it.
+ */
+static uint64_t no_tag(const struct interp_tlb *t, const struct tlb_entry *e)
 {
-	e->rtag = e->wtag = TLB_NONE;
+	return ((uint64_t)(e - &t->data[0][0]) % TLB_SLOTS ^ 2) << PAGE_SHIFT;
+}
+
+static void drop_data(const struct interp_tlb *t, struct tlb_entry *e)
+{
+	e->rtag = e->wtag = no_tag(t, e);
 }
 
 static void drop_all(struct interp_tlb *t)
 {
 	for (unsigned s = 0; s < NR_SETS; s++)
 		for (unsigned i = 0; i < TLB_SLOTS; i++)
-			drop_data(&t->data[s][i]);
+			drop_data(t, &t->data[s][i]);
 	for (unsigned s = 0; s < 2; s++)
 		for (unsigned i = 0; i < TLB_CODE_SLOTS; i++)
 			t->code[s][i].tag = TLB_NONE;
@@ -67,7 +78,7 @@ void interp_tlb_free(struct interp_tlb *t)
 static void undo(struct interp_tlb *t, unsigned which)
 {
 	for (unsigned i = 0; i < t->nr_log[which]; i++)
-		drop_data(&t->data[t->log[which][i] / TLB_SLOTS][t->log[which][i] % TLB_SLOTS]);
+		drop_data(t, &t->data[t->log[which][i] / TLB_SLOTS][t->log[which][i] % TLB_SLOTS]);
 	for (unsigned i = 0; i < t->nr_code_log[which]; i++) {
 		unsigned at = t->code_log[which][i];
 
@@ -84,6 +95,9 @@ void interp_tlb_flush(struct interp *c, bool global_too)
 
 	t->flushes++;
 	c->stop = 1;
+	c->flush_seq[0]++;
+	if (global_too)
+		c->flush_seq[1]++;
 	if (t->nr_log[which] > TLB_LOG || t->nr_code_log[which] > TLB_LOG) {
 		drop_all(t);
 		log_clear(t);
@@ -139,6 +153,10 @@ void interp_tlb_invlpg(struct interp *c, uint64_t lin)
 	struct interp_tlb *t = c->tlb;
 
 	c->stop = 1;
+	if (c->code_filter[lin >> 18 & 63] >> (lin >> PAGE_SHIFT & 63) & 1) {
+		c->flush_seq[0]++;
+		c->flush_seq[1]++;
+	}
 	if (maybe_large(t, lin)) {
 		interp_tlb_flush(c, true);
 		return;
@@ -147,7 +165,7 @@ void interp_tlb_invlpg(struct interp *c, uint64_t lin)
 		struct tlb_entry *e = tlb_slot(c, s, lin);
 
 		if (e->rtag == (lin & ~PAGE_MASK) || e->wtag == (lin & ~PAGE_MASK))
-			drop_data(e);
+			drop_data(t, e);
 	}
 	for (unsigned s = 0; s < 2; s++) {
 		struct tlb_code_entry *e = &t->code[s][(lin >> PAGE_SHIFT) % TLB_CODE_SLOTS];
@@ -187,7 +205,7 @@ static void fill(struct interp *c, uint64_t lin, unsigned set, const struct walk
 	unsigned at = set * TLB_SLOTS + (unsigned)((lin >> PAGE_SHIFT) % TLB_SLOTS);
 
 	e->rtag = lin & ~PAGE_MASK;
-	e->wtag = writable && write_guarded(c, page->state) ? e->rtag : TLB_NONE;
+	e->wtag = writable && c->save_page == NULL && write_guarded(c, page->state) ? e->rtag : no_tag(t, e);
 	e->add = (uint64_t)(uintptr_t)page->hva - e->rtag;
 	e->state = page->state;
 	if (!w->global)
@@ -222,10 +240,15 @@ int interp_translate(struct interp *c, uint64_t lin, enum access a, unsigned set
 	ret_x->gpa = w.gpa;
 	ret_x->hva = NULL;
 	ret_x->state = NULL;
-	if (!gmem_page_of(c->conf.mem, w.gpa, &page))
+	if (!gmem_page_of(c->conf.mem, w.gpa, &page)) {
+		if (unlikely(c->save_page != NULL))
+			longjmp(*c->unwind, 2);
 		return 0;
+	}
 	ret_x->hva = page.hva + (w.gpa & PAGE_MASK);
 	ret_x->state = page.state;
+	if (unlikely(c->save_page != NULL) && a == ACCESS_WRITE)
+		c->save_page(c, ret_x->hva);
 	if (set != SET_USER_AC && !(c->watch && watched(c, lin)))
 		fill(c, lin, set, &w, &page, a == ACCESS_WRITE || write_free(c, &w, set));
 	return 0;
@@ -253,6 +276,7 @@ const struct tlb_code_entry *interp_tlb_code_fill(struct interp *c, uint64_t lin
 	e->tag = lin & ~PAGE_MASK;
 	e->gpa = w.gpa & ~PAGE_MASK;
 	e->hva = page.hva;
+	e->global = w.global;
 	e->state = page.state;
 	if (unlikely(!keep))
 		return e;
@@ -261,6 +285,52 @@ const struct tlb_code_entry *interp_tlb_code_fill(struct interp *c, uint64_t lin
 	log_one(t->code_log[1], &t->nr_code_log[1], at);
 	note_large(t, lin, w.page_size);
 	return e;
+}
+
+/* No right to write to the page at HVA is left in the table. */
+static void drop_writes(struct interp_tlb *t, const uint8_t *hva)
+{
+	bool all = t->nr_log[1] > TLB_LOG;
+	unsigned n = all ? NR_SETS * TLB_SLOTS : t->nr_log[1];
+
+	for (unsigned i = 0; i < n; i++) {
+		unsigned at = all ? i : t->log[1][i];
+		struct tlb_entry *e = &t->data[at / TLB_SLOTS][at % TLB_SLOTS];
+
+		if (e->add + e->wtag == (uint64_t)(uintptr_t)hva)
+			e->wtag = no_tag(t, e);
+	}
+}
+
+/*
+ * Two processors may do this at once and wait for each other, so each answers
+ * the other's question while it waits for its own.
+ */
+static void shoot_down(struct interp *c, struct interp *other)
+{
+	atomic_fetch_or(&other->events, EVENT_FLUSH);
+	while (atomic_load(&other->running) && (atomic_load(&other->events) & EVENT_FLUSH)) {
+		if (atomic_load(&c->events) & EVENT_FLUSH) {
+			atomic_fetch_and(&c->events, ~(uint32_t)EVENT_FLUSH);
+			interp_tlb_flush(c, true);
+		}
+		sched_yield();
+	}
+}
+
+uint32_t interp_guard_code(struct interp *c, _Atomic uint32_t *state, const uint8_t *hva)
+{
+	uint32_t word = gmem_page_decoding(state);
+	struct cpu_shared *sh = c->conf.shared;
+
+	if (!c->code_guard || !(word & GMEM_WRITE_CACHED))
+		return word;
+	drop_writes(c->tlb, (const uint8_t *)align_down((uintptr_t)hva, PAGE_SIZE));
+	for (unsigned i = 0; i < sh->nr_cpus && i < SHARED_CPUS; i++)
+		if (sh->cpu[i] != NULL && sh->cpu[i] != c)
+			shoot_down(c, sh->cpu[i]);
+	atomic_fetch_and(state, ~GMEM_WRITE_CACHED);
+	return gmem_page_decoding(state);
 }
 
 void interp_watch(struct interp *c, uint64_t lin, unsigned n, enum access a)

@@ -1,0 +1,213 @@
+/*
+ * addr.c - the way of a memory operand through the TLB
+ *
+ * One compare settles tag, right and page crossing: the address XOR the tag of
+ * its slot is the offset in the page, or something large.  Where flags are in
+ * use the same is done by moves, LEA, NOT and PEXT, which leave them alone.
+ *
+ * What T1 holds at the end, host minus linear address, is good for any address
+ * of that page.
+ *
+ * Lock     none
+ */
+#include "cpu/bt/xl.h"
+
+#define ENTRY_SHIFT 5u		/* of struct tlb_entry */
+_Static_assert(sizeof(struct tlb_entry) == 1u << ENTRY_SHIFT, "slots are found by shifting");
+
+static struct mop set_field(const struct xl *x, size_t field)
+{
+	return (struct mop){ T1, H_NONE, 0,
+			     (int32_t)((intptr_t)x->b->tlb.data[x->set] + (intptr_t)field) };
+}
+
+static size_t tag_field(const struct scan_mem *m)
+{
+	return m->write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag);
+}
+
+static int reg_or_load(struct xl *x, struct em *e, int g, int scratch)
+{
+	int h;
+
+	if (g == H_NONE)
+		return H_NONE;
+	h = xl_host((unsigned)g);
+	if (h != H_NONE)
+		return h;
+	e_load(e, scratch, xl_slot(x, (unsigned)g));
+	return scratch;
+}
+
+void xl_address(struct xl *x, struct em *e, const struct scan_mem *m)
+{
+	int base, index;
+
+	if (m->fixed) {
+		e_imm(e, T0, (uint64_t)m->disp);
+		return;
+	}
+	base = reg_or_load(x, e, m->base, T0);
+	index = reg_or_load(x, e, m->index, T1);
+	if (m->a32)
+		e_lea32(e, T0, (struct mop){ base, index, m->scale, (int32_t)m->disp });
+	else if (base == H_NONE && index == H_NONE)
+		e_imm(e, T0, (uint64_t)m->disp);
+	else
+		e_lea(e, T0, (struct mop){ base, index, m->scale, (int32_t)m->disp });
+	if (m->seg >= 0) {
+		e_load(e, T1, m_abs(&x->b->c.seg[m->seg].base));
+		e_lea(e, T0, m_sum(T0, T1, 0));
+	}
+}
+
+/* A sum that can be an operand as it is, beside T1. */
+static bool plain(const struct scan_mem *m)
+{
+	return !m->fixed && !m->a32 && m->seg < 0 && m->base != H_NONE && m->index == H_NONE &&
+	       xl_host((unsigned)m->base) != H_NONE;
+}
+
+/* Cannot be computed again while T1 is in use: kept in memory. */
+static bool must_keep(const struct scan_mem *m)
+{
+	bool index_far = m->index != H_NONE && xl_host((unsigned)m->index) == H_NONE;
+
+	return m->seg >= 0 || index_far;
+}
+
+static void check_plain(struct xl *x, const struct scan_mem *m, uint8_t **ret_jump)
+{
+	struct em *e = &x->e;
+
+	e_rorx(e, T1, T0, PAGE_SHIFT - ENTRY_SHIFT);
+	e_alu_imm(e, false, 4, T1, (int32_t)((TLB_SLOTS - 1) << ENTRY_SHIFT));
+	e_rm(e, true, 0x33, T0, set_field(x, tag_field(m)));	/* xor */
+	e_alu_imm(e, true, 7, T0, (int32_t)(PAGE_SIZE - m->size));
+	*ret_jump = e_jcc(e, CC_A);
+	e_load(e, T1, set_field(x, offsetof(struct tlb_entry, add)));
+}
+
+static void index_quiet(struct xl *x)
+{
+	struct em *e = &x->e;
+
+	e_pext(e, T1, T0, m_abs(&x->b->mask_index));
+	e_lea(e, T1, (struct mop){ H_NONE, T1, 3, 0 });
+}
+
+static struct mop quiet_field(const struct xl *x, size_t field)
+{
+	return (struct mop){ H_NONE, T1, 2,
+			     (int32_t)((intptr_t)x->b->tlb.data[x->set] + (intptr_t)field) };
+}
+
+/* The same without touching flags. */
+static void check_quiet(struct xl *x, const struct scan_mem *m, uint8_t **ret_jump)
+{
+	struct em *e = &x->e;
+
+	if (!must_keep(m))
+		e_store(e, m_abs(&x->b->tmp2), T0);
+	index_quiet(x);
+	e_load(e, T1, quiet_field(x, tag_field(m)));
+	e_not(e, T1);
+	e_lea(e, T0, m_sum(T0, T1, m->size));	/* offset + size - 1 */
+	e_pext(e, T0, T0, m_abs(&x->b->mask_page));
+	e8(e, 0xe3);				/* jrcxz over the jump */
+	e8(e, 5);
+	*ret_jump = e_jmp(e);
+	e_load(e, T0, m_abs(&x->b->tmp2));
+	index_quiet(x);
+	e_load(e, T1, quiet_field(x, offsetof(struct tlb_entry, add)));
+}
+
+/* An address known now: its slot is too. */
+static void check_fixed(struct xl *x, const struct scan_mem *m, bool flags_live, uint8_t **ret_jump)
+{
+	uint64_t lin = (uint64_t)m->disp, page = lin & ~PAGE_MASK;
+	const struct tlb_entry *t = &x->b->tlb.data[x->set][(lin >> PAGE_SHIFT) % TLB_SLOTS];
+	struct mop tag = m_abs((const uint8_t *)t + tag_field(m));
+	struct em *e = &x->e;
+
+	if ((lin & PAGE_MASK) + m->size > PAGE_SIZE) {
+		*ret_jump = e_jmp(e);
+	} else if (flags_live) {
+		e_load(e, T0, tag);
+		e_imm(e, T1, (uint64_t)0 - page);
+		e_lea(e, T0, m_sum(T0, T1, 0));
+		e8(e, 0xe3);
+		e8(e, 5);
+		*ret_jump = e_jmp(e);
+	} else if (page == (uint64_t)(int64_t)(int32_t)page) {
+		e_cmp_mem_imm(e, true, tag, (int32_t)page);
+		*ret_jump = e_jcc(e, CC_NZ);
+	} else {
+		e_imm(e, T0, page);
+		e_rm(e, true, 0x3b, T0, tag);
+		*ret_jump = e_jcc(e, CC_NZ);
+	}
+	e_load(e, T1, m_abs(&t->add));
+}
+
+struct bt_site *xl_check(struct xl *x, const struct scan_insn *i, const struct scan_mem *m,
+			 bool flags_live)
+{
+	struct bt_site *site = xl_site(x, SITE_MEM, i);
+	uint8_t *jump;
+
+	site->size = m->size;
+	site->access = m->write ? ACCESS_WRITE : ACCESS_READ;
+	if (m->fixed) {
+		check_fixed(x, m, flags_live, &jump);
+	} else {
+		xl_address(x, &x->e, m);
+		if (must_keep(m))
+			e_store(&x->e, m_abs(&x->b->tmp2), T0);
+		if (flags_live)
+			check_quiet(x, m, &jump);
+		else
+			check_plain(x, m, &jump);
+	}
+	site->go = em_rx(&x->e);
+	xl_stub(x, jump, site, m);
+	return site;
+}
+
+struct mop xl_operand(struct xl *x, const struct scan_mem *m)
+{
+	struct em *e = &x->e;
+	int base;
+
+	if (plain(m))
+		return m_sum(xl_host((unsigned)m->base), T1, (int32_t)m->disp);
+	if (m->fixed) {
+		if (m->disp == (int32_t)m->disp)
+			return m_at(T1, (int32_t)m->disp);
+		e_imm(e, T0, (uint64_t)m->disp);
+	} else if (must_keep(m)) {
+		e_load(e, T0, m_abs(&x->b->tmp2));
+	} else {
+		base = reg_or_load(x, e, m->base, T0);
+		if (m->a32) {
+			e_lea32(e, T0, (struct mop){ base, m->index == H_NONE ? H_NONE :
+						     xl_host((unsigned)m->index), m->scale,
+						     (int32_t)m->disp });
+		} else if (m->index != H_NONE || base == H_NONE) {
+			e_lea(e, T0, (struct mop){ base, m->index == H_NONE ? H_NONE :
+						   xl_host((unsigned)m->index), m->scale,
+						   (int32_t)m->disp });
+		} else {
+			return m_sum(T0, T1, (int32_t)m->disp);	/* base from memory */
+		}
+	}
+	return m_sum(T0, T1, 0);
+}
+
+struct mop xl_collapse(struct xl *x, struct mop m)
+{
+	if (m.base == T1 && m.index == H_NONE)
+		return m;
+	e_lea(&x->e, T1, m);
+	return m_at(T1, 0);
+}

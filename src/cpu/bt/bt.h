@@ -1,0 +1,249 @@
+/*
+ * bt.h - inside the translator
+ *
+ * Guest instructions of 64-bit mode run as copies of themselves.  Guest
+ * registers and flags stay in the host's; what is left of an instruction is
+ * the way its memory operand takes through the software TLB of the
+ * interpreter, on whose register file and handlers the translator stands.
+ *
+ * Registers: twelve guest registers live in the host's of the same number.
+ * RCX lives in R14 and RSP in R13, R13 to R15 in memory.  Host RCX and R15 are
+ * scratch (T0, T1), host RSP is a host stack.  x87, MMX, SSE and AVX state is the
+ * host's own while it is not parked in c.xsave.
+ *
+ * Everything the code touches lies below 2 GiB.
+ *
+ * Entries of a block, each falls into the next:
+ *   ind    from anywhere by address: T0 is the guest address, compared
+ *   far    from another page: is this page still mapped where it was?
+ *   poll   from behind: events, and the FPU's state at home?
+ *   body
+ *
+ * Lock     none: a cache belongs to its vCPU's thread
+ */
+#ifndef CPU_BT_BT_H
+#define CPU_BT_BT_H
+
+#include "cpu/bt/emit.h"
+#include "cpu/interp/block.h"
+#include "cpu/interp/engine.h"
+
+#define T0 H_RCX
+#define T1 H_R15
+
+/* How a block was translated; another mode is another block. */
+enum {
+	BT_USER = 1,
+	BT_AC = 2,		/* supervisor, EFLAGS.AC: may touch user pages under SMAP */
+	BT_DF = 4,
+	BT_NO_FP = 8,		/* FPU instructions raise */
+	BT_NO_AVX = 16,
+	BT_MODES = 32,
+};
+
+#define BT_JUMP_MODES 4u	/* modes with a jump cache: USER and AC only */
+#define BT_JUMP_SLOTS 65536u
+#define BT_MAX_INSNS 48u
+#define BT_FLAGS 0x8d5u		/* arithmetic flags */
+
+/* A page of code at a linear address. */
+struct bt_page {
+	uint64_t lin, gpa;
+	uint64_t epoch;			/* of c.flush_seq[global] when LIN was last seen to map to GPA */
+	_Atomic uint32_t *state;
+	const uint8_t *hva;
+	bool global, user;
+	struct bt_block *blocks;	/* by page_next */
+	struct bt_page *lin_next, *state_next;
+};
+
+struct bt_map {			/* a guest instruction's code begins here */
+	uint32_t host;		/* offset from bt_block.code */
+	uint16_t guest;		/* offset from bt_block.lin */
+	uint16_t live;		/* flags that are right before it */
+};
+
+struct bt_block {
+	uint64_t lin;
+	struct bt_page *page;
+	uint8_t mode;
+	uint16_t undef;			/* flags that some instruction leaves undefined */
+	uint64_t by_handler;		/* a bit per instruction */
+	bool fp;			/* uses x87, MMX, SSE or AVX */
+	bool dead, hashed;
+	uint16_t bytes, nr;		/* bytes of src that mattered; instructions */
+	uint8_t *src;
+	uint8_t *ind, *far, *poll, *body;	/* RX */
+	uint8_t *code, *code_end;	/* RX, [code, code_end) */
+	struct bt_map *map;
+	struct bt_block *hash_next, *page_next;
+	struct bt_site *in;		/* sites linked to us, by in_next */
+	struct bt_site *out;		/* our own sites, by next */
+};
+
+enum bt_kind { SITE_LINK, SITE_INDIRECT, SITE_FAR, SITE_POLL, SITE_INTERP, SITE_MEM, SITE_STEP };
+
+/* A place where translated code calls for help; T1 holds its address. */
+struct bt_site {
+	uint8_t kind, size, access;
+	uint8_t len;			/* of the instruction */
+	bool ends;			/* INTERP: never goes on behind it */
+	struct bt_block *block;
+	uint64_t rip;			/* of the instruction; LINK: the target */
+	const struct insn *in;		/* INTERP, MEM */
+	uint8_t *go;			/* RX: MEM, with T1 = host - linear; INTERP: the next one */
+	uint8_t *after;			/* RX: MEM, behind the instruction */
+	uint8_t *patch;			/* writable: displacement of the jump, LINK */
+	uint8_t *stub;			/* RX: where it led at first */
+	struct bt_block *to;		/* LINK: linked */
+	struct bt_site *in_next, *next;
+};
+
+struct bt_stats {
+	uint64_t blocks, insns, links, gates, mem_misses, mem_slow, interp, steps, polls, far_checks,
+		indirect_misses, invalidated, flushes, code_pages, faults, parks, code_writes, locked, lock_cuts;
+};
+
+struct bt_arena {
+	uint8_t *base;			/* below 2 GiB */
+	size_t size, used;
+};
+
+#define BT_HASH 32768u
+#define BT_PAGE_HASH 4096u
+
+struct bt {
+	struct interp c;		/* first */
+	/* read and written by translated code; fp_parked lies right behind c.events' copy */
+	uint64_t ea;			/* linear address of a SITE_MEM */
+	uint64_t delta;			/* for T1 on the way back */
+	uint64_t tmp, tmp2;
+	uint64_t host_rsp, gate_rsp;
+	uint64_t mask_index, mask_page;	/* for PEXT */
+	void *fn_gate, *fn_fault;	/* called by the gates */
+	uint64_t fault_pc;
+	uint8_t *gate, *gate_fault, *enter;	/* RX */
+	uint8_t *gate_miss;		/* T0 is a target nobody knows */
+	uint8_t *gate_miss_rip;		/* c.rip is */
+	struct xl *xl;			/* [owned] work space of a translation */
+	struct scan *scan;		/* [owned] */
+	uint8_t *code_rw;		/* the writable view */
+	intptr_t code_delta;		/* RX - RW */
+	size_t code_size, hot_used, cold_used;
+	struct bt_arena meta;
+	size_t map_len;
+	bool has_avx, model_avx;
+	uint64_t code_seq;		/* of gmem's log */
+	struct bt_lock *lock;		/* [owned] lock step, or NULL */
+	bool lock_cut;			/* the unit ended where the interpreter went on */
+	struct bt_site miss_site;
+	struct bt_stats stats;
+	struct bt_block *hash[BT_HASH];
+	struct bt_page *by_lin[BT_PAGE_HASH], *by_state[BT_PAGE_HASH];
+	struct bt_block **sorted;	/* by code address, for faults */
+	size_t nr_sorted, max_sorted;
+	struct { _Atomic uint32_t *state; uint32_t hits; } hot[64];
+	uint8_t *jump[BT_JUMP_MODES][BT_JUMP_SLOTS];
+	struct interp_tlb tlb;
+};
+
+#define BT_OF(interp_ptr) CONTAINER_OF(interp_ptr, struct bt, c)
+
+/* ---- mode ---------------------------------------------------------------------------- */
+
+/* Whether the present mode can be translated at all; then *ret_mode. */
+static inline bool bt_mode(const struct interp *c, unsigned *ret_mode)
+{
+	unsigned m = 0;
+
+	if (unlikely(!c->code64 || (c->cpl != 0 && c->cpl != 3)))
+		return false;
+	if (c->cpl == 3) {
+		m |= BT_USER;
+		if (unlikely((c->rflags & X86_AC) && (c->cr0 & X86_CR0_AM)))
+			return false;
+	} else if (c->rflags & X86_AC) {
+		m |= BT_AC;
+	}
+	if (unlikely(c->rflags & X86_DF))
+		m |= BT_DF;
+	if (unlikely((c->cr0 & (X86_CR0_EM | X86_CR0_TS)) || !(c->cr4 & X86_CR4_OSFXSR)))
+		m |= BT_NO_FP;
+	if (unlikely((c->xcr0 & 6) != 6 || !(c->cr4 & X86_CR4_OSXSAVE)))
+		m |= BT_NO_AVX;
+	*ret_mode = m;
+	return true;
+}
+
+/* The TLB set of a mode's accesses. */
+static inline unsigned bt_set(unsigned mode)
+{
+	return mode & BT_USER ? SET_USER : mode & BT_AC ? SET_SUPER_AC : SET_SUPER;
+}
+
+/* Modes that differ in FPU access alone share a jump cache only when all is allowed. */
+static inline bool bt_has_jump(unsigned mode)
+{
+	return mode < BT_JUMP_MODES;
+}
+
+/* ---- fpu.c: the guest's FPU state in the host's registers, or in c.xsave -------------- */
+
+void bt_park(struct bt *b);
+void bt_unpark(struct bt *b);
+bool bt_host_avx(void);
+
+/* ---- gates.c ------------------------------------------------------------------------- */
+
+void bt_gates_make(struct bt *b);
+/* Runs from TARGET (RX) until the gate's function answers NULL. */
+void bt_enter(struct bt *b, uint8_t *target);
+
+/* ---- cache.c ------------------------------------------------------------------------- */
+
+MUST_CHECK int bt_cache_init(struct bt *b, size_t code_size, size_t meta_size);
+void bt_cache_fini(struct bt *b);
+/* Memory below 2 GiB, or NULL. */
+void *bt_low_map(size_t n, int prot, int flags, int fd);
+/* Memory below 2 GiB, or NULL. */
+void *bt_low_map(size_t n, int prot, int flags, int fd);
+/* Everything goes. Not while translated code is on the stack below the caller. */
+void bt_cache_flush(struct bt *b);
+void *bt_alloc(struct bt *b, size_t n);
+bool bt_cache_full(const struct bt *b);
+struct bt_block *bt_lookup(struct bt *b, uint64_t lin, const struct bt_page *p, unsigned mode);
+/* Page record for c->rip's page; raises a page fault; NULL where it is not RAM. */
+struct bt_page *bt_page_at(struct bt *b, uint64_t lin);
+void bt_insert(struct bt *b, struct bt_block *blk);
+void bt_link(struct bt *b, struct bt_site *s, struct bt_block *to);
+void bt_kill(struct bt *b, struct bt_block *blk);
+/* Reads the log of writes to code, after EVENT_CODE. */
+void bt_code_events(struct bt *b);
+/* The block whose code holds PC (RX), and the address of the instruction. */
+struct bt_block *bt_find_pc(struct bt *b, const uint8_t *pc, uint64_t *ret_rip);
+
+/* ---- xlate.c ------------------------------------------------------------------------- */
+
+/* Translates at LIN; NULL: only the interpreter can. */
+struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, unsigned mode);
+
+/* ---- run.c --------------------------------------------------------------------------- */
+
+enum cpu_exit bt_run(struct bt *b);
+/* Called by the gates. */
+uint8_t *bt_gate(struct bt *b, struct bt_site *s);
+uint8_t *bt_fault(struct bt *b, struct bt_site *unused);
+
+/* ---- lockstep.c ----------------------------------------------------------------------- */
+
+MUST_CHECK int bt_lock_init(struct bt *b);
+void bt_lock_fini(struct bt *b);
+/* Runs K both ways.  False: c.error says where they differ. */
+MUST_CHECK bool bt_lock_block(struct bt *b, struct bt_block *k);
+
+/* ---- fault.c: host exceptions in translated code --------------------------------------- */
+
+void bt_signals_install(void);
+void bt_signals_thread(struct bt *b);
+
+#endif

@@ -1,0 +1,386 @@
+/*
+ * cache.c - translated blocks: where they are kept, found, linked and forgotten
+ *
+ * Code lies in two halves of one region: hot code, and stubs that rarely run.
+ * It is mapped twice, writable and executable, never both at one address.
+ * Nothing is ever freed alone: a block that is wrong is unlinked and its memory
+ * waits for the day when everything goes.
+ *
+ * Pages of code are known by linear and by physical address: a block holds only
+ * as long as both belong together (bt_page.epoch) and the bytes are the same.
+ *
+ * Lock     none: everything belongs to the vCPU's thread
+ */
+#include "cpu/bt/bt.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LOW_BEGIN UINT64_C(0x10000000)
+#define LOW_END UINT64_C(0x7f000000)
+#define LOW_STEP UINT64_C(0x01000000)
+/* More than any one block takes. */
+#define ROOM_CODE (64 * KIB)
+#define ROOM_META (96 * KIB)
+#define HOT_HITS 64u
+
+/* ---- memory below 2 GiB -------------------------------------------------------------- */
+
+void *bt_low_map(size_t n, int prot, int flags, int fd)
+{
+	for (uint64_t at = LOW_BEGIN; at + n <= LOW_END; at += LOW_STEP) {
+		void *p = mmap((void *)(uintptr_t)at, n, prot, flags | MAP_FIXED_NOREPLACE, fd, 0);
+
+		if (p == (void *)(uintptr_t)at)
+			return p;
+		if (p != MAP_FAILED)	/* an old kernel took it for a hint */
+			munmap(p, n);
+	}
+	return NULL;
+}
+
+static int map_code(struct bt *b, size_t size)
+{
+	int fd = memfd_create("genvisor-code", MFD_CLOEXEC);
+	uint8_t *rx, *rw;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)size) < 0) {
+		close(fd);
+		return -ENOMEM;
+	}
+	rx = bt_low_map(size, PROT_READ | PROT_EXEC, MAP_SHARED, fd);
+	rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (rx == NULL || rw == MAP_FAILED) {
+		if (rx != NULL)
+			munmap(rx, size);
+		if (rw != MAP_FAILED)
+			munmap(rw, size);
+		return -ENOMEM;
+	}
+	b->code_rw = rw;
+	b->code_delta = rx - rw;
+	b->code_size = size;
+	return 0;
+}
+
+int bt_cache_init(struct bt *b, size_t code_size, size_t meta_size)
+{
+	int rc = map_code(b, code_size);
+
+	if (rc < 0)
+		return rc;
+	b->meta.base = bt_low_map(meta_size, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	b->meta.size = meta_size;
+	if (b->meta.base == NULL)
+		return -ENOMEM;
+	(void)madvise(b->meta.base, meta_size, MADV_HUGEPAGE);
+	return 0;
+}
+
+void bt_cache_fini(struct bt *b)
+{
+	if (b->code_rw != NULL) {
+		munmap(b->code_rw + b->code_delta, b->code_size);
+		munmap(b->code_rw, b->code_size);
+	}
+	if (b->meta.base != NULL)
+		munmap(b->meta.base, b->meta.size);
+	free(b->sorted);
+}
+
+void *bt_alloc(struct bt *b, size_t n)
+{
+	uint8_t *p = b->meta.base + b->meta.used;
+
+	b->meta.used += align_up(n, 8);
+	BUG_IF(b->meta.used > b->meta.size);
+	return p;
+}
+
+bool bt_cache_full(const struct bt *b)
+{
+	return b->hot_used + ROOM_CODE > b->code_size / 2 ||
+	       b->cold_used + ROOM_CODE > b->code_size / 2 ||
+	       b->meta.used + ROOM_META > b->meta.size;
+}
+
+static void jumps_clear(struct bt *b)
+{
+	for (unsigned m = 0; m < BT_JUMP_MODES; m++)
+		for (unsigned i = 0; i < BT_JUMP_SLOTS; i++)
+			b->jump[m][i] = b->gate_miss;
+}
+
+void bt_cache_flush(struct bt *b)
+{
+	memset(b->hash, 0, sizeof(b->hash));
+	memset(b->by_lin, 0, sizeof(b->by_lin));
+	memset(b->by_state, 0, sizeof(b->by_state));
+	memset(b->c.code_filter, 0, sizeof(b->c.code_filter));
+	b->hot_used = b->cold_used = b->meta.used = 0;
+	b->nr_sorted = 0;
+	bt_gates_make(b);
+	jumps_clear(b);
+	b->stats.flushes++;
+}
+
+/* ---- pages --------------------------------------------------------------------------- */
+
+static struct bt_page **lin_bucket(struct bt *b, uint64_t lin)
+{
+	return &b->by_lin[(lin >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) >> 52];
+}
+
+static struct bt_page **state_bucket(struct bt *b, const _Atomic uint32_t *state)
+{
+	return &b->by_state[((uintptr_t)state >> 2) % BT_PAGE_HASH];
+}
+
+static struct bt_page *page_new(struct bt *b, uint64_t lin, const struct tlb_code_entry *te,
+				bool user)
+{
+	struct bt_page *p = bt_alloc(b, sizeof(*p));
+
+	*p = (struct bt_page){
+		.lin = lin, .gpa = te->gpa, .state = te->state, .hva = te->hva,
+		.global = te->global, .user = user,
+		.lin_next = *lin_bucket(b, lin), .state_next = *state_bucket(b, te->state),
+	};
+	*lin_bucket(b, lin) = p;
+	*state_bucket(b, te->state) = p;
+	b->c.code_filter[lin >> 18 & 63] |= UINT64_C(1) << (lin >> PAGE_SHIFT & 63);
+	b->stats.code_pages++;
+	return p;
+}
+
+struct bt_page *bt_page_at(struct bt *b, uint64_t lin)
+{
+	const struct tlb_code_entry *te;
+	bool user = b->c.cpl == 3;
+	struct bt_page *p;
+	uint32_t code;
+
+	te = interp_tlb_code(&b->c, lin, &code);
+	if (te == NULL) {
+		if (code != UINT32_MAX)
+			interp_page_fault(&b->c, lin, code);
+		return NULL;
+	}
+	lin &= ~PAGE_MASK;
+	for (p = *lin_bucket(b, lin); p != NULL; p = p->lin_next)
+		if (p->lin == lin && p->gpa == te->gpa && p->user == user &&
+		    p->global == te->global)
+			break;
+	if (p == NULL)
+		p = page_new(b, lin, te, user);
+	p->epoch = b->c.flush_seq[p->global];
+	return p;
+}
+
+/* ---- blocks -------------------------------------------------------------------------- */
+
+static struct bt_block **bucket(struct bt *b, uint64_t lin, unsigned mode)
+{
+	return &b->hash[((lin ^ (uint64_t)mode << 59) * UINT64_C(0x9e3779b97f4a7c15)) >> 49];
+}
+_Static_assert(BT_HASH == 1u << 15, "bucket shifts for this");
+
+struct bt_block *bt_lookup(struct bt *b, uint64_t lin, const struct bt_page *p, unsigned mode)
+{
+	struct bt_block *k = *bucket(b, lin, mode);
+
+	while (k != NULL && (k->lin != lin || k->page != p || k->mode != mode))
+		k = k->hash_next;
+	return k;
+}
+
+void bt_insert(struct bt *b, struct bt_block *k)
+{
+	struct bt_block **at = bucket(b, k->lin, k->mode);
+
+	if (b->nr_sorted == b->max_sorted) {
+		size_t max = b->max_sorted ? b->max_sorted * 2 : 4096;
+		struct bt_block **more = realloc(b->sorted, max * sizeof(struct bt_block *));
+
+		if (more == NULL)
+			return;		/* not found again: translated again */
+		b->sorted = more;
+		b->max_sorted = max;
+	}
+	b->sorted[b->nr_sorted++] = k;
+	k->hash_next = *at;
+	*at = k;
+	k->page_next = k->page->blocks;
+	k->page->blocks = k;
+}
+
+struct bt_block *bt_find_pc(struct bt *b, const uint8_t *pc, uint64_t *ret_rip)
+{
+	size_t lo = 0, hi = b->nr_sorted;
+	struct bt_block *k;
+	uint64_t rip;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (b->sorted[mid]->code <= pc)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == 0)
+		return NULL;
+	k = b->sorted[lo - 1];
+	if (pc >= k->code_end)
+		return NULL;
+	rip = k->lin;
+	for (unsigned i = 0; i < k->nr && k->code + k->map[i].host <= pc; i++)
+		rip = k->lin + k->map[i].guest;
+	*ret_rip = rip;
+	return k;
+}
+
+/* ---- links --------------------------------------------------------------------------- */
+
+/* From a block to another in the same page and mode the mapping needs no look. */
+static uint8_t *entry_for(const struct bt_site *s, const struct bt_block *to)
+{
+	const struct bt_block *from = s->block;
+
+	if (from->page != to->page || from->mode != to->mode)
+		return to->far;
+	if (!s->len || (to->fp && !from->fp))
+		return to->poll;
+	return to->body;
+}
+
+void bt_link(struct bt *b, struct bt_site *s, struct bt_block *to)
+{
+	if (s->to != NULL || s->block->dead || to->dead || to->mode != s->block->mode)
+		return;
+	s->to = to;
+	s->in_next = to->in;
+	to->in = s;
+	em_patch(s->patch, b->code_delta, entry_for(s, to));
+	b->stats.links++;
+}
+
+static void unlink_out(struct bt_block *k)
+{
+	for (struct bt_site *s = k->out; s != NULL; s = s->next) {
+		struct bt_site **at;
+
+		if (s->to == NULL)
+			continue;
+		for (at = &s->to->in; *at != s; at = &(*at)->in_next)
+			;
+		*at = s->in_next;
+		s->to = NULL;
+	}
+}
+
+static void unlink_in(struct bt *b, struct bt_block *k)
+{
+	for (struct bt_site *s = k->in; s != NULL; s = s->in_next) {
+		em_patch(s->patch, b->code_delta, s->stub);
+		s->to = NULL;
+	}
+	k->in = NULL;
+}
+
+void bt_kill(struct bt *b, struct bt_block *k)
+{
+	struct bt_block **at;
+
+	if (k->dead)
+		return;
+	k->dead = true;
+	unlink_out(k);
+	unlink_in(b, k);
+	if (bt_has_jump(k->mode) && b->jump[k->mode][k->lin % BT_JUMP_SLOTS] == k->ind)
+		b->jump[k->mode][k->lin % BT_JUMP_SLOTS] = b->gate_miss;
+	for (at = bucket(b, k->lin, k->mode); *at != NULL; at = &(*at)->hash_next)
+		if (*at == k) {
+			*at = k->hash_next;
+			break;
+		}
+	for (at = &k->page->blocks; *at != NULL; at = &(*at)->page_next)
+		if (*at == k) {
+			*at = k->page_next;
+			break;
+		}
+	b->stats.invalidated++;
+}
+
+/* ---- writes to code ------------------------------------------------------------------ */
+
+static unsigned check_blocks(struct bt *b, struct bt_page *p, bool all)
+{
+	struct bt_block *k, *next;
+	unsigned killed = 0;
+
+	for (k = p->blocks; k != NULL; k = next) {
+		next = k->page_next;
+		if (!all && memcmp(p->hva + (k->lin & PAGE_MASK), k->src, k->bytes) == 0)
+			continue;
+		bt_kill(b, k);
+		killed++;
+	}
+	return killed;
+}
+
+/* A page that is written again and again and not run: stores shall be fast there. */
+static void cool_down(struct bt *b, _Atomic uint32_t *state, unsigned killed)
+{
+	size_t n = ((uintptr_t)state >> 2) % ARRAY_LEN(b->hot);
+
+	if (b->hot[n].state != state || killed)
+		b->hot[n].hits = 0;
+	b->hot[n].state = state;
+	if (++b->hot[n].hits < HOT_HITS)
+		return;
+	b->hot[n].hits = 0;
+	atomic_fetch_and(state, ~GMEM_HAS_CODE);
+	/* The others find the bit clear and forget their blocks, as we do. */
+	gmem_code_notify(b->c.conf.mem, state);
+}
+
+static void page_written(struct bt *b, _Atomic uint32_t *state)
+{
+	bool all = !(atomic_load(state) & GMEM_HAS_CODE);
+	unsigned killed = 0;
+
+	for (struct bt_page *p = *state_bucket(b, state); p != NULL; p = p->state_next)
+		if (p->state == state)
+			killed += check_blocks(b, p, all);
+	if (!all)
+		cool_down(b, state, killed);
+}
+
+void bt_code_events(struct bt *b)
+{
+	uint64_t now;
+
+	atomic_fetch_and(&b->c.events, ~(uint32_t)EVENT_CODE);
+	now = gmem_code_seq(b->c.conf.mem);
+	while (b->code_seq != now) {
+		_Atomic uint32_t *state = gmem_code_log(b->c.conf.mem, b->code_seq);
+
+		if (state == NULL)
+			break;
+		page_written(b, state);
+		b->code_seq++;
+	}
+	if (b->code_seq == now)
+		return;
+	b->code_seq = now;
+	for (unsigned i = 0; i < BT_PAGE_HASH; i++)
+		for (struct bt_page *p = b->by_state[i]; p != NULL; p = p->state_next)
+			(void)check_blocks(b, p, !(atomic_load(p->state) & GMEM_HAS_CODE));
+}

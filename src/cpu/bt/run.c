@@ -1,0 +1,294 @@
+/*
+ * run.c - the translator's run loop, and what translated code asks for
+ *
+ * bt_gate is called in the middle of translated code, with the guest's FPU
+ * state still in the registers: this file is compiled without the use of them,
+ * and parks them before it calls anything that is not.
+ *
+ * What the translator cannot do is left to the interpreter, from one
+ * instruction up to whole phases in other modes.
+ *
+ * Spec     as run.c of the interpreter
+ * Lock     none; c.events is atomic
+ */
+#include "cpu/bt/bt.h"
+
+#include "cpu/interp/debug.h"
+
+/* Whether something must be looked at before the next instruction runs. */
+static bool attention(const struct bt *b)
+{
+	const struct interp *c = &b->c;
+
+	return atomic_load_explicit(&c->events, memory_order_relaxed) || c->halted ||
+	       (c->rflags & (X86_TF | X86_RF)) || c->shadow || c->slow || c->debugger != NULL ||
+	       (c->irq_wait && (c->rflags & X86_IF)) || (c->nmi_wait && !c->nmi_masked) ||
+	       c->watch_hit;
+}
+
+/*
+ * The block at c.rip.  Raises what the fetch raises.  NULL: the interpreter's.
+ */
+static struct bt_block *block_at(struct bt *b)
+{
+	struct interp *c = &b->c;
+	struct bt_block *k;
+	struct bt_page *p;
+	unsigned mode;
+
+	if (!bt_mode(c, &mode) || !lin_canonical(c->rip))
+		return NULL;
+	if (!b->model_avx)
+		mode &= ~(unsigned)BT_NO_AVX;
+	p = bt_page_at(b, c->rip);
+	if (p == NULL)
+		return NULL;
+	k = bt_lookup(b, c->rip, p, mode);
+	if (k != NULL)
+		return k;
+	bt_park(b);
+	if (bt_cache_full(b)) {
+		bt_cache_flush(b);
+		p = bt_page_at(b, c->rip);
+		if (p == NULL)
+			return NULL;
+	}
+	k = bt_translate(b, c->rip, p, mode);
+	/* The shoot-down may have let in what makes the page doubtful: look again. */
+	if (atomic_load(&c->events) != 0)
+		return NULL;
+	return k;
+}
+
+static uint8_t *enter_at(struct bt *b, const struct bt_block *k)
+{
+	if (k->fp)
+		bt_unpark(b);
+	return k->body;
+}
+
+/* On to c.rip, from a LINK site or from nowhere. */
+static uint8_t *go_on(struct bt *b, struct bt_site *s)
+{
+	struct bt_block *k;
+	uint64_t epoch = b->stats.flushes;
+
+	if (unlikely(attention(b) || b->lock != NULL))
+		return NULL;
+	k = block_at(b);
+	if (k == NULL)
+		return NULL;
+	if (s != NULL && epoch == b->stats.flushes)
+		bt_link(b, s, k);
+	return enter_at(b, k);
+}
+
+static uint8_t *indirect(struct bt *b)
+{
+	struct bt_block *k;
+
+	b->stats.indirect_misses++;
+	if (unlikely(attention(b) || b->lock != NULL))
+		return NULL;
+	k = block_at(b);
+	if (k == NULL)
+		return NULL;
+	if (bt_has_jump(k->mode) && !k->dead)
+		b->jump[k->mode][k->lin % BT_JUMP_SLOTS] = k->ind;
+	return enter_at(b, k);
+}
+
+static uint8_t *cut(struct bt *b)
+{
+	b->lock_cut = true;
+	return go_on(b, NULL);
+}
+
+/* One instruction by its handler; it may raise. */
+static uint8_t *by_handler(struct bt *b, struct bt_site *s, uint8_t *behind)
+{
+	struct interp *c = &b->c;
+	struct bt_block *k = s->block;
+	const struct insn *in = s->in;
+	uint64_t next = s->rip + s->len;
+
+	bt_park(b);
+	c->rip = s->rip;
+	if (unlikely(b->lock != NULL) && s->kind == SITE_INTERP)
+		return NULL;
+	c->next_rip = next;
+	c->stop = 0;
+	c->code_state = k->page->state;
+	in->fn(c, in);
+	c->rip = c->next_rip;
+	if (behind == NULL || s->ends || c->stop || k->dead || c->rip != next || attention(b))
+		return cut(b);
+	if (k->fp)
+		bt_unpark(b);
+	return behind;
+}
+
+static uint8_t *memory(struct bt *b, struct bt_site *s)
+{
+	struct interp *c = &b->c;
+	uint64_t lin = b->ea;
+	struct xlat x;
+	uint32_t code;
+
+	b->stats.mem_misses++;
+	if (unlikely((lin & PAGE_MASK) + s->size > PAGE_SIZE || !lin_canonical(lin) || c->watch)) {
+		b->stats.mem_slow++;
+		return by_handler(b, s, s->after);
+	}
+	if (interp_translate(c, lin, (enum access)s->access, interp_set(c), &x, &code) != 0) {
+		c->rip = s->rip;
+		if (unlikely(b->lock != NULL))
+			return NULL;
+		interp_page_fault(c, lin, code);
+	}
+	if (x.hva == NULL) {
+		c->rip = s->rip;
+		if (unlikely(b->lock != NULL))
+			return NULL;
+		return by_handler(b, s, s->after);
+	}
+	if (s->access == ACCESS_WRITE && (atomic_load(x.state) & GMEM_HAS_CODE) &&
+	    (atomic_load(gmem_code_pieces(c->conf.mem, x.state)) & gmem_pieces_mask(lin, s->size))) {
+		b->stats.code_writes++;
+		return by_handler(b, s, s->after);
+	}
+	b->delta = (uint64_t)(uintptr_t)x.hva - lin;
+	return s->go;
+}
+
+static uint8_t *poll(struct bt *b, struct bt_site *s)
+{
+	b->stats.polls++;
+	b->c.rip = s->rip;
+	if (unlikely(attention(b) || b->lock != NULL))
+		return NULL;
+	return enter_at(b, s->block);
+}
+
+static uint8_t *step(struct bt *b, struct bt_site *s)
+{
+	b->stats.steps++;
+	bt_park(b);
+	b->c.rip = s->rip;
+	if (unlikely(b->lock != NULL))
+		return NULL;
+	(void)interp_step(&b->c);
+	return go_on(b, NULL);
+}
+
+uint8_t *bt_gate(struct bt *b, struct bt_site *s)
+{
+	b->stats.gates++;
+	switch (s->kind) {
+	case SITE_MEM:
+		return memory(b, s);
+	case SITE_LINK:
+		b->c.rip = s->rip;
+		return go_on(b, s);
+	case SITE_INDIRECT:
+		return indirect(b);
+	case SITE_INTERP:
+		b->stats.interp++;
+		return by_handler(b, s, s->go);
+	case SITE_POLL:
+		return poll(b, s);
+	case SITE_FAR:
+		b->stats.far_checks++;
+		b->c.rip = s->rip;
+		return go_on(b, NULL);
+	default:
+		return step(b, s);
+	}
+}
+
+/* The host raised an exception in a copied instruction: its handler says what the guest gets. */
+uint8_t *bt_fault(struct bt *b, struct bt_site *unused)
+{
+	struct interp *c = &b->c;
+	uint64_t rip;
+
+	(void)unused;
+	b->stats.faults++;
+	bt_park(b);
+	BUG_IF(bt_find_pc(b, (const uint8_t *)(uintptr_t)b->fault_pc, &rip) == NULL);
+	c->rip = rip;
+	if (unlikely(b->lock != NULL))
+		return NULL;
+	c->stop = 0;
+	(void)interp_step(c);
+	return go_on(b, NULL);
+}
+
+/* ---- the loop ------------------------------------------------------------------------ */
+
+/* By the interpreter: one instruction where something watches, else until the mode changes. */
+static void interpret(struct bt *b)
+{
+	struct interp *c = &b->c;
+
+	if (interp_must_step(c))
+		interp_step_slow(c);
+	else
+		interp_run_fast(c, 100000);
+}
+
+static void watch_trap(struct interp *c)
+{
+	uint64_t bits = c->watch_hit;
+
+	if (likely(bits == 0) || (c->shadow & SHADOW_MOV_SS))
+		return;
+	c->watch_hit = 0;
+	interp_debug_trap(c, bits);
+}
+
+/* False: the translator itself failed. */
+static bool run_once(struct bt *b)
+{
+	struct interp *c = &b->c;
+	struct bt_block *k = NULL;
+
+	if (likely(!interp_must_step(c) && c->debugger == NULL))
+		k = block_at(b);
+	if (k == NULL) {
+		if (atomic_load(&c->events) == 0 || interp_must_step(c) || c->debugger != NULL)
+			interpret(b);
+		return true;
+	}
+	if (unlikely(b->lock != NULL)) {
+		if (!bt_lock_block(b, k))
+			return false;
+	} else {
+		bt_enter(b, enter_at(b, k));
+		bt_park(b);
+	}
+	watch_trap(c);
+	return true;
+}
+
+enum cpu_exit bt_run(struct bt *b)
+{
+	struct interp *c = &b->c;
+	enum cpu_exit exit;
+	jmp_buf env;
+
+	c->unwind = &env;
+	if (setjmp(env) != 0) {
+		bt_park(b);
+		if (!interp_deliver_raised(c))
+			return CPU_EXIT_SHUTDOWN;
+	}
+	for (;;) {
+		if (atomic_load(&c->events) & EVENT_CODE)
+			bt_code_events(b);
+		if (!interp_boundary(c, &exit))
+			return exit;
+		if (!run_once(b))
+			return CPU_EXIT_ERROR;
+	}
+}

@@ -1,0 +1,79 @@
+/*
+ * scan.h - a run of guest instructions, understood
+ */
+#ifndef CPU_BT_SCAN_H
+#define CPU_BT_SCAN_H
+
+#include "cpu/bt/bt.h"
+
+enum scan_class {
+	SCAN_COPY,		/* the host runs it, with other registers and addresses */
+	SCAN_NOP,
+	SCAN_JCC, SCAN_JMP, SCAN_CALL, SCAN_JMP_IND, SCAN_CALL_IND, SCAN_RET,
+	SCAN_PUSH, SCAN_POP, SCAN_LEAVE,
+	SCAN_INTERP,		/* its handler runs it */
+};
+
+enum scan_role { ROLE_NONE, ROLE_GPR, ROLE_OTHER };
+
+/* A register field of the encoding. */
+struct scan_reg {
+	uint8_t role;		/* ROLE_GPR: N is a guest register that lives elsewhere */
+	uint8_t n;
+	bool hi;		/* bits 8 to 15 of it */
+	bool in, out;		/* must be there before, has changed after */
+};
+
+struct scan_mem {
+	uint8_t on;		/* 0 none, 1 an access, 2 LEA: the address only */
+	uint8_t size;		/* bytes, 1..32 */
+	bool write;
+	int8_t base, index;	/* guest registers, H_NONE */
+	uint8_t scale;
+	int8_t seg;		/* CPU_FS, CPU_GS or -1: base 0 */
+	bool a32;		/* 32-bit addressing */
+	bool fixed;		/* no register: DISP is the linear address */
+	int64_t disp;
+};
+
+struct scan_insn {
+	uint8_t cls;
+	uint8_t len;
+	uint16_t off;		/* from the block's beginning */
+	uint64_t next;		/* linear address behind it */
+	struct insn in;		/* for its handler */
+	uint16_t f_read, f_kill;	/* arithmetic flags: used, overwritten for certain */
+	uint16_t f_undef;	/* left undefined */
+	uint16_t live;		/* flags someone may use, before the instruction */
+	bool fp;
+	/* encoding */
+	bool vex, lock, p66, rexw, vexl, force_rex, has_modrm;
+	uint8_t rep;		/* 0xf2, 0xf3: part of the opcode */
+	uint8_t map;		/* 0 one byte, 1 0F, 2 0F38, 3 0F3A */
+	uint8_t opcode, modrm, pp;
+	uint8_t imm_len;
+	const uint8_t *imm;
+	struct scan_reg reg, rm, vvvv, oreg;
+	bool hi8;		/* AH, CH, DH or BH: no REX allowed */
+	bool rcx_in, rcx_out;	/* an operand that is not encoded */
+	struct scan_mem mem;
+	uint64_t target;	/* of a direct branch */
+	uint8_t cond;
+	int64_t imm_val;	/* of PUSH imm, RET imm */
+};
+
+struct scan {
+	struct scan_insn insn[BT_MAX_INSNS];
+	unsigned nr, bytes;
+	bool fp;
+	uint8_t copy[BT_MAX_INSNS * INSN_MAX_BYTES + INSN_MAX_BYTES];
+};
+
+/*
+ * Decodes from LIN, whose page's bytes are at HVA, up to the end of the page or
+ * the first instruction that always leaves.  nr = 0: the first crosses the page.
+ */
+void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, unsigned mode,
+		struct scan *ret_s);
+
+#endif

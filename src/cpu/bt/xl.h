@@ -1,0 +1,67 @@
+/*
+ * xl.h - a block on its way from guest to host code
+ */
+#ifndef CPU_BT_XL_H
+#define CPU_BT_XL_H
+
+#include "cpu/bt/scan.h"
+
+#define XL_MAX_STUBS (BT_MAX_INSNS * 3 + 8)
+
+/* Cold code that is written when the block is done. */
+struct xl_stub {
+	uint8_t *patch;		/* displacement that shall lead there */
+	struct bt_site *site;
+	struct scan_mem mem;	/* MEM: its address is computed again */
+};
+
+struct xl {
+	struct bt *b;
+	struct bt_block *blk;
+	struct scan *s;
+	struct em e;			/* hot code */
+	struct xl_stub stub[XL_MAX_STUBS];
+	unsigned nr_stubs;
+	unsigned mode, set;
+	bool full;			/* out of room for sites */
+};
+
+/* The host register of a guest register; H_NONE: in memory. */
+static inline int xl_host(unsigned g)
+{
+	static const int8_t host[16] = {
+		H_RAX, H_R14, H_RDX, H_RBX, H_R13, H_RBP, H_RSI, H_RDI,
+		H_R8, H_R9, H_R10, H_R11, H_R12, H_NONE, H_NONE, H_NONE,
+	};
+
+	return host[g & 15];
+}
+
+static inline struct mop xl_slot(const struct xl *x, unsigned g)
+{
+	return m_abs(&x->b->c.gpr[g]);
+}
+
+struct bt_site *xl_site(struct xl *x, enum bt_kind kind, const struct scan_insn *i);
+void xl_stub(struct xl *x, uint8_t *patch, struct bt_site *site, const struct scan_mem *mem);
+
+/* addr.c */
+
+/* The linear address of M to T0; may use T1.  Flags stay. */
+void xl_address(struct xl *x, struct em *e, const struct scan_mem *m);
+/* Checks the access and leaves host - linear in T1.  T0 is destroyed. */
+struct bt_site *xl_check(struct xl *x, const struct scan_insn *i, const struct scan_mem *m,
+			 bool flags_live);
+/* After xl_check: the host operand; T0 may be part of it. */
+struct mop xl_operand(struct xl *x, const struct scan_mem *m);
+/* Makes T0 free: the operand is T1 alone. */
+struct mop xl_collapse(struct xl *x, struct mop m);
+
+/* copy.c */
+void xl_copy(struct xl *x, const struct scan_insn *i);
+
+/* flow.c */
+void xl_exit(struct xl *x, uint8_t *patch, uint64_t target, const struct scan_insn *i);
+void xl_flow(struct xl *x, const struct scan_insn *i);
+
+#endif

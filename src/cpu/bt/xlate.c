@@ -1,0 +1,264 @@
+/*
+ * xlate.c - a block of guest code to host code
+ *
+ * Hot code is written front to back; what is rarely needed goes to another part
+ * of the cache, so that hot code stays dense.
+ *
+ * Spec     [SDM 3] 8.1.3, 11.6 for what a processor may see of changed code
+ * Lock     none
+ */
+#include "cpu/bt/xl.h"
+
+#include <string.h>
+
+struct bt_site *xl_site(struct xl *x, enum bt_kind kind, const struct scan_insn *i)
+{
+	struct bt_site *s = bt_alloc(x->b, sizeof(*s));
+
+	*s = (struct bt_site){ .kind = (uint8_t)kind, .block = x->blk, .rip = x->blk->lin };
+	if (i == NULL)
+		return s;
+	s->rip = x->blk->lin + i->off;
+	s->len = i->len;
+	if (kind == SITE_INTERP || kind == SITE_MEM) {
+		struct insn *in = bt_alloc(x->b, sizeof(*in));
+
+		*in = i->in;
+		s->in = in;
+		s->ends = i->in.ends != END_NO;
+	}
+	return s;
+}
+
+void xl_stub(struct xl *x, uint8_t *patch, struct bt_site *site, const struct scan_mem *mem)
+{
+	struct xl_stub *t = &x->stub[x->nr_stubs++];
+
+	BUG_IF(x->nr_stubs > XL_MAX_STUBS);
+	t->patch = patch;
+	t->site = site;
+	if (mem != NULL)
+		t->mem = *mem;
+}
+
+static void to_gate(struct em *e, const struct bt *b, const struct bt_site *s)
+{
+	e_imm(e, T1, (uint64_t)(uintptr_t)s);
+	e_jmp_to(e, b->gate);
+}
+
+static void write_stubs(struct xl *x)
+{
+	struct bt *b = x->b;
+	uint8_t *base = b->code_rw + b->code_size / 2;
+	struct em e = { base + b->cold_used, base + b->code_size / 2, b->code_delta };
+
+	for (unsigned n = 0; n < x->nr_stubs; n++) {
+		const struct xl_stub *t = &x->stub[n];
+
+		em_patch(t->patch, b->code_delta, em_rx(&e));
+		t->site->stub = em_rx(&e);
+		if (t->site->kind == SITE_MEM) {
+			xl_address(x, &e, &t->mem);
+			e_store(&e, m_abs(&b->ea), T0);
+		}
+		to_gate(&e, b, t->site);
+	}
+	b->cold_used = (size_t)(e.p - base);
+}
+
+/* ---- entries ------------------------------------------------------------------------- */
+
+static void entry_ind(struct xl *x, bool quiet)
+{
+	struct em *e = &x->e;
+	uint64_t lin = x->blk->lin;
+
+	x->blk->ind = em_rx(e);
+	if (quiet) {
+		e_store(e, m_abs(&x->b->c.rip), T0);
+		e_imm(e, T1, (uint64_t)0 - lin);
+		e_lea(e, T0, m_sum(T0, T1, 0));
+		e8(e, 0xe3);
+		e8(e, 5);
+		e_jmp_to(e, x->b->gate_miss_rip);
+		return;
+	}
+	if (lin == (uint64_t)(int64_t)(int32_t)lin) {
+		e_alu_imm(e, true, 7, T0, (int32_t)lin);
+	} else {
+		e_imm(e, T1, lin);
+		e_rr(e, true, 0x39, T1, T0);
+	}
+	em_patch(e_jcc(e, CC_NZ), e->delta, x->b->gate_miss);
+}
+
+static void entry_far(struct xl *x, bool quiet)
+{
+	struct em *e = &x->e;
+	const struct bt_page *p = x->blk->page;
+	struct mop now = m_abs(&x->b->c.flush_seq[p->global]);
+	uint8_t *jump;
+
+	x->blk->far = em_rx(e);
+	e_load(e, T1, m_abs(&p->epoch));
+	if (quiet) {
+		e_not(e, T1);
+		e_load(e, T0, now);
+		e_lea(e, T0, m_sum(T0, T1, 1));
+		e8(e, 0xe3);
+		e8(e, 5);
+		jump = e_jmp(e);
+	} else {
+		e_rm(e, true, 0x3b, T1, now);
+		jump = e_jcc(e, CC_NZ);
+	}
+	xl_stub(x, jump, xl_site(x, SITE_FAR, NULL), NULL);
+}
+
+static void entry_poll(struct xl *x, bool quiet)
+{
+	struct em *e = &x->e;
+	struct mop events = m_abs(&x->b->c.events);
+	uint8_t *jump;
+
+	x->blk->poll = em_rx(e);
+	if (quiet) {
+		e_rm(e, x->blk->fp, 0x8b, T0, events);
+		e8(e, 0xe3);
+		e8(e, 5);
+		jump = e_jmp(e);
+	} else {
+		e_cmp_mem_imm(e, x->blk->fp, events, 0);
+		jump = e_jcc(e, CC_NZ);
+	}
+	xl_stub(x, jump, xl_site(x, SITE_POLL, NULL), NULL);
+}
+
+/* ---- the body ------------------------------------------------------------------------ */
+
+static void body(struct xl *x)
+{
+	struct scan *s = x->s;
+
+	for (unsigned n = 0; n < s->nr; n++) {
+		const struct scan_insn *i = &s->insn[n];
+		struct bt_map *map = &x->blk->map[n];
+
+		map->host = (uint32_t)(em_rx(&x->e) - x->blk->code);
+		map->guest = i->off;
+		map->live = i->live;
+		x->blk->undef |= i->f_undef;
+		if (i->cls == SCAN_COPY) {
+			xl_copy(x, i);
+		} else if (i->cls == SCAN_INTERP) {
+			x->blk->by_handler |= UINT64_C(1) << n;
+			struct bt_site *site = xl_site(x, SITE_INTERP, i);
+
+			to_gate(&x->e, x->b, site);
+			site->go = em_rx(&x->e);
+		} else if (i->cls != SCAN_NOP) {
+			xl_flow(x, i);
+		}
+	}
+}
+
+static bool goes_on(const struct scan_insn *i)
+{
+	switch (i->cls) {
+	case SCAN_JMP: case SCAN_CALL: case SCAN_JMP_IND: case SCAN_CALL_IND: case SCAN_RET:
+		return false;
+	case SCAN_INTERP:
+		return i->in.ends == END_NO;
+	default:
+		return true;
+	}
+}
+
+/* Of an instruction that crosses pages: the interpreter fetches and runs it. */
+static void body_step(struct xl *x)
+{
+	to_gate(&x->e, x->b, xl_site(x, SITE_STEP, NULL));
+}
+
+/* What made bytes no instruction may lie behind the last. */
+static unsigned seen_bytes(uint64_t lin, unsigned bytes)
+{
+	unsigned room = (unsigned)(PAGE_SIZE - (lin & PAGE_MASK)), n = bytes + INSN_MAX_BYTES;
+
+	return n < room ? n : room;
+}
+
+static void translate_into(struct xl *x)
+{
+	struct bt *b = x->b;
+	struct bt_block *blk = x->blk;
+	struct scan *s = x->s;
+	bool quiet = s->nr != 0 && s->insn[0].live != 0;
+
+	blk->map = bt_alloc(b, sizeof(*blk->map) * s->nr);
+	x->e = (struct em){ b->code_rw + b->hot_used, b->code_rw + b->code_size / 2, b->code_delta };
+	blk->code = em_rx(&x->e);
+	blk->fp = s->fp;
+	blk->nr = (uint16_t)s->nr;
+	blk->bytes = (uint16_t)seen_bytes(blk->lin, s->bytes);
+	blk->src = bt_alloc(b, blk->bytes);
+	memcpy(blk->src, s->copy, blk->bytes);
+	entry_ind(x, quiet);
+	entry_far(x, quiet);
+	entry_poll(x, quiet);
+	blk->body = em_rx(&x->e);
+	if (s->nr == 0) {
+		body_step(x);
+	} else {
+		body(x);
+		if (goes_on(&s->insn[s->nr - 1]))
+			xl_exit(x, e_jmp(&x->e), s->insn[s->nr - 1].next, &s->insn[s->nr - 1]);
+	}
+	blk->code_end = em_rx(&x->e);
+	BUG_IF(x->e.p > x->e.end);
+	b->hot_used = (size_t)(x->e.p - b->code_rw);
+	write_stubs(x);
+}
+
+/*
+ * The bytes are read twice: a store between is seen by the second reading, one
+ * after it by the bits that were set before.
+ */
+static bool scan_stable(struct bt *b, uint64_t lin, struct bt_page *p, unsigned mode)
+{
+	const uint8_t *src = p->hva + (lin & PAGE_MASK);
+	uint8_t again[sizeof(b->scan->copy)];
+
+	(void)interp_guard_code(&b->c, p->state, p->hva);
+	for (unsigned tries = 0; tries < 4; tries++) {
+		unsigned n;
+
+		scan_block(interp_cache_decoder(b->c.cache), lin, p->hva, mode, b->scan);
+		n = seen_bytes(lin, b->scan->bytes);
+		atomic_fetch_or(gmem_code_pieces(b->c.conf.mem, p->state),
+				gmem_pieces_mask(lin & PAGE_MASK, n));
+		host_copy_from(again, src, n);
+		if (memcmp(again, b->scan->copy, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, unsigned mode)
+{
+	struct xl *x = b->xl;
+
+	x->b = b, x->s = b->scan;
+	x->nr_stubs = 0;
+	x->mode = mode, x->set = bt_set(mode);
+	if (!scan_stable(b, lin, p, mode))
+		return NULL;
+	x->blk = bt_alloc(b, sizeof(*x->blk));
+	*x->blk = (struct bt_block){ .lin = lin, .page = p, .mode = (uint8_t)mode };
+	translate_into(x);
+	bt_insert(b, x->blk);
+	b->stats.blocks++;
+	b->stats.insns += x->s->nr;
+	return x->blk;
+}
