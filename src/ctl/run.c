@@ -197,6 +197,14 @@ static int set_engine(void *into, const char *val, struct err *err)
 	return 0;
 }
 
+static int set_lockstep(void *into, const char *val, struct err *err)
+{
+	(void)val;
+	(void)err;
+	((struct run *)into)->conf.lockstep = true;
+	return 0;
+}
+
 static int set_test_devices(void *into, const char *val, struct err *err)
 {
 	(void)val, (void)err;
@@ -208,6 +216,20 @@ static int set_no_reboot(void *into, const char *val, struct err *err)
 {
 	(void)val, (void)err;
 	((struct run *)into)->conf.no_reboot = true;
+	return 0;
+}
+
+static int set_gdb(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct run *)into)->conf.gdb = val;
+	return 0;
+}
+
+static int set_gdb_wait(void *into, const char *val, struct err *err)
+{
+	(void)val, (void)err;
+	((struct run *)into)->conf.gdb_wait = true;
 	return 0;
 }
 
@@ -237,10 +259,16 @@ static const struct opt run_opts[] = {
 	{ "append", "TEXT", "its command line", set_append },
 	{ "module", "\"FILE ARGS\"", "a multiboot module; may be repeated", set_module },
 	{ "com1", "stdio|none", "the first serial port (default: none, as Hyper-V)", set_com1 },
-	{ "engine", "NAME", "auto (default), interpret or kvm; see genvisor doctor", set_engine },
+	{ "engine", "NAME", "auto (default), translate, interpret or kvm; see genvisor doctor", set_engine },
+	{ "lockstep", NULL, "with --engine translate and one processor: run each block by the\n"
+			    "interpreter too and stop where they differ (slow)", set_lockstep },
 	{ "no-reboot", NULL, "end when the guest resets, with status 3", set_no_reboot },
 	{ "test-devices", NULL, "add the devices public guest test suites expect",
 	  set_test_devices },
+	{ "gdb", "ADDRESS", "where gdb may connect: PORT (of 127.0.0.1; 0: a free one),\n"
+			    "HOST:PORT or unix:PATH.  Whoever can connect owns the guest",
+	  set_gdb },
+	{ "gdb-wait", NULL, "run nothing before the debugger says so", set_gdb_wait },
 	{ "stats", NULL, "print counters at the end", set_stats },
 	{ "verbose", NULL, "say what the guest does wrong", set_verbose },
 	{ 0 },
@@ -393,6 +421,8 @@ static int run_machine(struct run *r)
 		return opt_fail(EXIT_USAGE, &err);
 	}
 	atomic_store(&r->vm, vm);
+	if (vm_gdb(vm) != NULL)
+		fprintf(stderr, "genvisor: for a debugger: target remote %s\n", vm_gdb(vm));
 	rc = r->console == NULL ? 0 : console_start(r->console, &err);
 	t0 = base_monotonic_ns();
 	end = rc < 0 ? VM_END_ERROR : vm_run(vm, &err);
@@ -423,6 +453,10 @@ static int run_run(int argc, char **argv)
 	};
 	rc = opt_parse(&verb_run, r, argc, argv, rest, 0, &nr, &err);
 	status = rc > 0 ? EXIT_OK : rc < 0 ? opt_fail(EXIT_USAGE, &err) : -1;
+	if (status < 0 && r->conf.gdb_wait && r->conf.gdb == NULL) {
+		err_fill(&err, "--gdb-wait: give --gdb ADDRESS too");
+		status = opt_fail(EXIT_USAGE, &err);
+	}
 	if (status < 0) {
 		block_signals();
 		if (r->com1_stdio && console_open(&keys, &r->console, &err) < 0)

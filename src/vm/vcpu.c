@@ -66,13 +66,14 @@ static void halt(struct vcpu *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
-/* Stands still while the machine is stopped.  False: the thread shall end. */
+/* Stands still while the machine, or only this vCPU, is stopped.  False: the thread shall end. */
 static bool park(struct vcpu *v)
 {
 	bool ending;
 
 	pthread_mutex_lock(&v->lock);
-	while (vm_flag(v->vm, &v->vm->stopping) && !vm_flag(v->vm, &v->vm->ending)) {
+	while ((v->held || vm_flag(v->vm, &v->vm->stopping)) &&
+	       !vm_flag(v->vm, &v->vm->ending)) {
 		v->parked = true;
 		pthread_cond_broadcast(&v->wake);
 		pthread_cond_wait(&v->wake, &v->lock);
@@ -180,7 +181,9 @@ static void *vcpu_thread(void *arg)
 			engine_failed(v);
 			wait_for_stop(v);
 			break;
-		case CPU_EXIT_DEBUG:		/* nobody debugs yet */
+		case CPU_EXIT_DEBUG:
+			debug_hit(v);
+			wait_for_stop(v);
 			break;
 		}
 	}
@@ -197,6 +200,7 @@ int vcpus_new(struct vm *vm, struct err *err)
 		const struct cpu_conf conf = {
 			.index = i, .mem = vm->mem, .client = &vm_cpu_client, .self = v,
 			.model = "x86-64-v2", .tsc_hz = cpu_host_tsc_hz(), .shared = vm->shared,
+			.lockstep = vm->conf.lockstep,
 		};
 		int rc;
 

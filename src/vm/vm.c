@@ -11,7 +11,8 @@
  * ask for in between (a second reset, a fall-back way to power off) is void.
  *
  * Missing  Generation 1; save and restore
- * Lock     vm.lock is a leaf: nothing else is taken under it
+ * Lock     vm.lock is a leaf: nothing else is taken under it; main holds
+ *          debug.lock but while it sleeps or closes
  */
 #include "vm/vm_priv.h"
 
@@ -103,7 +104,7 @@ static int choose_engine(struct vm *vm, struct err *err)
 		vm->engine = *e;
 		return vm->engine->shared_new(vm->mem, vm->conf.cpus, &vm->shared, err);
 	}
-	return err_set(err, -EINVAL, "engine \"%s\": expected auto, interpret or kvm", name);
+	return err_set(err, -EINVAL, "engine \"%s\": expected auto, translate, interpret or kvm", name);
 }
 
 static int new_memory_and_time(struct vm *vm, struct err *err)
@@ -182,6 +183,7 @@ static struct vm *alloc_vm(const struct vm_conf *conf)
 	guid_random(&vm->uuid);
 	guid_random(&vm->generation_id);
 	pthread_mutex_init(&vm->lock, NULL);
+	pthread_mutex_init(&vm->debug.lock, NULL);
 	pthread_mutex_init(&vm->chip_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -210,6 +212,10 @@ int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err *err)
 		vcpus_reset(vm);
 		rc = vm_load(vm, err);
 	}
+	if (rc == 0)
+		rc = debug_open(vm, err);
+	if (rc == 0)
+		rc = debug_start(vm, err);
 	if (rc < 0) {
 		vm_free(vm);
 		return rc;
@@ -222,6 +228,7 @@ void vm_free(struct vm *vm)
 {
 	if (vm == NULL)
 		return;
+	debug_close(vm);
 	vcpus_end(vm);
 	/* Disk requests end only here, with an interrupt each. */
 	if (vm->vmbus != NULL)
@@ -241,12 +248,16 @@ void vm_free(struct vm *vm)
 	gmem_free(vm->mem);
 	pthread_cond_destroy(&vm->changed);
 	pthread_mutex_destroy(&vm->chip_lock);
+	pthread_mutex_destroy(&vm->debug.lock);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);
 }
 
+/* Unless somebody wants it to stand. */
 static void go(struct vm *vm)
 {
+	if (vm->paused || vm->debug.frozen)
+		return;
 	clock_start(vm->clock);
 	hv_start(vm->hv);
 	vcpus_go(vm);
@@ -278,6 +289,7 @@ static int reset(struct vm *vm, struct err *err)
 	vmbus_reset(vm->vmbus);
 	hv_reset(vm->hv);
 	board_reset(vm);
+	debug_forget_stops(vm);
 	gmem_clear(vm->mem);
 	vcpus_reset(vm);
 	rc = vm_load(vm, err);
@@ -285,7 +297,7 @@ static int reset(struct vm *vm, struct err *err)
 		return rc;
 	/* Trouble that came meanwhile was about requests that are gone. */
 	pthread_mutex_lock(&vm->lock);
-	vm->requests &= REQ_QUIT | REQ_ERROR;
+	vm->requests &= REQ_QUIT | REQ_ERROR | REQ_DEBUG;
 	atomic_store(&vm->over, false);
 	pthread_mutex_unlock(&vm->lock);
 	set_paused(vm, false, 0);
@@ -336,6 +348,20 @@ static void retry_trouble(struct vm *vm)
 	services_time_jumped(vm->services);
 }
 
+/* In the order in which they can have been asked: who went may come again. */
+static void serve_debugger(struct vm *vm, unsigned req)
+{
+	if (req & (REQ_DEBUG_GO | REQ_DEBUG_LEAVE)) {
+		stand(vm);
+		debug_thaw(vm, req & REQ_DEBUG_LEAVE);
+		go(vm);
+	}
+	if (req & REQ_DEBUG_STOP) {
+		stand(vm);
+		debug_freeze(vm);
+	}
+}
+
 /* Sleeps until there is something to do; while paused, at most RETRY_NS. */
 static unsigned next_request(struct vm *vm)
 {
@@ -380,23 +406,36 @@ static bool serve(struct vm *vm, unsigned req, enum vm_end *ret_end, struct err 
 	}
 	if (req & REQ_RESET) {
 		*ret_end = VM_END_ERROR;
-		return reset(vm, err) < 0;
-	}
-	if (req & REQ_TROUBLE)
+		if (reset(vm, err) < 0)
+			return true;
+	} else if (req & REQ_TROUBLE) {
 		pause_for_trouble(vm);
-	else if ((req & REQ_RETRY) && vm->paused)
+	} else if ((req & REQ_RETRY) && vm->paused) {
 		retry_trouble(vm);
+	}
+	serve_debugger(vm, req);
 	return false;
 }
 
 enum vm_end vm_run(struct vm *vm, struct err *err)
 {
 	enum vm_end end = VM_END_ERROR;
+	bool over = false;
 
+	pthread_mutex_lock(&vm->debug.lock);
 	go(vm);
-	while (!serve(vm, next_request(vm), &end, err))
-		;
+	while (!over) {
+		unsigned req;
+
+		pthread_mutex_unlock(&vm->debug.lock);
+		req = next_request(vm);
+		pthread_mutex_lock(&vm->debug.lock);
+		over = serve(vm, req, &end, err);
+	}
 	stand(vm);
+	debug_end(vm, end == VM_END_ERROR ? 1 :
+		      end == VM_END_TEST ? (uint8_t)(vm->test_code << 1 | 1) : 0);
+	pthread_mutex_unlock(&vm->debug.lock);
 	return end;
 }
 

@@ -31,9 +31,12 @@ struct vm_conf {			/* strings and arrays are borrowed for the machine's life */
 	const char *const *modules;	/* multiboot, NULL-terminated; may be NULL */
 	struct chr *com1, *com2;	/* NULL: the machine has none */
 	bool test_devices;
+	bool lockstep;			/* translator beside interpreter; one processor */
 	bool no_reboot;			/* a reset ends the machine */
 	bool no_uring;			/* disks through the thread pool */
 	uint32_t vmbus_max_version;	/* 0 = newest */
+	const char *gdb;		/* where a debugger may connect, or NULL: see gdb/gdb.h */
+	bool gdb_wait;			/* no instruction runs before a debugger says so */
 	/* The machine paused for trouble, or goes on (rc 0); any thread. */
 	void (*paused)(void *arg, int rc, const char *why);
 	void *arg;
@@ -71,6 +74,8 @@ void vm_retry(struct vm *vm);		/* the trouble is cured: go on */
 
 unsigned vm_test_code(const struct vm *vm);
 const char *vm_engine(const struct vm *vm);
+/* What gdb's "target remote" takes; NULL without conf.gdb. */
+const char *vm_gdb(const struct vm *vm);
 /* After vm_run: guest instructions, all vCPUs; 0 = not counted. */
 uint64_t vm_retired(const struct vm *vm);
 

@@ -10,6 +10,7 @@
 #include "dev/clock.h"
 #include "disk/disk.h"
 #include "fw/fw.h"
+#include "gdb/gdb.h"
 #include "hv/hv.h"
 #include "syn/scsi.h"
 #include "syn/services.h"
@@ -20,7 +21,9 @@
 #include <stdatomic.h>
 
 enum { REQ_QUIT = 1, REQ_POWER_OFF = 2, REQ_RESET = 4, REQ_TROUBLE = 8, REQ_RETRY = 16,
-       REQ_TEST = 32, REQ_ERROR = 64 };
+       REQ_TEST = 32, REQ_ERROR = 64, REQ_DEBUG_GO = 128, REQ_DEBUG_LEAVE = 256,
+       REQ_DEBUG_STOP = 512 };
+#define REQ_DEBUG (REQ_DEBUG_GO | REQ_DEBUG_LEAVE | REQ_DEBUG_STOP)
 #define REQ_LAST (REQ_POWER_OFF | REQ_RESET | REQ_TEST)	/* the guest does nothing after it */
 
 enum { VCPU_INIT = 1, VCPU_SIPI = 2 };	/* struct vcpu.asked */
@@ -39,6 +42,9 @@ struct vcpu {
 	unsigned asked;			/* [lock] VCPU_* */
 	uint8_t sipi_vector;		/* [lock] */
 	bool wait_sipi;			/* own thread: INIT happened, no SIPI yet */
+	bool held;			/* [lock] the debugger lets others run, and not this one */
+	struct cpu_debug_stop stop;	/* why it stopped for the debugger, untold; own thread, or
+					   whoever holds debug.lock while it stands */
 };
 
 struct slot {				/* one row of a board: see board_gen2.c */
@@ -65,6 +71,25 @@ extern const struct board board_gen2;
 #define VM_PHYS_BITS 46			/* of the CPUID models */
 #define VM_MAX_MAP 8
 
+/* debug.c; all NULL and false when nobody can debug */
+struct debug {
+	struct gdb_server *server;
+	struct gdb_target target;
+	uint8_t *action;		/* [lock] [conf.cpus] enum gdb_action */
+	/*
+	 * Main holds it while it makes vCPUs run or stand, so whoever holds it
+	 * and sees frozen may touch them.  Outside of all other locks.
+	 */
+	pthread_mutex_t lock;
+	bool frozen;			/* [lock] the machine stands for the debugger */
+	bool leaving;			/* [lock] it goes on as soon as main looks */
+	unsigned shown;			/* [lock] the vCPU that stopped */
+	struct cpu_debug want;		/* [lock] the points */
+	uint64_t since_ns;		/* [lock] when it froze */
+	bool ended;			/* [lock] vm_run is about to return... */
+	uint8_t code;			/* [lock] ...with this status */
+};
+
 struct vm {
 	struct vm_conf conf;		/* [const] */
 	const struct board *board;	/* [const] */
@@ -88,6 +113,7 @@ struct vm {
 	struct guid uuid, generation_id;
 	uint64_t tsc_offset;		/* [const] */
 	bool paused;			/* main thread: for trouble */
+	struct debug debug;
 
 	pthread_mutex_t lock;		/* leaf: the fields below */
 	pthread_cond_t changed;		/* on the monotonic clock */
@@ -129,6 +155,17 @@ void vcpus_go(struct vm *vm);
 void vcpus_reset(struct vm *vm);	/* while stopped: power-on state, APs wait for SIPI */
 void vcpu_wake(struct vcpu *v);
 void vcpu_ask(struct vcpu *v, unsigned what, uint8_t vector);
+
+/* debug.c */
+MUST_CHECK int debug_open(struct vm *vm, struct err *err);	/* listens, if conf.gdb says so */
+MUST_CHECK int debug_start(struct vm *vm, struct err *err);	/* from here on anybody may call */
+void debug_close(struct vm *vm);
+void debug_hit(struct vcpu *v);		/* its run gave CPU_EXIT_DEBUG */
+/* For main, with debug.lock held and all vCPUs standing. */
+void debug_freeze(struct vm *vm);
+void debug_thaw(struct vm *vm, bool for_good);
+void debug_forget_stops(struct vm *vm);	/* of before a reset */
+void debug_end(struct vm *vm, uint8_t code);
 
 /* storage.c */
 MUST_CHECK int storage_open(struct vm *vm, struct err *err);
