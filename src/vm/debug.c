@@ -66,6 +66,15 @@ static void target_status(void *self, struct gdb_status *ret_s)
 	pthread_mutex_unlock(&vm->debug.lock);
 }
 
+/* What the peer wanted before is void: its wishes come from one thread, in order. */
+static void wish(struct vm *vm, unsigned req)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->requests &= ~(unsigned)REQ_DEBUG_STOP;
+	pthread_mutex_unlock(&vm->lock);
+	vm_request(vm, req);
+}
+
 static void target_stop(void *self)
 {
 	vm_request(self, REQ_DEBUG_STOP);
@@ -95,7 +104,7 @@ static void target_resume(void *self, const uint8_t *action)
 			vm->vcpus[i].stop.why = CPU_STOP_NONE;
 	if (!untold(vm)) {
 		vm->debug.leaving = true;
-		vm_request(vm, REQ_DEBUG_GO);
+		wish(vm, REQ_DEBUG_GO);
 	}
 	touched(vm);
 }
@@ -107,7 +116,7 @@ static void target_leave(void *self)
 	pthread_mutex_lock(&vm->debug.lock);
 	vm->debug.leaving = true;
 	pthread_mutex_unlock(&vm->debug.lock);
-	vm_request(vm, REQ_DEBUG_LEAVE);
+	wish(vm, REQ_DEBUG_LEAVE);
 }
 
 static void target_kill(void *self)
@@ -291,17 +300,22 @@ static int target_remove(void *self, const struct cpu_debug_point *p)
 void debug_hit(struct vcpu *v)
 {
 	v->cpu->engine->debug_stop(v->cpu, &v->stop);
-	vm_request(v->vm, REQ_DEBUG_STOP);
+	vm_request(v->vm, REQ_DEBUG_HIT);
+}
+
+/* All stand, so no hit is on its way any more. */
+static void drop_hits(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->requests &= ~(unsigned)REQ_DEBUG_HIT;
+	pthread_mutex_unlock(&vm->lock);
 }
 
 void debug_freeze(struct vm *vm)
 {
 	struct debug *d = &vm->debug;
 
-	/* All stand: who asks from now on means a later time. */
-	pthread_mutex_lock(&vm->lock);
-	vm->requests &= ~(unsigned)REQ_DEBUG_STOP;
-	pthread_mutex_unlock(&vm->lock);
+	drop_hits(vm);
 	if (!d->frozen)
 		d->since_ns = base_monotonic_ns();
 	d->frozen = true;
@@ -325,6 +339,7 @@ void debug_thaw(struct vm *vm, bool for_good)
 {
 	struct debug *d = &vm->debug;
 
+	drop_hits(vm);
 	if (for_good) {
 		d->want.nr = 0;
 		debug_forget_stops(vm);

@@ -355,8 +355,9 @@ static void serve_debugger(struct vm *vm, unsigned req)
 		stand(vm);
 		debug_thaw(vm, req & REQ_DEBUG_LEAVE);
 		go(vm);
+		req &= ~(unsigned)REQ_DEBUG_HIT;
 	}
-	if (req & REQ_DEBUG_STOP) {
+	if (req & (REQ_DEBUG_STOP | REQ_DEBUG_HIT)) {
 		stand(vm);
 		debug_freeze(vm);
 	}

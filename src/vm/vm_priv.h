@@ -22,8 +22,8 @@
 
 enum { REQ_QUIT = 1, REQ_POWER_OFF = 2, REQ_RESET = 4, REQ_TROUBLE = 8, REQ_RETRY = 16,
        REQ_TEST = 32, REQ_ERROR = 64, REQ_DEBUG_GO = 128, REQ_DEBUG_LEAVE = 256,
-       REQ_DEBUG_STOP = 512 };
-#define REQ_DEBUG (REQ_DEBUG_GO | REQ_DEBUG_LEAVE | REQ_DEBUG_STOP)
+       REQ_DEBUG_STOP = 512, REQ_DEBUG_HIT = 1024 /* of a vCPU, not of the peer */ };
+#define REQ_DEBUG (REQ_DEBUG_GO | REQ_DEBUG_LEAVE | REQ_DEBUG_STOP | REQ_DEBUG_HIT)
 #define REQ_LAST (REQ_POWER_OFF | REQ_RESET | REQ_TEST)	/* the guest does nothing after it */
 
 enum { VCPU_INIT = 1, VCPU_SIPI = 2 };	/* struct vcpu.asked */
