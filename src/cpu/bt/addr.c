@@ -150,10 +150,10 @@ static void check_fixed(struct xl *x, const struct scan_mem *m, bool flags_live,
 	e_load(e, T1, m_abs(&t->add));
 }
 
-struct bt_site *xl_check(struct xl *x, const struct scan_insn *i, const struct scan_mem *m,
-			 bool flags_live)
+static struct bt_site *check(struct xl *x, enum bt_kind kind, const struct scan_insn *i,
+			     const struct scan_mem *m, bool flags_live)
 {
-	struct bt_site *site = xl_site(x, SITE_MEM, i);
+	struct bt_site *site = xl_site(x, kind, i);
 	uint8_t *jump;
 
 	site->size = m->size;
@@ -174,6 +174,36 @@ struct bt_site *xl_check(struct xl *x, const struct scan_insn *i, const struct s
 	return site;
 }
 
+/* The leader's check is for the whole range. */
+static struct scan_mem whole(const struct scan_mem *m)
+{
+	struct scan_mem all = *m;
+
+	all.disp = m->all_disp;
+	all.size = m->all_size;
+	all.write = m->all_write;
+	all.group = -1;
+	return all;
+}
+
+struct bt_site *xl_check(struct xl *x, const struct scan_insn *i, const struct scan_mem *m,
+			 bool flags_live)
+{
+	struct mop slot = m_abs(&x->b->group[m->group & (BT_MAX_GROUPS - 1)]);
+	struct scan_mem all;
+
+	if (m->group < 0)
+		return check(x, SITE_MEM, i, m, flags_live);
+	if (!m->leads) {
+		e_load(&x->e, T1, slot);
+		return &x->no_site;
+	}
+	all = whole(m);
+	(void)check(x, SITE_GROUP, i, &all, flags_live);
+	e_store(&x->e, slot, T1);
+	return &x->no_site;
+}
+
 struct mop xl_operand(struct xl *x, const struct scan_mem *m)
 {
 	struct em *e = &x->e;
@@ -181,6 +211,10 @@ struct mop xl_operand(struct xl *x, const struct scan_mem *m)
 
 	if (plain(m))
 		return m_sum(xl_host((unsigned)m->base), T1, (int32_t)m->disp);
+	if (m->group >= 0 && m->seg >= 0) {
+		e_load(e, T0, m_abs(&x->b->c.seg[m->seg].base));
+		return m_sum(T0, T1, (int32_t)m->disp);
+	}
 	if (m->fixed) {
 		if (m->disp == (int32_t)m->disp)
 			return m_at(T1, (int32_t)m->disp);

@@ -38,12 +38,14 @@ enum {
 	BT_DF = 4,
 	BT_NO_FP = 8,		/* FPU instructions raise */
 	BT_NO_AVX = 16,
-	BT_MODES = 32,
+	BT_PLAIN = 32,		/* without groups of accesses: see group.c */
+	BT_MODES = 64,
 };
 
 #define BT_JUMP_MODES 4u	/* modes with a jump cache: USER and AC only */
 #define BT_JUMP_SLOTS 65536u
 #define BT_MAX_INSNS 48u
+#define BT_MAX_GROUPS 16u
 #define BT_FLAGS 0x8d5u		/* arithmetic flags */
 
 /* A page of code at a linear address. */
@@ -54,6 +56,7 @@ struct bt_page {
 	const uint8_t *hva;
 	bool global, user;
 	struct bt_block *blocks;	/* by page_next */
+	struct bt_block *blocks2;	/* by page2_next */
 	struct bt_page *lin_next, *state_next;
 };
 
@@ -66,26 +69,30 @@ struct bt_map {			/* a guest instruction's code begins here */
 struct bt_block {
 	uint64_t lin;
 	struct bt_page *page;
+	struct bt_page *page2;		/* the first instruction begins in page and ends here; or NULL */
 	uint8_t mode;
 	uint16_t undef;			/* flags that some instruction leaves undefined */
 	uint64_t by_handler;		/* a bit per instruction */
 	bool fp;			/* uses x87, MMX, SSE or AVX */
-	bool dead, hashed;
+	bool dead;
+	uint8_t group_fails;
 	uint16_t bytes, nr;		/* bytes of src that mattered; instructions */
 	uint8_t *src;
 	uint8_t *ind, *far, *poll, *body;	/* RX */
 	uint8_t *code, *code_end;	/* RX, [code, code_end) */
 	struct bt_map *map;
-	struct bt_block *hash_next, *page_next;
+	struct bt_block *hash_next, *page_next, *page2_next;
 	struct bt_site *in;		/* sites linked to us, by in_next */
 	struct bt_site *out;		/* our own sites, by next */
 };
 
-enum bt_kind { SITE_LINK, SITE_INDIRECT, SITE_FAR, SITE_POLL, SITE_INTERP, SITE_MEM, SITE_STEP };
+enum bt_kind { SITE_LINK, SITE_INDIRECT, SITE_FAR, SITE_POLL, SITE_INTERP, SITE_MEM, SITE_GROUP,
+	       SITE_STEP };
 
 /* A place where translated code calls for help; T1 holds its address. */
 struct bt_site {
-	uint8_t kind, size, access;
+	uint8_t kind, access;
+	uint16_t size;
 	uint8_t len;			/* of the instruction */
 	bool ends;			/* INTERP: never goes on behind it */
 	struct bt_block *block;
@@ -101,7 +108,7 @@ struct bt_site {
 
 struct bt_stats {
 	uint64_t blocks, insns, links, gates, mem_misses, mem_slow, interp, steps, polls, far_checks,
-		indirect_misses, invalidated, flushes, code_pages, faults, parks, code_writes, locked, lock_cuts;
+		indirect_misses, invalidated, flushes, code_pages, faults, parks, code_writes, locked, lock_cuts, group_fails, bounces;
 };
 
 struct bt_arena {
@@ -118,6 +125,8 @@ struct bt {
 	uint64_t ea;			/* linear address of a SITE_MEM */
 	uint64_t delta;			/* for T1 on the way back */
 	uint64_t tmp, tmp2;
+	uint64_t group[BT_MAX_GROUPS];	/* host - linear of the present block's groups */
+	_Alignas(64) uint8_t bounce[64];	/* what a load across pages reads */
 	uint64_t host_rsp, gate_rsp;
 	uint64_t mask_index, mask_page;	/* for PEXT */
 	void *fn_gate, *fn_fault;	/* called by the gates */
@@ -135,9 +144,12 @@ struct bt {
 	bool has_avx, model_avx;
 	uint64_t code_seq;		/* of gmem's log */
 	struct bt_lock *lock;		/* [owned] lock step, or NULL */
+	struct bt_block *lock_next;	/* the next unit, when not the block at c.rip */
 	bool lock_cut;			/* the unit ended where the interpreter went on */
 	struct bt_site miss_site;
 	struct bt_stats stats;
+	/* A bit per hashed address: groups failed there too often. */
+	uint64_t plain[64];
 	struct bt_block *hash[BT_HASH];
 	struct bt_page *by_lin[BT_PAGE_HASH], *by_state[BT_PAGE_HASH];
 	struct bt_block **sorted;	/* by code address, for faults */
@@ -184,7 +196,7 @@ static inline unsigned bt_set(unsigned mode)
 /* Modes that differ in FPU access alone share a jump cache only when all is allowed. */
 static inline bool bt_has_jump(unsigned mode)
 {
-	return mode < BT_JUMP_MODES;
+	return (mode & ~(unsigned)BT_PLAIN) < BT_JUMP_MODES;
 }
 
 /* ---- fpu.c: the guest's FPU state in the host's registers, or in c.xsave -------------- */
@@ -223,6 +235,11 @@ void bt_code_events(struct bt *b);
 struct bt_block *bt_find_pc(struct bt *b, const uint8_t *pc, uint64_t *ret_rip);
 
 /* ---- xlate.c ------------------------------------------------------------------------- */
+
+static inline bool bt_is_plain(const struct bt *b, uint64_t lin)
+{
+	return b->plain[lin >> 6 & 63] >> (lin & 63) & 1;
+}
 
 /* Translates at LIN; NULL: only the interpreter can. */
 struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, unsigned mode);

@@ -120,6 +120,8 @@ static void jumps_clear(struct bt *b)
 void bt_cache_flush(struct bt *b)
 {
 	memset(b->hash, 0, sizeof(b->hash));
+	b->lock_next = NULL;
+	memset(b->plain, 0, sizeof(b->plain));
 	memset(b->by_lin, 0, sizeof(b->by_lin));
 	memset(b->by_state, 0, sizeof(b->by_state));
 	memset(b->c.code_filter, 0, sizeof(b->c.code_filter));
@@ -218,6 +220,10 @@ void bt_insert(struct bt *b, struct bt_block *k)
 	*at = k;
 	k->page_next = k->page->blocks;
 	k->page->blocks = k;
+	if (k->page2 != NULL) {
+		k->page2_next = k->page2->blocks2;
+		k->page2->blocks2 = k;
+	}
 }
 
 struct bt_block *bt_find_pc(struct bt *b, const uint8_t *pc, uint64_t *ret_rip)
@@ -253,7 +259,7 @@ static uint8_t *entry_for(const struct bt_site *s, const struct bt_block *to)
 {
 	const struct bt_block *from = s->block;
 
-	if (from->page != to->page || from->mode != to->mode)
+	if (to->page2 != NULL || (from->page != to->page && from->page2 != to->page) || (from->mode & ~(unsigned)BT_PLAIN) != to->mode)
 		return to->far;
 	if (!s->len || (to->fp && !from->fp))
 		return to->poll;
@@ -262,7 +268,7 @@ static uint8_t *entry_for(const struct bt_site *s, const struct bt_block *to)
 
 void bt_link(struct bt *b, struct bt_site *s, struct bt_block *to)
 {
-	if (s->to != NULL || s->block->dead || to->dead || to->mode != s->block->mode)
+	if (s->to != NULL || s->block->dead || to->dead || to->mode != (s->block->mode & ~(unsigned)BT_PLAIN))
 		return;
 	s->to = to;
 	s->in_next = to->in;
@@ -303,7 +309,8 @@ void bt_kill(struct bt *b, struct bt_block *k)
 	k->dead = true;
 	unlink_out(k);
 	unlink_in(b, k);
-	if (bt_has_jump(k->mode) && b->jump[k->mode][k->lin % BT_JUMP_SLOTS] == k->ind)
+	if (!(k->mode & BT_PLAIN) && bt_has_jump(k->mode) &&
+	    b->jump[k->mode][k->lin % BT_JUMP_SLOTS] == k->ind)
 		b->jump[k->mode][k->lin % BT_JUMP_SLOTS] = b->gate_miss;
 	for (at = bucket(b, k->lin, k->mode); *at != NULL; at = &(*at)->hash_next)
 		if (*at == k) {
@@ -315,19 +322,43 @@ void bt_kill(struct bt *b, struct bt_block *k)
 			*at = k->page_next;
 			break;
 		}
+	if (k->page2 != NULL)
+		for (at = &k->page2->blocks2; *at != NULL; at = &(*at)->page2_next)
+			if (*at == k) {
+				*at = k->page2_next;
+				break;
+			}
 	b->stats.invalidated++;
 }
 
 /* ---- writes to code ------------------------------------------------------------------ */
+
+/* Bytes of K on its first page. */
+static unsigned first_bytes(const struct bt_block *k)
+{
+	unsigned room = (unsigned)(PAGE_SIZE - (k->lin & PAGE_MASK));
+
+	return k->bytes < room ? k->bytes : room;
+}
 
 static unsigned check_blocks(struct bt *b, struct bt_page *p, bool all)
 {
 	struct bt_block *k, *next;
 	unsigned killed = 0;
 
+	for (k = p->blocks2; k != NULL; k = next) {
+		unsigned n = first_bytes(k);
+
+		next = k->page2_next;
+		if (!all && memcmp(p->hva, k->src + n, k->bytes - n) == 0)
+			continue;
+		bt_kill(b, k);
+		killed++;
+	}
+
 	for (k = p->blocks; k != NULL; k = next) {
 		next = k->page_next;
-		if (!all && memcmp(p->hva + (k->lin & PAGE_MASK), k->src, k->bytes) == 0)
+		if (!all && memcmp(p->hva + (k->lin & PAGE_MASK), k->src, first_bytes(k)) == 0)
 			continue;
 		bt_kill(b, k);
 		killed++;

@@ -122,6 +122,40 @@ static enum cpu_exit engine_run(struct cpu *cpu)
 	return exit;
 }
 
+static size_t engine_counters(struct cpu *cpu, struct cpu_counter *ret_rows, size_t max)
+{
+	const struct bt_stats *s = &BT_OF(INTERP_OF(cpu))->stats;
+	const struct cpu_counter rows[] = {
+		{ "blocks-translated", s->blocks },
+		{ "instructions-translated", s->insns },
+		{ "blocks-linked", s->links },
+		{ "blocks-invalidated", s->invalidated },
+		{ "code-pages", s->code_pages },
+		{ "cache-flushes", s->flushes },
+		{ "exits", s->gates },
+		{ "exits-tlb-miss", s->mem_misses },
+		{ "exits-tlb-slow", s->mem_slow },
+		{ "exits-across-pages", s->bounces },
+		{ "exits-group-split", s->group_fails },
+		{ "exits-store-to-code", s->code_writes },
+		{ "exits-handler", s->interp },
+		{ "exits-step", s->steps },
+		{ "exits-poll", s->polls },
+		{ "exits-page-check", s->far_checks },
+		{ "exits-indirect-miss", s->indirect_misses },
+		{ "exits-host-fault", s->faults },
+		{ "fpu-parked", s->parks },
+		{ "tlb-fills", INTERP_OF(cpu)->tlb->fills },
+		{ "tlb-flushes", INTERP_OF(cpu)->tlb->flushes },
+		{ "lockstep-units", s->locked },
+		{ "lockstep-not-compared", s->lock_cuts },
+	};
+	size_t n = ARRAY_LEN(rows) < max ? ARRAY_LEN(rows) : max;
+
+	memcpy(ret_rows, rows, n * sizeof(rows[0]));
+	return n;
+}
+
 const struct cpu_engine cpu_engine_translate = {
 	.name = "translate",
 	.summary = "translates 64-bit guest code to the host's; interprets the rest",
@@ -140,6 +174,7 @@ const struct cpu_engine cpu_engine_translate = {
 	.set_regs = interp_engine_set_regs,
 	.retired = interp_engine_retired,
 	.error = interp_engine_error,
+	.counters = engine_counters,
 	.debug = interp_engine_debug,
 	.debug_stop = interp_engine_debug_stop,
 };

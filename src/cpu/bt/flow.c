@@ -9,23 +9,15 @@
  */
 #include "cpu/bt/xl.h"
 
-static const struct scan_mem stack_top = {
-	.on = 1, .size = 8, .base = CPU_RSP, .index = H_NONE, .seg = -1,
-};
-
 static void add_rsp(struct xl *x, int32_t n)
 {
 	e_lea(&x->e, H_R13, m_at(H_R13, n));
 }
 
-/* Checks the slot below the stack pointer. */
-static struct bt_site *check_push(struct xl *x, const struct scan_insn *i)
+/* Checks the slot that is pushed to or popped from. */
+static struct bt_site *check_stack(struct xl *x, const struct scan_insn *i)
 {
-	struct scan_mem m = stack_top;
-
-	m.write = true;
-	m.disp = -8;
-	return xl_check(x, i, &m, i->live != 0);
+	return xl_check(x, i, &i->stk, i->live != 0);
 }
 
 /* T0 or another register goes to the slot that was checked. */
@@ -63,30 +55,25 @@ static void flow_push(struct xl *x, const struct scan_insn *i)
 	if (i->mem.on) {
 		load_mem(x, i, T0);
 		e_store(&x->e, m_abs(&x->b->tmp), T0);
-		site = check_push(x, i);
+		site = check_stack(x, i);
 		e_load(&x->e, T0, m_abs(&x->b->tmp));
 		store_push(x, T0);
 	} else if (i->oreg.role == ROLE_GPR) {
-		site = check_push(x, i);
+		site = check_stack(x, i);
 		h = xl_host(i->oreg.n);
 		if (h == H_NONE)
 			e_load(&x->e, h = T0, xl_slot(x, i->oreg.n));
 		store_push(x, h);
 	} else {
-		site = check_push(x, i);
+		site = check_stack(x, i);
 		push_const(x, (uint64_t)i->imm_val);
 	}
 	site->after = em_rx(&x->e);
 }
 
-static struct bt_site *check_top(struct xl *x, const struct scan_insn *i)
-{
-	return xl_check(x, i, &stack_top, i->live != 0);
-}
-
 static void flow_pop(struct xl *x, const struct scan_insn *i)
 {
-	struct bt_site *site = check_top(x, i);
+	struct bt_site *site = check_stack(x, i);
 	int h = xl_host(i->oreg.n);
 
 	e_load(&x->e, h == H_NONE ? T0 : h, m_sum(H_R13, T1, 0));
@@ -98,11 +85,8 @@ static void flow_pop(struct xl *x, const struct scan_insn *i)
 
 static void flow_leave(struct xl *x, const struct scan_insn *i)
 {
-	struct scan_mem m = stack_top;
-	struct bt_site *site;
+	struct bt_site *site = xl_check(x, i, &i->stk, i->live != 0);
 
-	m.base = CPU_RBP;
-	site = xl_check(x, i, &m, i->live != 0);
 	e_lea(&x->e, H_R13, m_at(H_RBP, 8));
 	e_load(&x->e, H_RBP, m_sum(H_RBP, T1, 0));
 	site->after = em_rx(&x->e);
@@ -139,7 +123,7 @@ static void leave_indirect(struct xl *x, const struct scan_insn *i)
 
 static void flow_ret(struct xl *x, const struct scan_insn *i)
 {
-	(void)check_top(x, i);
+	(void)check_stack(x, i);
 	e_load(&x->e, T0, m_sum(H_R13, T1, 0));
 	add_rsp(x, (int32_t)(8 + i->imm_val));
 	leave_indirect(x, i);
@@ -167,7 +151,7 @@ static void flow_call(struct xl *x, const struct scan_insn *i)
 		load_target(x, i);
 		e_store(&x->e, m_abs(&x->b->tmp), T0);
 	}
-	(void)check_push(x, i);
+	(void)check_stack(x, i);
 	push_const(x, i->next);
 	if (i->cls == SCAN_CALL) {
 		xl_exit(x, e_jmp(&x->e), i->target, i);

@@ -15,6 +15,8 @@
 
 #include "cpu/interp/debug.h"
 
+#define GROUP_FAILS 32u
+
 /* Whether something must be looked at before the next instruction runs. */
 static bool attention(const struct bt *b)
 {
@@ -44,8 +46,13 @@ static struct bt_block *block_at(struct bt *b)
 	if (p == NULL)
 		return NULL;
 	k = bt_lookup(b, c->rip, p, mode);
-	if (k != NULL)
+	if (k != NULL && likely(k->page2 == NULL))
 		return k;
+	if (k != NULL) {
+		if (bt_page_at(b, (c->rip | PAGE_MASK) + 1) == k->page2)
+			return k;
+		bt_kill(b, k);
+	}
 	bt_park(b);
 	if (bt_cache_full(b)) {
 		bt_cache_flush(b);
@@ -128,6 +135,40 @@ static uint8_t *by_handler(struct bt *b, struct bt_site *s, uint8_t *behind)
 	return behind;
 }
 
+/*
+ * An access on two pages of RAM.  When they lie side by side in the host too,
+ * nothing is special about it; a load may read from a copy.
+ */
+static bool across(struct bt *b, struct bt_site *s, uint64_t lin)
+{
+	struct interp *c = &b->c;
+	uint64_t next = (lin | PAGE_MASK) + 1;
+	unsigned first = (unsigned)(next - lin);
+	struct xlat x[2];
+	uint32_t code;
+
+	if (c->watch || !lin_canonical(lin) || !lin_canonical(next) || s->size > sizeof(b->bounce) ||
+	    interp_translate(c, lin, (enum access)s->access, interp_set(c), &x[0], &code) != 0 ||
+	    interp_translate(c, next, (enum access)s->access, interp_set(c), &x[1], &code) != 0 ||
+	    x[0].hva == NULL || x[1].hva == NULL)
+		return false;
+	if (x[1].hva == x[0].hva + first) {
+		if (s->access == ACCESS_WRITE &&
+		    ((atomic_load(x[0].state) | atomic_load(x[1].state)) & GMEM_HAS_CODE))
+			return false;
+		b->delta = (uint64_t)(uintptr_t)x[0].hva - lin;
+		return true;
+	}
+	if (s->access == ACCESS_WRITE)
+		return false;
+	for (unsigned i = 0; i < s->size; i++)
+		b->bounce[i] = i < first ? ((const volatile uint8_t *)x[0].hva)[i] :
+					   ((const volatile uint8_t *)x[1].hva)[i - first];
+	b->delta = (uint64_t)(uintptr_t)b->bounce - lin;
+	b->stats.bounces++;
+	return true;
+}
+
 static uint8_t *memory(struct bt *b, struct bt_site *s)
 {
 	struct interp *c = &b->c;
@@ -137,6 +178,8 @@ static uint8_t *memory(struct bt *b, struct bt_site *s)
 
 	b->stats.mem_misses++;
 	if (unlikely((lin & PAGE_MASK) + s->size > PAGE_SIZE || !lin_canonical(lin) || c->watch)) {
+		if (across(b, s, lin))
+			return s->go;
 		b->stats.mem_slow++;
 		return by_handler(b, s, s->after);
 	}
@@ -157,6 +200,56 @@ static uint8_t *memory(struct bt *b, struct bt_site *s)
 		b->stats.code_writes++;
 		return by_handler(b, s, s->after);
 	}
+	b->delta = (uint64_t)(uintptr_t)x.hva - lin;
+	return s->go;
+}
+
+/* On in a translation without groups, from the same instruction. */
+static uint8_t *without_groups(struct bt *b, struct bt_site *s)
+{
+	struct interp *c = &b->c;
+	struct bt_block *old = s->block, *k;
+	unsigned mode = old->mode | BT_PLAIN;
+	struct bt_page *p = (s->rip ^ old->lin) & ~PAGE_MASK ? old->page2 : old->page;
+
+	b->stats.group_fails++;
+	c->rip = s->rip;
+	k = bt_lookup(b, s->rip, p, mode);
+	if (k == NULL) {
+		bt_park(b);
+		/* The cache full: block_at makes room and comes here again. */
+		if (!bt_cache_full(b))
+			k = bt_translate(b, s->rip, p, mode);
+		if (k == NULL || atomic_load(&c->events) != 0) {
+			b->lock_cut = true;
+			return NULL;
+		}
+	}
+	if (++old->group_fails == GROUP_FAILS) {
+		b->plain[old->lin >> 6 & 63] |= UINT64_C(1) << (old->lin & 63);
+		bt_kill(b, old);
+	}
+	if (unlikely(b->lock != NULL)) {
+		b->lock_cut = true;
+		b->lock_next = k;
+		return NULL;
+	}
+	return enter_at(b, k);
+}
+
+static uint8_t *group(struct bt *b, struct bt_site *s)
+{
+	struct interp *c = &b->c;
+	uint64_t lin = b->ea;
+	struct xlat x;
+	uint32_t code;
+
+	b->stats.mem_misses++;
+	if ((lin & PAGE_MASK) + s->size > PAGE_SIZE || !lin_canonical(lin) || c->watch ||
+	    interp_translate(c, lin, (enum access)s->access, interp_set(c), &x, &code) != 0 ||
+	    x.hva == NULL ||
+	    (s->access == ACCESS_WRITE && (atomic_load(x.state) & GMEM_HAS_CODE)))
+		return without_groups(b, s);
 	b->delta = (uint64_t)(uintptr_t)x.hva - lin;
 	return s->go;
 }
@@ -187,6 +280,8 @@ uint8_t *bt_gate(struct bt *b, struct bt_site *s)
 	switch (s->kind) {
 	case SITE_MEM:
 		return memory(b, s);
+	case SITE_GROUP:
+		return group(b, s);
 	case SITE_LINK:
 		b->c.rip = s->rip;
 		return go_on(b, s);
@@ -255,6 +350,11 @@ static bool run_once(struct bt *b)
 
 	if (likely(!interp_must_step(c) && c->debugger == NULL))
 		k = block_at(b);
+	if (unlikely(b->lock_next != NULL)) {
+		if (k != NULL && k->lin == b->lock_next->lin)
+			k = b->lock_next;
+		b->lock_next = NULL;
+	}
 	if (k == NULL) {
 		if (atomic_load(&c->events) == 0 || interp_must_step(c) || c->debugger != NULL)
 			interpret(b);

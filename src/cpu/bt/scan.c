@@ -157,6 +157,8 @@ static bool take_register(const struct zin *z, const ZydisDecodedOperand *op, st
 	r.n = gpr_number(op->reg.value);
 	r.out = (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
 	r.in = !r.out || keeps_dest(&z->i, op);
+	if (r.out)
+		s->gpr_out |= (uint16_t)(1u << r.n);
 	if (f != NULL) {
 		s->hi8 |= hi8;
 		r.hi = hi8;
@@ -180,7 +182,7 @@ static bool take_memory(const struct zin *z, const ZydisDecodedOperand *op, stru
 	    (op->mem.type != ZYDIS_MEMOP_TYPE_MEM && op->mem.type != ZYDIS_MEMOP_TYPE_AGEN))
 		return false;
 	*m = (struct scan_mem){ .on = op->mem.type == ZYDIS_MEMOP_TYPE_AGEN ? 2 : 1 };
-	m->size = (uint8_t)(op->size / 8);
+	m->size = (uint16_t)(op->size / 8);
 	m->write = (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
 	m->a32 = z->i.address_width == 32;
 	m->base = s->in.base < 16 ? (int8_t)s->in.base : H_NONE;
@@ -383,6 +385,14 @@ static void liveness(struct scan *s)
 
 /* ---- control flow and the stack ------------------------------------------------------ */
 
+static struct scan_mem slot(int8_t base, int64_t disp, bool write)
+{
+	return (struct scan_mem){
+		.on = 1, .size = 8, .write = write, .base = base, .index = H_NONE, .seg = -1,
+		.disp = disp,
+	};
+}
+
 static bool stack_class(const struct zin *z, const uint8_t *bytes, struct scan_insn *s)
 {
 	const ZydisDecodedInstruction *i = &z->i;
@@ -391,6 +401,7 @@ static bool stack_class(const struct zin *z, const uint8_t *bytes, struct scan_i
 		return false;
 	if (i->opcode >= 0x50 && i->opcode <= 0x5f) {
 		s->cls = i->opcode < 0x58 ? SCAN_PUSH : SCAN_POP;
+		s->stk = s->cls == SCAN_PUSH ? slot(CPU_RSP, -8, true) : slot(CPU_RSP, 0, false);
 		s->oreg = (struct scan_reg){
 			.role = ROLE_GPR, .n = gpr_number(z->op[0].reg.value), .in = true, .out = true,
 		};
@@ -398,15 +409,18 @@ static bool stack_class(const struct zin *z, const uint8_t *bytes, struct scan_i
 	}
 	if (i->opcode == 0x68 || i->opcode == 0x6a) {
 		s->cls = SCAN_PUSH;
+		s->stk = slot(CPU_RSP, -8, true);
 		s->imm_val = (int64_t)s->in.imm;
 		return true;
 	}
 	if (i->opcode == 0xff && i->raw.modrm.reg == 6 && z->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		s->cls = SCAN_PUSH;
+		s->stk = slot(CPU_RSP, -8, true);
 		return take_memory(z, &z->op[0], s);
 	}
 	if (i->opcode == 0xc9) {
 		s->cls = SCAN_LEAVE;
+		s->stk = slot(CPU_RBP, 0, false);
 		return true;
 	}
 	(void)bytes;
@@ -437,16 +451,20 @@ static bool branch_class(const struct zin *z, struct scan_insn *s)
 		return lin_canonical(s->target);
 	case 0xe8:
 		s->cls = SCAN_CALL;
+		s->stk = slot(CPU_RSP, -8, true);
 		return lin_canonical(s->target);
 	case 0xc2:
 	case 0xc3:
 		s->cls = SCAN_RET;
+		s->stk = slot(CPU_RSP, 0, false);
 		s->imm_val = i->opcode == 0xc2 ? (int64_t)(uint16_t)s->in.imm : 0;
 		return true;
 	case 0xff:
 		if (i->raw.modrm.reg != 2 && i->raw.modrm.reg != 4)
 			return false;
 		s->cls = i->raw.modrm.reg == 2 ? SCAN_CALL_IND : SCAN_JMP_IND;
+		if (s->cls == SCAN_CALL_IND)
+			s->stk = slot(CPU_RSP, -8, true);
 		if (z->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
 			return take_memory(z, &z->op[0], s);
 		s->rm = (struct scan_reg){
@@ -468,7 +486,7 @@ static void classify(const struct zin *z, const uint8_t *bytes, unsigned mode, s
 	}
 	if (branch_class(z, s) || stack_class(z, bytes, s))
 		return;
-	s->mem = none;
+	s->mem = s->stk = none;
 	if (s->in.ends == END_NO && can_copy(z, bytes, mode, s)) {
 		s->cls = SCAN_COPY;
 		take_flags(z, s);
@@ -491,15 +509,26 @@ static bool always_leaves(const struct scan_insn *s)
 	}
 }
 
-void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, unsigned mode,
-		struct scan *ret_s)
+/* As many bytes as a block may have. */
+static unsigned fetch(uint64_t lin, const uint8_t *hva, const uint8_t *hva2, struct scan *s)
 {
-	unsigned room = (unsigned)(PAGE_SIZE - (lin & PAGE_MASK)), at = 0;
+	unsigned room = (unsigned)(PAGE_SIZE - (lin & PAGE_MASK));
+
+	if (room > sizeof(s->copy))
+		room = sizeof(s->copy);
+	host_copy_from(s->copy, hva + (lin & PAGE_MASK), room);
+	if (hva2 == NULL)
+		return room;
+	host_copy_from(s->copy + room, hva2, (unsigned)sizeof(s->copy) - room);
+	return sizeof(s->copy);
+}
+
+void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const uint8_t *hva2,
+		unsigned mode, struct scan *ret_s)
+{
+	unsigned room = fetch(lin, hva, hva2, ret_s), at = 0;
 	struct zin z;
 
-	if (room > sizeof(ret_s->copy))
-		room = sizeof(ret_s->copy);
-	host_copy_from(ret_s->copy, hva + (lin & PAGE_MASK), room);
 	ret_s->nr = 0;
 	ret_s->fp = false;
 	while (ret_s->nr < BT_MAX_INSNS && at < room) {

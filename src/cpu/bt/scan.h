@@ -26,7 +26,7 @@ struct scan_reg {
 
 struct scan_mem {
 	uint8_t on;		/* 0 none, 1 an access, 2 LEA: the address only */
-	uint8_t size;		/* bytes, 1..32 */
+	uint16_t size;		/* bytes, 1..32; of a whole group more */
 	bool write;
 	int8_t base, index;	/* guest registers, H_NONE */
 	uint8_t scale;
@@ -34,6 +34,11 @@ struct scan_mem {
 	bool a32;		/* 32-bit addressing */
 	bool fixed;		/* no register: DISP is the linear address */
 	int64_t disp;
+	/* group.c: one check for [disp', disp' + size) on the same base, by the member that leads */
+	int8_t group;		/* or -1 */
+	bool leads, all_write;
+	uint16_t all_size;
+	int64_t all_disp;
 };
 
 struct scan_insn {
@@ -57,6 +62,8 @@ struct scan_insn {
 	bool hi8;		/* AH, CH, DH or BH: no REX allowed */
 	bool rcx_in, rcx_out;	/* an operand that is not encoded */
 	struct scan_mem mem;
+	struct scan_mem stk;	/* the stack slot that is pushed or popped */
+	uint16_t gpr_out;	/* guest registers that change, a bit each [SCAN_COPY] */
 	uint64_t target;	/* of a direct branch */
 	uint8_t cond;
 	int64_t imm_val;	/* of PUSH imm, RET imm */
@@ -71,9 +78,14 @@ struct scan {
 
 /*
  * Decodes from LIN, whose page's bytes are at HVA, up to the end of the page or
- * the first instruction that always leaves.  nr = 0: the first crosses the page.
+ * the first instruction that always leaves.  nr = 0: the first crosses the page;
+ * then the same with HVA2, the bytes of the next page, goes on into that.
  */
-void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, unsigned mode,
-		struct scan *ret_s);
+void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const uint8_t *hva2,
+		unsigned mode, struct scan *ret_s);
+
+/* Finds groups among the accesses, or says there are none. */
+void scan_groups(struct scan *s);
+void scan_no_groups(struct scan *s);
 
 #endif

@@ -23,7 +23,7 @@ struct xl {
 	struct xl_stub stub[XL_MAX_STUBS];
 	unsigned nr_stubs;
 	unsigned mode, set;
-	bool full;			/* out of room for sites */
+	struct bt_site no_site;		/* of accesses that need none */
 };
 
 /* The host register of a guest register; H_NONE: in memory. */

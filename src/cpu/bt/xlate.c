@@ -58,7 +58,7 @@ static void write_stubs(struct xl *x)
 
 		em_patch(t->patch, b->code_delta, em_rx(&e));
 		t->site->stub = em_rx(&e);
-		if (t->site->kind == SITE_MEM) {
+		if (t->site->kind == SITE_MEM || t->site->kind == SITE_GROUP) {
 			xl_address(x, &e, &t->mem);
 			e_store(&e, m_abs(&b->ea), T0);
 		}
@@ -93,14 +93,12 @@ static void entry_ind(struct xl *x, bool quiet)
 	em_patch(e_jcc(e, CC_NZ), e->delta, x->b->gate_miss);
 }
 
-static void entry_far(struct xl *x, bool quiet)
+static void far_check(struct xl *x, const struct bt_page *p, bool quiet)
 {
 	struct em *e = &x->e;
-	const struct bt_page *p = x->blk->page;
 	struct mop now = m_abs(&x->b->c.flush_seq[p->global]);
 	uint8_t *jump;
 
-	x->blk->far = em_rx(e);
 	e_load(e, T1, m_abs(&p->epoch));
 	if (quiet) {
 		e_not(e, T1);
@@ -114,6 +112,14 @@ static void entry_far(struct xl *x, bool quiet)
 		jump = e_jcc(e, CC_NZ);
 	}
 	xl_stub(x, jump, xl_site(x, SITE_FAR, NULL), NULL);
+}
+
+static void entry_far(struct xl *x, bool quiet)
+{
+	x->blk->far = em_rx(&x->e);
+	far_check(x, x->blk->page, quiet);
+	if (x->blk->page2 != NULL)
+		far_check(x, x->blk->page2, quiet);
 }
 
 static void entry_poll(struct xl *x, bool quiet)
@@ -181,14 +187,6 @@ static void body_step(struct xl *x)
 	to_gate(&x->e, x->b, xl_site(x, SITE_STEP, NULL));
 }
 
-/* What made bytes no instruction may lie behind the last. */
-static unsigned seen_bytes(uint64_t lin, unsigned bytes)
-{
-	unsigned room = (unsigned)(PAGE_SIZE - (lin & PAGE_MASK)), n = bytes + INSN_MAX_BYTES;
-
-	return n < room ? n : room;
-}
-
 static void translate_into(struct xl *x)
 {
 	struct bt *b = x->b;
@@ -201,9 +199,6 @@ static void translate_into(struct xl *x)
 	blk->code = em_rx(&x->e);
 	blk->fp = s->fp;
 	blk->nr = (uint16_t)s->nr;
-	blk->bytes = (uint16_t)seen_bytes(blk->lin, s->bytes);
-	blk->src = bt_alloc(b, blk->bytes);
-	memcpy(blk->src, s->copy, blk->bytes);
 	entry_ind(x, quiet);
 	entry_far(x, quiet);
 	entry_poll(x, quiet);
@@ -221,24 +216,48 @@ static void translate_into(struct xl *x)
 	write_stubs(x);
 }
 
+/* What made bytes no instruction may lie behind the last. */
+static unsigned seen_bytes(uint64_t lin, unsigned bytes, bool two)
+{
+	unsigned room = (unsigned)(PAGE_SIZE - (lin & PAGE_MASK)), n = bytes + INSN_MAX_BYTES;
+
+	return n < room || two ? n : room;
+}
+
+static void mark(struct bt *b, const struct bt_page *p, uint64_t off, unsigned n)
+{
+	if (n != 0)
+		atomic_fetch_or(gmem_code_pieces(b->c.conf.mem, p->state),
+				gmem_pieces_mask(off, n));
+}
+
 /*
  * The bytes are read twice: a store between is seen by the second reading, one
  * after it by the bits that were set before.
  */
-static bool scan_stable(struct bt *b, uint64_t lin, struct bt_page *p, unsigned mode)
+static bool scan_stable(struct bt *b, uint64_t lin, struct bt_page *p, struct bt_page *p2,
+			unsigned mode, unsigned *ret_n)
 {
-	const uint8_t *src = p->hva + (lin & PAGE_MASK);
+	unsigned off = (unsigned)(lin & PAGE_MASK), room = (unsigned)PAGE_SIZE - off;
 	uint8_t again[sizeof(b->scan->copy)];
 
 	(void)interp_guard_code(&b->c, p->state, p->hva);
+	if (p2 != NULL)
+		(void)interp_guard_code(&b->c, p2->state, p2->hva);
 	for (unsigned tries = 0; tries < 4; tries++) {
-		unsigned n;
+		unsigned n, first;
 
-		scan_block(interp_cache_decoder(b->c.cache), lin, p->hva, mode, b->scan);
-		n = seen_bytes(lin, b->scan->bytes);
-		atomic_fetch_or(gmem_code_pieces(b->c.conf.mem, p->state),
-				gmem_pieces_mask(lin & PAGE_MASK, n));
-		host_copy_from(again, src, n);
+		scan_block(interp_cache_decoder(b->c.cache), lin, p->hva,
+			   p2 == NULL ? NULL : p2->hva, mode, b->scan);
+		n = seen_bytes(lin, b->scan->bytes, p2 != NULL);
+		first = n < room ? n : room;
+		mark(b, p, off, first);
+		host_copy_from(again, p->hva + off, first);
+		if (p2 != NULL) {
+			mark(b, p2, 0, n - first);
+			host_copy_from(again + first, p2->hva, n - first);
+		}
+		*ret_n = n;
 		if (memcmp(again, b->scan->copy, n) == 0)
 			return true;
 	}
@@ -248,14 +267,30 @@ static bool scan_stable(struct bt *b, uint64_t lin, struct bt_page *p, unsigned 
 struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, unsigned mode)
 {
 	struct xl *x = b->xl;
+	struct bt_page *p2 = NULL;
+	unsigned n;
 
 	x->b = b, x->s = b->scan;
 	x->nr_stubs = 0;
-	x->mode = mode, x->set = bt_set(mode);
-	if (!scan_stable(b, lin, p, mode))
+	x->mode = mode & ~(unsigned)BT_PLAIN;
+	x->set = bt_set(mode);
+	if (!scan_stable(b, lin, p, NULL, mode, &n))
 		return NULL;
+	if (b->scan->nr == 0 && lin_canonical((lin | PAGE_MASK) + 1)) {
+		p2 = bt_page_at(b, (lin | PAGE_MASK) + 1);
+		if (p2 != NULL && !scan_stable(b, lin, p, p2, mode, &n))
+			return NULL;
+	}
+	if ((mode & BT_PLAIN) || bt_is_plain(b, lin))
+		scan_no_groups(b->scan);
+	else
+		scan_groups(b->scan);
 	x->blk = bt_alloc(b, sizeof(*x->blk));
-	*x->blk = (struct bt_block){ .lin = lin, .page = p, .mode = (uint8_t)mode };
+	*x->blk = (struct bt_block){
+		.lin = lin, .page = p, .page2 = p2, .mode = (uint8_t)mode, .bytes = (uint16_t)n,
+	};
+	x->blk->src = bt_alloc(b, n);
+	memcpy(x->blk->src, b->scan->copy, n);
 	translate_into(x);
 	bt_insert(b, x->blk);
 	b->stats.blocks++;

@@ -1,0 +1,233 @@
+/*
+ * group.c - accesses that one look into the TLB can answer for
+ *
+ * Compiled code reads and writes many fields by one register: the stack by RSP,
+ * a structure by its address.  Accesses whose distance is known and small form a
+ * group.  The first of them checks the range of all; the difference between host
+ * and linear address is kept for the others.
+ *
+ * When the range crosses a page or the page forbids one of them, the block goes
+ * on in a translation without groups, from that instruction on.
+ *
+ * Lock     none
+ */
+#include "cpu/bt/scan.h"
+
+#define RANGE_MAX 256
+#define MAX_ENTRIES (BT_MAX_INSNS * 2)
+#define FIXED 1			/* base of an address without registers */
+#define FIRST_VERSION 2
+
+/* What a register is known to be: some value nobody knows, plus OFF. */
+struct sym {
+	uint32_t version;
+	int64_t off;
+};
+
+struct entry {
+	struct scan_mem *m;
+	uint64_t page;			/* FIXED */
+	uint32_t version;
+	int64_t off;
+};
+
+struct group {
+	uint64_t page;
+	uint32_t version;
+	int64_t min, max;		/* bytes [min, max) */
+	bool write;
+	unsigned members;
+	struct entry *first;
+};
+
+struct grouping {
+	struct sym reg[16], seg[2];
+	uint32_t next;
+	struct entry entry[MAX_ENTRIES];
+	unsigned nr;
+	struct group group[BT_MAX_GROUPS];
+	unsigned nr_groups;
+};
+
+static void fresh(struct grouping *g, unsigned reg)
+{
+	g->reg[reg] = (struct sym){ g->next++, 0 };
+}
+
+static void all_fresh(struct grouping *g)
+{
+	for (unsigned i = 0; i < 16; i++)
+		fresh(g, i);
+	for (unsigned i = 0; i < 2; i++)
+		g->seg[i] = (struct sym){ g->next++, 0 };
+}
+
+static void add_access(struct grouping *g, struct scan_mem *m)
+{
+	struct entry e = { .m = m };
+
+	m->group = -1;
+	if (m->on != 1 || m->a32 || m->index != H_NONE)
+		return;
+	if (m->fixed) {
+		if (((uint64_t)m->disp & PAGE_MASK) + m->size > PAGE_SIZE)
+			return;
+		e.version = FIXED;
+		e.page = (uint64_t)m->disp & ~PAGE_MASK;
+	} else if (m->seg >= 0) {
+		if (m->base != H_NONE)
+			return;
+		e.version = g->seg[m->seg - CPU_FS].version;
+		e.off = m->disp;
+	} else {
+		e.version = g->reg[m->base].version;
+		e.off = g->reg[m->base].off + m->disp;
+	}
+	g->entry[g->nr++] = e;
+}
+
+/* ---- what instructions do to registers ----------------------------------------------- */
+
+/* ADD, SUB, INC, DEC, LEA, MOV of whole registers by known amounts. */
+static bool known_change(struct grouping *g, const struct scan_insn *i)
+{
+	struct sym *dst;
+
+	if (!i->rexw || i->vex || i->p66)
+		return false;
+	switch (i->in.mnemonic) {
+	case ZYDIS_MNEMONIC_ADD:
+	case ZYDIS_MNEMONIC_SUB:
+		if (i->mem.on || i->rm.role != ROLE_GPR || i->reg.role == ROLE_GPR ||
+		    (i->opcode != 0x81 && i->opcode != 0x83))
+			return false;
+		dst = &g->reg[i->rm.n];
+		dst->off += i->in.mnemonic == ZYDIS_MNEMONIC_ADD ? (int64_t)i->in.imm :
+								   -(int64_t)i->in.imm;
+		return true;
+	case ZYDIS_MNEMONIC_LEA:
+		if (i->mem.fixed || i->mem.a32 || i->mem.index != H_NONE || i->mem.base == H_NONE)
+			return false;
+		g->reg[i->reg.n] = (struct sym){ g->reg[i->mem.base].version,
+						 g->reg[i->mem.base].off + i->mem.disp };
+		return true;
+	case ZYDIS_MNEMONIC_MOV:
+		if (i->mem.on || i->reg.role != ROLE_GPR || i->rm.role != ROLE_GPR)
+			return false;
+		if (i->opcode == 0x89)
+			g->reg[i->rm.n] = g->reg[i->reg.n];
+		else if (i->opcode == 0x8b)
+			g->reg[i->reg.n] = g->reg[i->rm.n];
+		else
+			return false;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void effects(struct grouping *g, const struct scan_insn *i)
+{
+	switch (i->cls) {
+	case SCAN_PUSH:
+		g->reg[CPU_RSP].off -= 8;
+		return;
+	case SCAN_POP:
+		g->reg[CPU_RSP].off += 8;
+		fresh(g, i->oreg.n);
+		return;
+	case SCAN_LEAVE:
+		g->reg[CPU_RSP] = g->reg[CPU_RBP];
+		g->reg[CPU_RSP].off += 8;
+		fresh(g, CPU_RBP);
+		return;
+	case SCAN_COPY:
+		break;
+	case SCAN_INTERP:
+		all_fresh(g);
+		return;
+	default:
+		return;
+	}
+	if (known_change(g, i))
+		return;
+	for (unsigned r = 0; r < 16; r++)
+		if (i->gpr_out >> r & 1)
+			fresh(g, r);
+}
+
+/* ---- groups -------------------------------------------------------------------------- */
+
+static bool join(struct group *q, const struct entry *e)
+{
+	int64_t end = e->off + e->m->size;
+	int64_t min = e->off < q->min ? e->off : q->min, max = end > q->max ? end : q->max;
+
+	if (q->version != e->version || q->page != e->page || max - min > RANGE_MAX)
+		return false;
+	q->min = min;
+	q->max = max;
+	q->write |= e->m->write;
+	q->members++;
+	return true;
+}
+
+static int group_of(struct grouping *g, struct entry *e)
+{
+	for (unsigned n = 0; n < g->nr_groups; n++)
+		if (join(&g->group[n], e))
+			return (int)n;
+	if (g->nr_groups == BT_MAX_GROUPS)
+		return -1;
+	g->group[g->nr_groups] = (struct group){
+		.page = e->page, .version = e->version, .min = e->off, .max = e->off + e->m->size,
+		.write = e->m->write, .members = 1, .first = e,
+	};
+	return (int)g->nr_groups++;
+}
+
+static void settle(struct grouping *g)
+{
+	for (unsigned n = 0; n < g->nr; n++) {
+		struct entry *e = &g->entry[n];
+		struct scan_mem *m = e->m;
+		const struct group *q;
+
+		if (m->group < 0)
+			continue;
+		q = &g->group[m->group];
+		if (q->members < 2) {
+			m->group = -1;
+			continue;
+		}
+		m->leads = q->first == e;
+		m->all_write = q->write;
+		m->all_disp = m->disp + (q->min - e->off);
+		m->all_size = (uint16_t)(q->max - q->min);
+		if (m->fixed) {		/* the page is what matters */
+			m->all_disp = (int64_t)q->page;
+			m->all_size = (uint16_t)PAGE_SIZE;
+		}
+	}
+}
+
+void scan_groups(struct scan *s)
+{
+	struct grouping g = { .next = FIRST_VERSION };
+
+	all_fresh(&g);
+	for (unsigned n = 0; n < s->nr; n++) {
+		add_access(&g, &s->insn[n].mem);
+		add_access(&g, &s->insn[n].stk);
+		effects(&g, &s->insn[n]);
+	}
+	for (unsigned n = 0; n < g.nr; n++)
+		g.entry[n].m->group = (int8_t)group_of(&g, &g.entry[n]);
+	settle(&g);
+}
+
+void scan_no_groups(struct scan *s)
+{
+	for (unsigned n = 0; n < s->nr; n++)
+		s->insn[n].mem.group = s->insn[n].stk.group = -1;
+}
