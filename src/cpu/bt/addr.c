@@ -15,10 +15,15 @@
 #define ENTRY_SHIFT 5u		/* of struct tlb_entry */
 _Static_assert(sizeof(struct tlb_entry) == 1u << ENTRY_SHIFT, "slots are found by shifting");
 
-static struct mop set_field(const struct xl *x, size_t field)
+static const struct tlb_entry *table(const struct xl *x, const struct scan_mem *m)
+{
+	return x->b->tlb.data[x->set + (m->write ? NR_SETS : 0)];
+}
+
+static struct mop set_field(const struct xl *x, const struct scan_mem *m, size_t field)
 {
 	return (struct mop){ T1, H_NONE, 0,
-			     (int32_t)((intptr_t)x->b->tlb.data[x->set] + (intptr_t)field) };
+			     (int32_t)((intptr_t)table(x, m) + (intptr_t)field) };
 }
 
 static size_t tag_field(const struct scan_mem *m)
@@ -82,10 +87,10 @@ static void check_plain(struct xl *x, const struct scan_mem *m, uint8_t **ret_ju
 
 	e_rorx(e, T1, T0, PAGE_SHIFT - ENTRY_SHIFT);
 	e_alu_imm(e, false, 4, T1, (int32_t)((TLB_SLOTS - 1) << ENTRY_SHIFT));
-	e_rm(e, true, 0x33, T0, set_field(x, tag_field(m)));	/* xor */
+	e_rm(e, true, 0x33, T0, set_field(x, m, tag_field(m)));	/* xor */
 	e_alu_imm(e, true, 7, T0, (int32_t)(PAGE_SIZE - m->size));
 	*ret_jump = e_jcc(e, CC_A);
-	e_load(e, T1, set_field(x, offsetof(struct tlb_entry, add)));
+	e_load(e, T1, set_field(x, m, offsetof(struct tlb_entry, add)));
 }
 
 static void index_quiet(struct xl *x)
@@ -96,10 +101,10 @@ static void index_quiet(struct xl *x)
 	e_lea(e, T1, (struct mop){ H_NONE, T1, 3, 0 });
 }
 
-static struct mop quiet_field(const struct xl *x, size_t field)
+static struct mop quiet_field(const struct xl *x, const struct scan_mem *m, size_t field)
 {
 	return (struct mop){ H_NONE, T1, 2,
-			     (int32_t)((intptr_t)x->b->tlb.data[x->set] + (intptr_t)field) };
+			     (int32_t)((intptr_t)table(x, m) + (intptr_t)field) };
 }
 
 /* The same without touching flags. */
@@ -110,7 +115,7 @@ static void check_quiet(struct xl *x, const struct scan_mem *m, uint8_t **ret_ju
 	if (!must_keep(m))
 		e_store(e, m_abs(&x->b->tmp2), T0);
 	index_quiet(x);
-	e_load(e, T1, quiet_field(x, tag_field(m)));
+	e_load(e, T1, quiet_field(x, m, tag_field(m)));
 	e_not(e, T1);
 	e_lea(e, T0, m_sum(T0, T1, m->size));	/* offset + size - 1 */
 	e_pext(e, T0, T0, m_abs(&x->b->mask_page));
@@ -119,14 +124,14 @@ static void check_quiet(struct xl *x, const struct scan_mem *m, uint8_t **ret_ju
 	*ret_jump = e_jmp(e);
 	e_load(e, T0, m_abs(&x->b->tmp2));
 	index_quiet(x);
-	e_load(e, T1, quiet_field(x, offsetof(struct tlb_entry, add)));
+	e_load(e, T1, quiet_field(x, m, offsetof(struct tlb_entry, add)));
 }
 
 /* An address known now: its slot is too. */
 static void check_fixed(struct xl *x, const struct scan_mem *m, bool flags_live, uint8_t **ret_jump)
 {
 	uint64_t lin = (uint64_t)m->disp, page = lin & ~PAGE_MASK;
-	const struct tlb_entry *t = &x->b->tlb.data[x->set][(lin >> PAGE_SHIFT) % TLB_SLOTS];
+	const struct tlb_entry *t = &table(x, m)[(lin >> PAGE_SHIFT) % TLB_SLOTS];
 	struct mop tag = m_abs((const uint8_t *)t + tag_field(m));
 	struct em *e = &x->e;
 

@@ -95,6 +95,7 @@ struct bt_site {
 	uint16_t size;
 	uint8_t len;			/* of the instruction */
 	bool ends;			/* INTERP: never goes on behind it */
+	bool fp;			/* INTERP, MEM: the handler uses c.xsave */
 	struct bt_block *block;
 	uint64_t rip;			/* of the instruction; LINK: the target */
 	const struct insn *in;		/* INTERP, MEM */

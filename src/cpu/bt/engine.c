@@ -69,6 +69,11 @@ static struct bt *alloc_bt(void)
 	return b;
 }
 
+static void leaving(struct interp *c)
+{
+	bt_park(BT_OF(c));
+}
+
 static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct err *err)
 {
 	struct bt *b = alloc_bt();
@@ -84,6 +89,7 @@ static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct
 	b->mask_page = ~PAGE_MASK;
 	b->c.code_guard = 1;
 	b->c.fp_parked = 1;
+	b->c.leaving = leaving;
 	rc = interp_init(&b->c, conf, &b->tlb, err);
 	if (rc == 0) {
 		b->model_avx = (cpu_model_xcr0(b->c.model) & 4) != 0;

@@ -1,9 +1,9 @@
 /*
  * run.c - the translator's run loop, and what translated code asks for
  *
- * bt_gate is called in the middle of translated code, with the guest's FPU
- * state still in the registers: this file is compiled without the use of them,
- * and parks them before it calls anything that is not.
+ * All of this runs with the guest's FPU state still in the registers: the file
+ * is compiled without the use of them, as are most handlers, and parks them
+ * before it calls anything that is not.
  *
  * What the translator cannot do is left to the interpreter, from one
  * instruction up to whole phases in other modes.
@@ -119,7 +119,8 @@ static uint8_t *by_handler(struct bt *b, struct bt_site *s, uint8_t *behind)
 	const struct insn *in = s->in;
 	uint64_t next = s->rip + s->len;
 
-	bt_park(b);
+	if (s->fp)
+		bt_park(b);
 	c->rip = s->rip;
 	if (unlikely(b->lock != NULL) && s->kind == SITE_INTERP)
 		return NULL;
@@ -200,6 +201,8 @@ static uint8_t *memory(struct bt *b, struct bt_site *s)
 		b->stats.code_writes++;
 		return by_handler(b, s, s->after);
 	}
+	if (s->access == ACCESS_WRITE)
+		interp_tlb_fill_store(c, lin, interp_set(c));
 	b->delta = (uint64_t)(uintptr_t)x.hva - lin;
 	return s->go;
 }
@@ -250,6 +253,8 @@ static uint8_t *group(struct bt *b, struct bt_site *s)
 	    x.hva == NULL ||
 	    (s->access == ACCESS_WRITE && (atomic_load(x.state) & GMEM_HAS_CODE)))
 		return without_groups(b, s);
+	if (s->access == ACCESS_WRITE)
+		interp_tlb_fill_store(c, lin, interp_set(c));
 	b->delta = (uint64_t)(uintptr_t)x.hva - lin;
 	return s->go;
 }
@@ -326,6 +331,7 @@ static void interpret(struct bt *b)
 {
 	struct interp *c = &b->c;
 
+	bt_park(b);
 	if (interp_must_step(c))
 		interp_step_slow(c);
 	else
@@ -365,7 +371,6 @@ static bool run_once(struct bt *b)
 			return false;
 	} else {
 		bt_enter(b, enter_at(b, k));
-		bt_park(b);
 	}
 	watch_trap(c);
 	return true;
@@ -378,17 +383,22 @@ enum cpu_exit bt_run(struct bt *b)
 	jmp_buf env;
 
 	c->unwind = &env;
-	if (setjmp(env) != 0) {
+	if (setjmp(env) != 0 && !interp_deliver_raised(c)) {
 		bt_park(b);
-		if (!interp_deliver_raised(c))
-			return CPU_EXIT_SHUTDOWN;
+		return CPU_EXIT_SHUTDOWN;
 	}
 	for (;;) {
-		if (atomic_load(&c->events) & EVENT_CODE)
+		if (atomic_load(&c->events) & EVENT_CODE) {
+			bt_park(b);
 			bt_code_events(b);
+		}
 		if (!interp_boundary(c, &exit))
-			return exit;
-		if (!run_once(b))
-			return CPU_EXIT_ERROR;
+			break;
+		if (!run_once(b)) {
+			exit = CPU_EXIT_ERROR;
+			break;
+		}
 	}
+	bt_park(b);
+	return exit;
 }

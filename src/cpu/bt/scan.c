@@ -69,6 +69,19 @@ static bool is_simd(const ZydisDecodedInstruction *i)
 	}
 }
 
+static bool saves_simd(const ZydisDecodedInstruction *i)
+{
+	switch (i->meta.isa_ext) {
+	case ZYDIS_ISA_EXT_XSAVE: case ZYDIS_ISA_EXT_XSAVEC: case ZYDIS_ISA_EXT_XSAVEOPT:
+	case ZYDIS_ISA_EXT_XSAVES: case ZYDIS_ISA_EXT_AMD3DNOW:
+		return true;
+	default:
+		return i->mnemonic == ZYDIS_MNEMONIC_FXSAVE || i->mnemonic == ZYDIS_MNEMONIC_FXRSTOR ||
+		       i->mnemonic == ZYDIS_MNEMONIC_FXSAVE64 ||
+		       i->mnemonic == ZYDIS_MNEMONIC_FXRSTOR64;
+	}
+}
+
 /* Those that read or write more than one plain operand, or host addresses. */
 static bool simd_by_handler(ZydisMnemonic m)
 {
@@ -494,6 +507,7 @@ static void classify(const struct zin *z, const uint8_t *bytes, unsigned mode, s
 	}
 	s->mem = none;
 	s->fp = false;
+	s->fpu_handler = is_simd(&z->i) || saves_simd(&z->i);
 	s->cls = SCAN_INTERP;
 }
 

@@ -51,6 +51,7 @@ struct scan_insn {
 	uint16_t f_undef;	/* left undefined */
 	uint16_t live;		/* flags someone may use, before the instruction */
 	bool fp;
+	bool fpu_handler;	/* its handler uses FPU state */
 	/* encoding */
 	bool vex, lock, p66, rexw, vexl, force_rex, has_modrm;
 	uint8_t rep;		/* 0xf2, 0xf3: part of the opcode */

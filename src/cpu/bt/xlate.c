@@ -26,6 +26,7 @@ struct bt_site *xl_site(struct xl *x, enum bt_kind kind, const struct scan_insn 
 		*in = i->in;
 		s->in = in;
 		s->ends = i->in.ends != END_NO;
+		s->fp = i->fp || i->fpu_handler;
 	}
 	return s;
 }

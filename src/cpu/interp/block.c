@@ -342,6 +342,8 @@ static void make(struct interp *c, const struct fetch *f, unsigned max, struct i
 	unsigned room = (unsigned)PAGE_SIZE - off;
 	unsigned n = (unsigned)min_u64(min_u64(room, f->avail), MAX_BYTES);
 
+	if (c->leaving != NULL)
+		c->leaving(c);
 	b->src = (struct block_src){ f->te->state, f->te->hva + off,
 				     interp_guard_code(c, f->te->state, f->te->hva), 0 };
 	host_copy_from(buf, b->src.hva, n);

@@ -105,6 +105,11 @@ struct interp {
 	 * Counts what made cached translations of [0] some, [1] global pages
 	 * doubtful; INVLPG counts only for pages in the filter.
 	 */
+	/*
+	 * Called before anything that may use vector registers: the client, the
+	 * decoder.  sys, int and memory are compiled not to.
+	 */
+	void (*leaving)(struct interp *c);
 	/* [lock step] Told of each page before it is written; and devices are out of bounds. */
 	void (*save_page)(struct interp *c, uint8_t *hva);
 	uint64_t flush_seq[2];
@@ -149,6 +154,13 @@ struct interp {
 enum { SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
 
 #define WATCH_DEBUGGER 0x10u	/* in watch, beside DR0..3 */
+
+static inline const struct cpu_client *interp_client(struct interp *c)
+{
+	if (c->leaving != NULL)
+		c->leaving(c);
+	return c->conf.client;
+}
 
 #define INTERP_OF(cpu_ptr) CONTAINER_OF(cpu_ptr, struct interp, cpu)
 

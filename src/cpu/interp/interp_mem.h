@@ -46,7 +46,11 @@ struct tlb_table {
 #define TLB_TABLES 256u
 
 struct interp_tlb {
-	struct tlb_entry data[NR_SETS][TLB_SLOTS];
+	/*
+	 * The second half is the translator's, for stores: a copy from one page to
+	 * another shall not need one slot for both.
+	 */
+	struct tlb_entry data[NR_SETS * 2][TLB_SLOTS];
 	struct tlb_code_entry code[2][TLB_CODE_SLOTS];	/* supervisor, user */
 	/* For pages with a debugger's breakpoints, found by nobody: even and odd pages. */
 	struct tlb_code_entry code_once[2];
@@ -92,6 +96,15 @@ struct host_u64 { uint64_t v; } __attribute__((packed, may_alias));
 #endif
 #endif
 
+/*
+ * Bytes forward, without vector registers: these may be the guest's while a
+ * handler runs (interp_client).
+ */
+static inline void host_move(void *dst, const void *src, size_t n)
+{
+	__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(n) : : "memory");
+}
+
 #ifdef INTERP_TSAN
 /* The sanitizer must see atomics where guest threads race, as they may. */
 uint64_t host_load(const void *p, unsigned size);
@@ -132,12 +145,18 @@ static inline void host_store(void *p, unsigned size, uint64_t v)
 
 static inline void host_copy_from(void *dst, const void *guest, unsigned n)
 {
-	__builtin_memcpy(dst, guest, n);
+	if (__builtin_constant_p(n))
+		__builtin_memcpy(dst, guest, n);
+	else
+		host_move(dst, guest, n);
 }
 
 static inline void host_copy_to(void *guest, const void *src, unsigned n)
 {
-	__builtin_memcpy(guest, src, n);
+	if (__builtin_constant_p(n))
+		__builtin_memcpy(guest, src, n);
+	else
+		host_move(guest, src, n);
 }
 #endif
 

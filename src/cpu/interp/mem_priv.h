@@ -20,6 +20,8 @@ struct xlat {
 /* For data within one page.  0, or 1 and a page-fault code. */
 MUST_CHECK int interp_translate(struct interp *c, uint64_t lin, enum access a, unsigned set,
 				struct xlat *ret_x, uint32_t *ret_code);
+/* After interp_translate for a store: the half of the table for stores has it too. */
+void interp_tlb_fill_store(struct interp *c, uint64_t lin, unsigned set);
 /* For instructions: the page of LIN; NULL and a page-fault code, or ~0 where there is no RAM. */
 const struct tlb_code_entry *interp_tlb_code_fill(struct interp *c, uint64_t lin,
 						  uint32_t *ret_code);

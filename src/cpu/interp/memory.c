@@ -170,8 +170,8 @@ static void mmio_load(struct interp *c, uint64_t gpa, uint8_t *dst, unsigned n)
 		uint64_t v;
 
 		w = mmio_width(gpa, n);
-		v = c->conf.client->mmio_read(c->conf.self, gpa, w);
-		memcpy(dst, &v, w);
+		v = interp_client(c)->mmio_read(c->conf.self, gpa, w);
+		host_move(dst, &v, w);
 	}
 }
 
@@ -181,8 +181,8 @@ static void mmio_store(struct interp *c, uint64_t gpa, const uint8_t *src, unsig
 		uint64_t v = 0;
 
 		w = mmio_width(gpa, n);
-		memcpy(&v, src, w);
-		c->conf.client->mmio_write(c->conf.self, gpa, w, v);
+		host_move(&v, src, w);
+		interp_client(c)->mmio_write(c->conf.self, gpa, w, v);
 	}
 }
 
@@ -227,7 +227,7 @@ static uint64_t lin_load(struct interp *c, uint64_t lin, unsigned size, unsigned
 	if (likely(sp.first == size)) {
 		if (likely(sp.x[0].hva != NULL))
 			return host_load(sp.x[0].hva, size);
-		return c->conf.client->mmio_read(c->conf.self, sp.x[0].gpa, size);
+		return interp_client(c)->mmio_read(c->conf.self, sp.x[0].gpa, size);
 	}
 	span_load(c, &sp, &v);
 	return v;
@@ -246,7 +246,7 @@ static void lin_store(struct interp *c, uint64_t lin, unsigned size, uint64_t va
 	} else {
 		if (size < 8)
 			val &= (UINT64_C(1) << size * 8) - 1;
-		c->conf.client->mmio_write(c->conf.self, sp.x[0].gpa, size, val);
+		interp_client(c)->mmio_write(c->conf.self, sp.x[0].gpa, size, val);
 	}
 }
 

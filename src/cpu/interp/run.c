@@ -217,7 +217,7 @@ static bool take_interrupts(struct interp *c)
 		}
 		if (!c->irq_wait || !(c->rflags & X86_IF))
 			break;
-		v = c->conf.client->irq_take(c->conf.self);
+		v = interp_client(c)->irq_take(c->conf.self);
 		if (v < 0) {
 			c->irq_wait = 0;
 			break;

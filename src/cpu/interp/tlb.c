@@ -36,7 +36,7 @@ static void drop_data(const struct interp_tlb *t, struct tlb_entry *e)
 
 static void drop_all(struct interp_tlb *t)
 {
-	for (unsigned s = 0; s < NR_SETS; s++)
+	for (unsigned s = 0; s < NR_SETS * 2; s++)
 		for (unsigned i = 0; i < TLB_SLOTS; i++)
 			drop_data(t, &t->data[s][i]);
 	for (unsigned s = 0; s < 2; s++)
@@ -161,7 +161,7 @@ void interp_tlb_invlpg(struct interp *c, uint64_t lin)
 		interp_tlb_flush(c, true);
 		return;
 	}
-	for (unsigned s = 0; s < NR_SETS; s++) {
+	for (unsigned s = 0; s < NR_SETS * 2; s++) {
 		struct tlb_entry *e = tlb_slot(c, s, lin);
 
 		if (e->rtag == (lin & ~PAGE_MASK) || e->wtag == (lin & ~PAGE_MASK))
@@ -213,6 +213,20 @@ static void fill(struct interp *c, uint64_t lin, unsigned set, const struct walk
 	log_one(t->log[1], &t->nr_log[1], at);
 	note_large(t, lin, w->page_size);
 	t->fills++;
+}
+
+void interp_tlb_fill_store(struct interp *c, uint64_t lin, unsigned set)
+{
+	struct interp_tlb *t = c->tlb;
+	const struct tlb_entry *from = tlb_slot(c, set, lin);
+	struct tlb_entry *e = tlb_slot(c, NR_SETS + set, lin);
+
+	if (from->wtag != (lin & ~PAGE_MASK))
+		return;
+	*e = *from;
+	/* Whether the page is global is not known any more: it goes with the others. */
+	log_one(t->log[0], &t->nr_log[0], (unsigned)(e - &t->data[0][0]));
+	log_one(t->log[1], &t->nr_log[1], (unsigned)(e - &t->data[0][0]));
 }
 
 /* Whether a page walked for reading may be written without another walk. */
@@ -291,7 +305,7 @@ const struct tlb_code_entry *interp_tlb_code_fill(struct interp *c, uint64_t lin
 static void drop_writes(struct interp_tlb *t, const uint8_t *hva)
 {
 	bool all = t->nr_log[1] > TLB_LOG;
-	unsigned n = all ? NR_SETS * TLB_SLOTS : t->nr_log[1];
+	unsigned n = all ? NR_SETS * 2 * TLB_SLOTS : t->nr_log[1];
 
 	for (unsigned i = 0; i < n; i++) {
 		unsigned at = all ? i : t->log[1][i];

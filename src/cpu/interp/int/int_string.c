@@ -2,7 +2,7 @@
  * int_string.c - MOVS, STOS, LODS, CMPS, SCAS and their REP forms
  *
  * A kernel copies and clears its pages with REP MOVS and REP STOS, so these go
- * page by page with the host's memcpy where that gives the same bytes: forward,
+ * page by page with the host's string instructions where that gives the same bytes: forward,
  * RAM on both sides, no overlap that would repeat bytes.  All else goes element
  * by element.
  *
@@ -147,7 +147,7 @@ INLINE uint64_t span_elements(const struct interp *c, const struct str *s, enum 
 /*
  * Whether a span can be tried at all; limits of segments are checked by the
  * element.  Guest threads may race on memory: the thread sanitizer accepts that
- * of the elements, which it sees as atomics, not of memcpy.
+ * of the elements, which it sees as atomics, not of string instructions.
  */
 INLINE bool may_span(const struct interp *c, const struct str *s)
 {
@@ -187,7 +187,7 @@ static uint64_t movs_span(struct interp *c, const struct str *s, uint64_t count)
 		if (n * s->size < FAST_BYTES)
 			return 0;
 	}
-	memmove(to, from, n * s->size);
+	host_move(to, from, n * s->size);
 	interp_span_written(c, state);
 	advance(c, s, SRC, n * s->size);
 	advance(c, s, DST, n * s->size);
@@ -196,25 +196,18 @@ static uint64_t movs_span(struct interp *c, const struct str *s, uint64_t count)
 
 INLINE void fill(void *to, unsigned size, uint64_t n, uint64_t v)
 {
-	struct host_u16 *p16 = to;
-	struct host_u32 *p32 = to;
-	struct host_u64 *p64 = to;
-
 	switch (size) {
 	case 1:
-		memset(to, (int)(uint8_t)v, n);
+		__asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(v) : "memory");
 		break;
 	case 2:
-		for (uint64_t i = 0; i < n; i++)
-			p16[i].v = (uint16_t)v;
+		__asm__ volatile("rep stosw" : "+D"(to), "+c"(n) : "a"(v) : "memory");
 		break;
 	case 4:
-		for (uint64_t i = 0; i < n; i++)
-			p32[i].v = (uint32_t)v;
+		__asm__ volatile("rep stosl" : "+D"(to), "+c"(n) : "a"(v) : "memory");
 		break;
 	default:
-		for (uint64_t i = 0; i < n; i++)
-			p64[i].v = v;
+		__asm__ volatile("rep stosq" : "+D"(to), "+c"(n) : "a"(v) : "memory");
 	}
 }
 
@@ -230,10 +223,7 @@ static uint64_t stos_span(struct interp *c, const struct str *s, uint64_t count)
 	to = interp_span(c, CPU_ES, dst, (unsigned)(n * s->size), ACCESS_WRITE, &state);
 	if (!to)
 		return 0;
-	if (v == 0)
-		memset(to, 0, n * s->size);
-	else
-		fill(to, s->size, n, v);
+	fill(to, s->size, n, v);
 	interp_span_written(c, state);
 	advance(c, s, DST, n * s->size);
 	return n;

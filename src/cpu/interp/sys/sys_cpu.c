@@ -71,7 +71,7 @@ void sys_cpuid(struct interp *c, const struct insn *in)
 	(void)in;
 	cpu_model_cpuid(c->model, leaf, sub, r);
 	cpuid_dynamic(c, leaf, sub, r);
-	c->conf.client->cpuid(c->conf.self, leaf, sub, r);
+	interp_client(c)->cpuid(c->conf.self, leaf, sub, r);
 	c->gpr[CPU_RAX] = r[0];
 	c->gpr[CPU_RBX] = r[1];
 	c->gpr[CPU_RCX] = r[2];
@@ -101,7 +101,7 @@ void sys_vmcall(struct interp *c, const struct insn *in)
 	if (interp_real(c) || c->cpl != 0)
 		interp_ud(c);
 	atomic_store(&c->running, 0);
-	rc = c->conf.client->hypercall(c->conf.self, &h);
+	rc = interp_client(c)->hypercall(c->conf.self, &h);
 	atomic_store(&c->running, 1);
 	if (rc < 0)
 		interp_ud(c);

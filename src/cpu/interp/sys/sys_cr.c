@@ -195,7 +195,7 @@ void sys_mov_from_cr(struct interp *c, const struct insn *in)
 		v = c->cr4;
 		break;
 	case 8:
-		v = c->conf.client->tpr_get(c->conf.self) & 0xf;
+		v = interp_client(c)->tpr_get(c->conf.self) & 0xf;
 		break;
 	default:
 		interp_ud(c);
@@ -224,7 +224,7 @@ void sys_mov_to_cr(struct interp *c, const struct insn *in)
 	case 8:
 		if (v >> 4)
 			interp_gp(c);
-		c->conf.client->tpr_set(c->conf.self, (uint8_t)v);
+		interp_client(c)->tpr_set(c->conf.self, (uint8_t)v);
 		break;
 	default:
 		interp_ud(c);

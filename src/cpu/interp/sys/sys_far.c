@@ -42,8 +42,8 @@ static uint64_t target_read(struct interp *c, const struct insn *in, uint16_t *r
 		return (uint32_t)in->imm;
 	}
 	interp_load_n(c, in->seg, insn_ea(c, in), g_ptr, in->osz + 2u);
-	memcpy(&off, g_ptr, in->osz);
-	memcpy(ret_sel, g_ptr + in->osz, 2);
+	host_move(&off, g_ptr, in->osz);
+	host_move(ret_sel, g_ptr + in->osz, 2);
 	return off;
 }
 

@@ -55,13 +55,13 @@ static void check_watch(struct interp *c, uint16_t port, unsigned n)
 static uint64_t port_in(struct interp *c, uint16_t port, unsigned n)
 {
 	check_watch(c, port, n);
-	return c->conf.client->io_read(c->conf.self, port, n);
+	return interp_client(c)->io_read(c->conf.self, port, n);
 }
 
 static void port_out(struct interp *c, uint16_t port, unsigned n, uint64_t v)
 {
 	check_watch(c, port, n);
-	c->conf.client->io_write(c->conf.self, port, n, v & (UINT64_MAX >> (64 - n * 8)));
+	interp_client(c)->io_write(c->conf.self, port, n, v & (UINT64_MAX >> (64 - n * 8)));
 }
 
 /* op[0]: the port is DX, else imm. */

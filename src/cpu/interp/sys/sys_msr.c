@@ -329,7 +329,6 @@ static enum msr_answer msr_write(struct interp *c, uint32_t msr, uint64_t v)
 
 void sys_rdmsr(struct interp *c, const struct insn *in)
 {
-	const struct cpu_client *client = c->conf.client;
 	uint32_t msr = (uint32_t)c->gpr[CPU_RCX];
 	enum msr_answer a;
 	uint64_t v = 0;
@@ -337,7 +336,7 @@ void sys_rdmsr(struct interp *c, const struct insn *in)
 	(void)in;
 	sys_need_cpl0(c);
 	a = msr_read(c, msr, &v);
-	if (a == MSR_UNKNOWN && client->msr_read(c->conf.self, msr, &v) == 0)
+	if (a == MSR_UNKNOWN && interp_client(c)->msr_read(c->conf.self, msr, &v) == 0)
 		a = MSR_OK;
 	if (a == MSR_UNKNOWN && msr == X86_MSR_APIC_BASE) {	/* a client without an APIC */
 		v = c->apic_base;
@@ -351,7 +350,6 @@ void sys_rdmsr(struct interp *c, const struct insn *in)
 
 void sys_wrmsr(struct interp *c, const struct insn *in)
 {
-	const struct cpu_client *client = c->conf.client;
 	uint32_t msr = (uint32_t)c->gpr[CPU_RCX];
 	uint64_t v = (uint32_t)c->gpr[CPU_RAX] | c->gpr[CPU_RDX] << 32;
 	enum msr_answer a;
@@ -359,7 +357,7 @@ void sys_wrmsr(struct interp *c, const struct insn *in)
 	(void)in;
 	sys_need_cpl0(c);
 	a = msr_write(c, msr, v);
-	if (a == MSR_UNKNOWN && client->msr_write(c->conf.self, msr, v) == 0) {
+	if (a == MSR_UNKNOWN && interp_client(c)->msr_write(c->conf.self, msr, v) == 0) {
 		a = MSR_OK;
 		if (msr == X86_MSR_APIC_BASE)
 			c->apic_base = v;

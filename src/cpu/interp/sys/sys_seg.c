@@ -149,8 +149,8 @@ void sys_lfp(struct interp *c, const struct insn *in)
 	uint16_t sel;
 
 	interp_load_n(c, in->seg, insn_ea(c, in), g_ptr, in->osz + 2u);
-	__builtin_memcpy(&off, g_ptr, in->osz);
-	__builtin_memcpy(&sel, g_ptr + in->osz, 2);
+	host_move(&off, g_ptr, in->osz);
+	host_move(&sel, g_ptr + in->osz, 2);
 	interp_load_seg(c, in->op[0], sel);
 	reg_set(c, in->reg, in->osz, off);
 }

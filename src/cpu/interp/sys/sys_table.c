@@ -47,8 +47,8 @@ static struct cpu_table table_read(struct interp *c, const struct insn *in)
 
 	sys_need_cpl0(c);
 	interp_load_n(c, in->seg, insn_ea(c, in), g_ptr, 2 + width);
-	memcpy(&t.limit, g_ptr, 2);
-	memcpy(&t.base, g_ptr + 2, width);
+	host_move(&t.limit, g_ptr, 2);
+	host_move(&t.base, g_ptr + 2, width);
 	if (!c->code64 && in->osz == 2)
 		t.base &= 0xffffff;
 	if (!sys_canonical(c, t.base))
@@ -62,8 +62,8 @@ static void table_write(struct interp *c, const struct insn *in, const struct cp
 	uint8_t ptr[10];
 
 	check_umip(c);
-	memcpy(ptr, &t->limit, 2);
-	memcpy(ptr + 2, &t->base, 8);
+	host_move(ptr, &t->limit, 2);
+	host_move(ptr + 2, &t->base, 8);
 	interp_store_n(c, in->seg, insn_ea(c, in), ptr, 2 + width);
 }
 
