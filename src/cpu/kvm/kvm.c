@@ -140,18 +140,20 @@ static void offer_irq(struct kvm_cpu *c)
 static int enter(struct kvm_cpu *c)
 {
 	struct kvm_run *run = c->run;
+	bool held = c->debug.step && !c->woken;		/* interrupts, for a debugger's step */
 	int rc;
 
+	c->woken = false;
 	atomic_fetch_and(&c->events, ~(uint32_t)EVENT_LOOK);
-	if ((atomic_fetch_and(&c->events, ~(uint32_t)EVENT_NMI) & EVENT_NMI) != 0)
+	if (!held && (atomic_fetch_and(&c->events, ~(uint32_t)EVENT_NMI) & EVENT_NMI) != 0)
 		ioctl(c->fd, KVM_NMI);
 	run->cr8 = c->cr8 = c->conf.client->tpr_get(c->conf.self);
-	if ((atomic_load(&c->events) & (EVENT_KICK | EVENT_FLUSH)) == 0)
+	if (!held && (atomic_load(&c->events) & (EVENT_KICK | EVENT_FLUSH)) == 0)
 		offer_irq(c);
 
 	atomic_store(&c->in_guest, c->thread);
 	__atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-	if (atomic_load(&c->events) != 0) {
+	if ((atomic_load(&c->events) & ~(held ? (uint32_t)EVENT_NMI : 0)) != 0) {
 		/* Only to finish what the last exit began. */
 		__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 		atomic_store(&c->in_guest, 0);
@@ -199,6 +201,7 @@ static enum cpu_exit engine_run(struct cpu *cpu)
 			if (!wakes(c))
 				return CPU_EXIT_HLT;
 			c->halted = false;
+			c->woken = true;
 		}
 		rc = enter(c);
 		if (rc == -EINTR) {
@@ -302,5 +305,7 @@ const struct cpu_engine cpu_engine_kvm = {
 	.set_regs = kvm_set_regs,
 	.retired = engine_retired,
 	.error = engine_error,
+	.debug = kvm_debug,
+	.debug_stop = kvm_debug_stop,
 	.hypercall_port = KVM_HYPERCALL_PORT,
 };

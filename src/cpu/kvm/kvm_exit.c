@@ -166,6 +166,9 @@ bool kvm_exit(struct kvm_cpu *c, enum cpu_exit *ret_exit)
 	case KVM_EXIT_SET_TPR:
 	case KVM_EXIT_INTR:
 		return true;
+	case KVM_EXIT_DEBUG:
+		*ret_exit = kvm_exit_debug(c);
+		return false;
 	case KVM_EXIT_SHUTDOWN:
 		*ret_exit = CPU_EXIT_SHUTDOWN;
 		return false;

@@ -48,6 +48,9 @@ struct kvm_cpu {
 	bool halted;
 	bool stale;			/* run->if_flag and its like are of another state */
 	uint8_t cr8;			/* as KVM and we agreed last */
+	bool woken;			/* HLT has just ended: the step may take the interrupt */
+	struct cpu_debug debug;		/* as KVM has it */
+	struct cpu_debug_stop stop;
 	char error[160];
 };
 
@@ -73,6 +76,11 @@ void kvm_flush(struct kvm_cpu *c);
 /* kvm_exit.c: answers one exit; false: *ret_exit ends the run */
 bool kvm_exit(struct kvm_cpu *c, enum cpu_exit *ret_exit);
 PRINTF(2, 3) enum cpu_exit kvm_broken(struct kvm_cpu *c, const char *fmt, ...);
+
+/* kvm_debug.c */
+MUST_CHECK int kvm_debug(struct cpu *cpu, const struct cpu_debug *d);
+void kvm_debug_stop(struct cpu *cpu, struct cpu_debug_stop *ret_s);
+enum cpu_exit kvm_exit_debug(struct kvm_cpu *c);
 
 /* kvm_probe.c */
 int kvm_probe(struct err *err);
