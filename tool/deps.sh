@@ -6,7 +6,7 @@
 set -eu
 build='gcc meson ninja-build pkg-config libc6-dev libzydis-dev liburing-dev acpica-tools'
 guest='mmdebstrap fakeroot e2fsprogs cpio kmod xz-utils zstd busybox-static ca-certificates'
-test='libcmocka-dev qemu-utils libvhdi-utils python3 nasm'
+test='libcmocka-dev qemu-utils libvhdi-utils python3 nasm gdb'
 fuzz='clang libclang-rt-14-dev'
 case ${1:-} in
 build) want=$build ;;
