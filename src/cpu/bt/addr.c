@@ -107,7 +107,38 @@ static struct mop quiet_field(const struct xl *x, const struct scan_mem *m, size
 			     (int32_t)((intptr_t)table(x, m) + (intptr_t)field) };
 }
 
-/* The same without touching flags. */
+/* An address that can be added to a register without another: all of it at hand, 64 bits. */
+static bool can_add(const struct scan_mem *m)
+{
+	return m->seg < 0 && !m->a32 && m->base != H_NONE && xl_host((unsigned)m->base) != H_NONE &&
+	       (m->index == H_NONE || xl_host((unsigned)m->index) != H_NONE) &&
+	       m->disp + m->size == (int32_t)(m->disp + m->size);
+}
+
+/* Without touching flags: T0 = offset in the page + size - 1, and T1 is read meanwhile. */
+static void check_quick_quiet(struct xl *x, const struct scan_mem *m, uint8_t **ret_jump)
+{
+	int base = xl_host((unsigned)m->base);
+	int32_t disp = (int32_t)m->disp + m->size;
+	struct em *e = &x->e;
+
+	index_quiet(x);
+	e_load(e, T0, quiet_field(x, m, tag_field(m)));
+	e_load(e, T1, quiet_field(x, m, offsetof(struct tlb_entry, add)));
+	e_not(e, T0);
+	if (m->index != H_NONE) {
+		e_lea(e, T0, m_sum(T0, base, 0));
+		e_lea(e, T0, (struct mop){ T0, xl_host((unsigned)m->index), m->scale, disp });
+	} else {
+		e_lea(e, T0, m_sum(base, T0, disp));
+	}
+	e_pext(e, T0, T0, m_abs(&x->b->mask_page));
+	e8(e, 0xe3);
+	e8(e, 5);
+	*ret_jump = e_jmp(e);
+}
+
+/* The same for any address. */
 static void check_quiet(struct xl *x, const struct scan_mem *m, uint8_t **ret_jump)
 {
 	struct em *e = &x->e;
@@ -169,7 +200,9 @@ static struct bt_site *check(struct xl *x, enum bt_kind kind, const struct scan_
 		xl_address(x, &x->e, m);
 		if (must_keep(m))
 			e_store(&x->e, m_abs(&x->b->tmp2), T0);
-		if (flags_live)
+		if (flags_live && can_add(m))
+			check_quick_quiet(x, m, &jump);
+		else if (flags_live)
 			check_quiet(x, m, &jump);
 		else
 			check_plain(x, m, &jump);
@@ -179,33 +212,18 @@ static struct bt_site *check(struct xl *x, enum bt_kind kind, const struct scan_
 	return site;
 }
 
-/* The leader's check is for the whole range. */
-static struct scan_mem whole(const struct scan_mem *m)
+void xl_group(struct xl *x, const struct scan_insn *i, unsigned n)
 {
-	struct scan_mem all = *m;
-
-	all.disp = m->all_disp;
-	all.size = m->all_size;
-	all.write = m->all_write;
-	all.group = -1;
-	return all;
+	(void)check(x, SITE_GROUP, i, &x->s->group[n].all, i->live != 0);
+	e_store(&x->e, m_abs(&x->b->group[n]), T1);
 }
 
 struct bt_site *xl_check(struct xl *x, const struct scan_insn *i, const struct scan_mem *m,
 			 bool flags_live)
 {
-	struct mop slot = m_abs(&x->b->group[m->group & (BT_MAX_GROUPS - 1)]);
-	struct scan_mem all;
-
 	if (m->group < 0)
 		return check(x, SITE_MEM, i, m, flags_live);
-	if (!m->leads) {
-		e_load(&x->e, T1, slot);
-		return &x->no_site;
-	}
-	all = whole(m);
-	(void)check(x, SITE_GROUP, i, &all, flags_live);
-	e_store(&x->e, slot, T1);
+	e_load(&x->e, T1, m_abs(&x->b->group[(unsigned)m->group]));
 	return &x->no_site;
 }
 

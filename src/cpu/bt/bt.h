@@ -39,7 +39,8 @@ enum {
 	BT_NO_FP = 8,		/* FPU instructions raise */
 	BT_NO_AVX = 16,
 	BT_PLAIN = 32,		/* without groups of accesses: see group.c */
-	BT_MODES = 64,
+	BT_TSD = 64,		/* user, CR4.TSD: RDTSC raises */
+	BT_MODES = 128,
 };
 
 #define BT_JUMP_MODES 4u	/* modes with a jump cache: USER and AC only */
@@ -93,7 +94,8 @@ enum bt_kind { SITE_LINK, SITE_INDIRECT, SITE_FAR, SITE_POLL, SITE_INTERP, SITE_
 struct bt_site {
 	uint8_t kind, access;
 	uint16_t size;
-	uint8_t len;			/* of the instruction */
+	uint8_t len;			/* of the instruction; LINK: leads forward */
+	uint8_t to_mode;		/* LINK */
 	bool ends;			/* INTERP: never goes on behind it */
 	bool fp;			/* INTERP, MEM: the handler uses c.xsave */
 	struct bt_block *block;
@@ -117,7 +119,7 @@ struct bt_arena {
 	size_t size, used;
 };
 
-#define BT_HASH 32768u
+#define BT_HASH 131072u
 #define BT_PAGE_HASH 4096u
 
 struct bt {
@@ -129,7 +131,8 @@ struct bt {
 	uint64_t group[BT_MAX_GROUPS];	/* host - linear of the present block's groups */
 	_Alignas(64) uint8_t bounce[64];	/* what a load across pages reads */
 	uint64_t host_rsp, gate_rsp;
-	uint64_t mask_index, mask_page;	/* for PEXT */
+	uint64_t mask_index, mask_page;	/* for PEXT and PDEP */
+	uint64_t mask_not_if, mask_not_ac, mask_arith, mask_pushed;
 	void *fn_gate, *fn_fault;	/* called by the gates */
 	uint64_t fault_pc;
 	uint8_t *gate, *gate_fault, *enter;	/* RX */
@@ -175,6 +178,8 @@ static inline bool bt_mode(const struct interp *c, unsigned *ret_mode)
 		m |= BT_USER;
 		if (unlikely((c->rflags & X86_AC) && (c->cr0 & X86_CR0_AM)))
 			return false;
+		if (unlikely(c->cr4 & X86_CR4_TSD))
+			m |= BT_TSD;
 	} else if (c->rflags & X86_AC) {
 		m |= BT_AC;
 	}

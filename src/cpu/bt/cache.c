@@ -189,9 +189,9 @@ struct bt_page *bt_page_at(struct bt *b, uint64_t lin)
 
 static struct bt_block **bucket(struct bt *b, uint64_t lin, unsigned mode)
 {
-	return &b->hash[((lin ^ (uint64_t)mode << 59) * UINT64_C(0x9e3779b97f4a7c15)) >> 49];
+	return &b->hash[((lin ^ (uint64_t)mode << 59) * UINT64_C(0x9e3779b97f4a7c15)) >> 47];
 }
-_Static_assert(BT_HASH == 1u << 15, "bucket shifts for this");
+_Static_assert(BT_HASH == 1u << 17, "bucket shifts for this");
 
 struct bt_block *bt_lookup(struct bt *b, uint64_t lin, const struct bt_page *p, unsigned mode)
 {
@@ -268,7 +268,7 @@ static uint8_t *entry_for(const struct bt_site *s, const struct bt_block *to)
 
 void bt_link(struct bt *b, struct bt_site *s, struct bt_block *to)
 {
-	if (s->to != NULL || s->block->dead || to->dead || to->mode != (s->block->mode & ~(unsigned)BT_PLAIN))
+	if (s->to != NULL || s->block->dead || to->dead || to->mode != s->to_mode)
 		return;
 	s->to = to;
 	s->in_next = to->in;

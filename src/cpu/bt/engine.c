@@ -87,6 +87,10 @@ static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct
 	interp_tlb_init(&b->tlb);
 	b->mask_index = (uint64_t)(TLB_SLOTS - 1) << PAGE_SHIFT;
 	b->mask_page = ~PAGE_MASK;
+	b->mask_not_if = ~(uint64_t)X86_IF;
+	b->mask_not_ac = ~(uint64_t)X86_AC;
+	b->mask_arith = BT_FLAGS;
+	b->mask_pushed = ~(uint64_t)(BT_FLAGS | X86_RF | X86_VM);
 	b->c.code_guard = 1;
 	b->c.fp_parked = 1;
 	b->c.leaving = leaving;

@@ -94,7 +94,7 @@ static void flow_leave(struct xl *x, const struct scan_insn *i)
 
 /* ---- leaving ------------------------------------------------------------------------- */
 
-void xl_exit(struct xl *x, uint8_t *patch, uint64_t target, const struct scan_insn *i)
+struct bt_site *xl_exit(struct xl *x, uint8_t *patch, uint64_t target, const struct scan_insn *i)
 {
 	struct bt_site *s = xl_site(x, SITE_LINK, i);
 
@@ -103,7 +103,9 @@ void xl_exit(struct xl *x, uint8_t *patch, uint64_t target, const struct scan_in
 	s->patch = patch;
 	s->next = x->blk->out;
 	x->blk->out = s;
+	s->to_mode = (uint8_t)x->mode;
 	xl_stub(x, patch, s, NULL);
+	return s;
 }
 
 /* To the address in T0. */

@@ -29,6 +29,7 @@ struct entry {
 	uint64_t page;			/* FIXED */
 	uint32_t version;
 	int64_t off;
+	unsigned at;			/* instruction */
 };
 
 struct group {
@@ -42,6 +43,7 @@ struct group {
 
 struct grouping {
 	struct sym reg[16], seg[2];
+	struct sym before[BT_MAX_INSNS][16];	/* reg[] before each instruction */
 	uint32_t next;
 	struct entry entry[MAX_ENTRIES];
 	unsigned nr;
@@ -62,9 +64,9 @@ static void all_fresh(struct grouping *g)
 		g->seg[i] = (struct sym){ g->next++, 0 };
 }
 
-static void add_access(struct grouping *g, struct scan_mem *m)
+static void add_access(struct grouping *g, unsigned at, struct scan_mem *m)
 {
-	struct entry e = { .m = m };
+	struct entry e = { .m = m, .at = at };
 
 	m->group = -1;
 	if (m->on != 1 || m->a32 || m->index != H_NONE)
@@ -126,6 +128,26 @@ static bool known_change(struct grouping *g, const struct scan_insn *i)
 	}
 }
 
+static void system_effects(struct grouping *g, const struct scan_insn *i)
+{
+	switch (i->in.mnemonic) {
+	case ZYDIS_MNEMONIC_PUSHFQ:
+		g->reg[CPU_RSP].off -= 8;
+		break;
+	case ZYDIS_MNEMONIC_SWAPGS:
+		g->seg[1] = (struct sym){ g->next++, 0 };
+		break;
+	case ZYDIS_MNEMONIC_RDTSC:
+	case ZYDIS_MNEMONIC_RDTSCP:
+		fresh(g, CPU_RAX);
+		fresh(g, CPU_RCX);
+		fresh(g, CPU_RDX);
+		break;
+	default:
+		break;
+	}
+}
+
 static void effects(struct grouping *g, const struct scan_insn *i)
 {
 	switch (i->cls) {
@@ -143,6 +165,9 @@ static void effects(struct grouping *g, const struct scan_insn *i)
 		return;
 	case SCAN_COPY:
 		break;
+	case SCAN_SYS:
+		system_effects(g, i);
+		return;
 	case SCAN_INTERP:
 		all_fresh(g);
 		return;
@@ -186,48 +211,110 @@ static int group_of(struct grouping *g, struct entry *e)
 	return (int)g->nr_groups++;
 }
 
-static void settle(struct grouping *g)
+/* A register that holds VERSION before instruction AT: H_NONE, or it and its offset. */
+static int holder(const struct grouping *g, unsigned at, uint32_t version, int64_t *ret_off)
 {
-	for (unsigned n = 0; n < g->nr; n++) {
-		struct entry *e = &g->entry[n];
-		struct scan_mem *m = e->m;
-		const struct group *q;
+	for (int r = 0; r < 16; r++)
+		if (g->before[at][r].version == version) {
+			*ret_off = g->before[at][r].off;
+			return r;
+		}
+	return H_NONE;
+}
 
-		if (m->group < 0)
-			continue;
-		q = &g->group[m->group];
-		if (q->members < 2) {
-			m->group = -1;
-			continue;
-		}
-		m->leads = q->first == e;
-		m->all_write = q->write;
-		m->all_disp = m->disp + (q->min - e->off);
-		m->all_size = (uint16_t)(q->max - q->min);
-		if (m->fixed) {		/* the page is what matters */
-			m->all_disp = (int64_t)q->page;
-			m->all_size = (uint16_t)PAGE_SIZE;
-		}
+static bool may_pass(const struct scan_insn *i)
+{
+	return i->cls == SCAN_COPY || i->cls == SCAN_NOP || i->cls == SCAN_PUSH ||
+	       i->cls == SCAN_POP || i->cls == SCAN_LEAVE;
+}
+
+/*
+ * Where the check is cheap: at the first member, or before, where nobody uses
+ * the flags and the address is known already.  Not before a branch: there it might
+ * be an address the program has yet to test.
+ */
+static unsigned place(const struct grouping *g, const struct scan *s, const struct group *q)
+{
+	unsigned at = q->first->at;
+	int64_t off;
+
+	while (s->insn[at].live != 0) {
+		if (at == 0 || !may_pass(&s->insn[at - 1]))
+			return q->first->at;
+		at--;
+		if (q->version != FIXED && q->first->m->seg < 0 &&
+		    holder(g, at, q->version, &off) == H_NONE)
+			return q->first->at;
 	}
+	return at;
+}
+
+static void describe(const struct grouping *g, const struct group *q, unsigned at,
+		     struct scan_mem *ret_m)
+{
+	struct scan_mem m = *q->first->m;
+	int64_t off = 0;
+
+	m.write = q->write;
+	m.group = -1;
+	m.size = (uint16_t)(q->max - q->min);
+	if (m.fixed) {			/* the page is what matters */
+		m.disp = (int64_t)q->page;
+		m.size = (uint16_t)PAGE_SIZE;
+	} else if (m.seg >= 0) {
+		m.disp = q->min;
+	} else {
+		m.base = (int8_t)holder(g, at, q->version, &off);
+		m.disp = q->min - off;
+	}
+	*ret_m = m;
+}
+
+static bool worth_it(const struct scan *s, const struct group *q, unsigned at)
+{
+	return q->members > 1 || (at != q->first->at && s->insn[q->first->at].live != 0);
+}
+
+static void settle(struct grouping *g, struct scan *s)
+{
+	int8_t number[BT_MAX_GROUPS];
+
+	s->nr_groups = 0;
+	for (unsigned n = 0; n < g->nr_groups; n++) {
+		unsigned at = place(g, s, &g->group[n]);
+
+		number[n] = -1;
+		if (!worth_it(s, &g->group[n], at))
+			continue;
+		number[n] = (int8_t)s->nr_groups;
+		describe(g, &g->group[n], at, &s->group[s->nr_groups].all);
+		s->group[s->nr_groups++].at = (uint8_t)at;
+	}
+	for (unsigned n = 0; n < g->nr; n++)
+		if (g->entry[n].m->group >= 0)
+			g->entry[n].m->group = number[g->entry[n].m->group];
 }
 
 void scan_groups(struct scan *s)
 {
-	struct grouping g = { .next = FIRST_VERSION };
+	struct grouping work = { .next = FIRST_VERSION }, *g = &work;
 
-	all_fresh(&g);
+	all_fresh(g);
 	for (unsigned n = 0; n < s->nr; n++) {
-		add_access(&g, &s->insn[n].mem);
-		add_access(&g, &s->insn[n].stk);
-		effects(&g, &s->insn[n]);
+		for (unsigned r = 0; r < 16; r++)
+			g->before[n][r] = g->reg[r];
+		add_access(g, n, &s->insn[n].mem);
+		add_access(g, n, &s->insn[n].stk);
+		effects(g, &s->insn[n]);
 	}
-	for (unsigned n = 0; n < g.nr; n++)
-		g.entry[n].m->group = (int8_t)group_of(&g, &g.entry[n]);
-	settle(&g);
+	for (unsigned n = 0; n < g->nr; n++)
+		g->entry[n].m->group = (int8_t)group_of(g, &g->entry[n]);
+	settle(g, s);
 }
 
 void scan_no_groups(struct scan *s)
 {
+	s->nr_groups = 0;
 	for (unsigned n = 0; n < s->nr; n++)
 		s->insn[n].mem.group = s->insn[n].stk.group = -1;
 }

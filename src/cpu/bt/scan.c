@@ -389,6 +389,10 @@ static void liveness(struct scan *s)
 		case SCAN_POP:
 		case SCAN_LEAVE:
 			break;
+		case SCAN_SYS:
+			if (i->in.mnemonic == ZYDIS_MNEMONIC_PUSHFQ)
+				live = BT_FLAGS;
+			break;
 		default:
 			live = BT_FLAGS;
 		}
@@ -489,6 +493,27 @@ static bool branch_class(const struct zin *z, struct scan_insn *s)
 	}
 }
 
+/* In the kernel's way all day: see system.c. */
+static bool system_class(unsigned mode, struct scan_insn *s)
+{
+	switch (s->in.mnemonic) {
+	case ZYDIS_MNEMONIC_CLI:
+	case ZYDIS_MNEMONIC_STI:
+	case ZYDIS_MNEMONIC_SWAPGS:
+	case ZYDIS_MNEMONIC_CLAC:
+	case ZYDIS_MNEMONIC_STAC:
+		return !(mode & BT_USER);
+	case ZYDIS_MNEMONIC_PUSHFQ:
+		s->stk = slot(CPU_RSP, -8, true);
+		return s->in.osz == 8;
+	case ZYDIS_MNEMONIC_RDTSC:
+	case ZYDIS_MNEMONIC_RDTSCP:
+		return !(mode & BT_TSD);
+	default:
+		return false;
+	}
+}
+
 static void classify(const struct zin *z, const uint8_t *bytes, unsigned mode, struct scan_insn *s)
 {
 	static const struct scan_mem none;
@@ -500,6 +525,11 @@ static void classify(const struct zin *z, const uint8_t *bytes, unsigned mode, s
 	if (branch_class(z, s) || stack_class(z, bytes, s))
 		return;
 	s->mem = s->stk = none;
+	if (system_class(mode, s)) {
+		s->cls = SCAN_SYS;
+		return;
+	}
+	s->stk = none;
 	if (s->in.ends == END_NO && can_copy(z, bytes, mode, s)) {
 		s->cls = SCAN_COPY;
 		take_flags(z, s);
@@ -516,6 +546,8 @@ static bool always_leaves(const struct scan_insn *s)
 	switch (s->cls) {
 	case SCAN_JMP: case SCAN_CALL: case SCAN_JMP_IND: case SCAN_CALL_IND: case SCAN_RET:
 		return true;
+	case SCAN_SYS:
+		return s->in.mnemonic == ZYDIS_MNEMONIC_CLAC || s->in.mnemonic == ZYDIS_MNEMONIC_STAC;
 	case SCAN_INTERP:
 		return s->in.ends != END_NO;
 	default:

@@ -11,6 +11,7 @@ enum scan_class {
 	SCAN_NOP,
 	SCAN_JCC, SCAN_JMP, SCAN_CALL, SCAN_JMP_IND, SCAN_CALL_IND, SCAN_RET,
 	SCAN_PUSH, SCAN_POP, SCAN_LEAVE,
+	SCAN_SYS,		/* code of our own: system.c */
 	SCAN_INTERP,		/* its handler runs it */
 };
 
@@ -34,11 +35,7 @@ struct scan_mem {
 	bool a32;		/* 32-bit addressing */
 	bool fixed;		/* no register: DISP is the linear address */
 	int64_t disp;
-	/* group.c: one check for [disp', disp' + size) on the same base, by the member that leads */
-	int8_t group;		/* or -1 */
-	bool leads, all_write;
-	uint16_t all_size;
-	int64_t all_disp;
+	int8_t group;		/* group.c: answered for by that check; or -1 */
 };
 
 struct scan_insn {
@@ -70,7 +67,15 @@ struct scan_insn {
 	int64_t imm_val;	/* of PUSH imm, RET imm */
 };
 
+/* One check for accesses at known distances, before instruction AT. */
+struct scan_group {
+	struct scan_mem all;
+	uint8_t at;
+};
+
 struct scan {
+	struct scan_group group[BT_MAX_GROUPS];
+	unsigned nr_groups;
 	struct scan_insn insn[BT_MAX_INSNS];
 	unsigned nr, bytes;
 	bool fp;

@@ -6,7 +6,7 @@
 
 #include "cpu/bt/scan.h"
 
-#define XL_MAX_STUBS (BT_MAX_INSNS * 3 + 8)
+#define XL_MAX_STUBS (BT_MAX_INSNS * 3 + BT_MAX_GROUPS + 8)
 
 /* Cold code that is written when the block is done. */
 struct xl_stub {
@@ -52,6 +52,8 @@ void xl_address(struct xl *x, struct em *e, const struct scan_mem *m);
 /* Checks the access and leaves host - linear in T1.  T0 is destroyed. */
 struct bt_site *xl_check(struct xl *x, const struct scan_insn *i, const struct scan_mem *m,
 			 bool flags_live);
+/* Before instruction I: the check of group N. */
+void xl_group(struct xl *x, const struct scan_insn *i, unsigned n);
 /* After xl_check: the host operand; T0 may be part of it. */
 struct mop xl_operand(struct xl *x, const struct scan_mem *m);
 /* Makes T0 free: the operand is T1 alone. */
@@ -61,7 +63,11 @@ struct mop xl_collapse(struct xl *x, struct mop m);
 void xl_copy(struct xl *x, const struct scan_insn *i);
 
 /* flow.c */
-void xl_exit(struct xl *x, uint8_t *patch, uint64_t target, const struct scan_insn *i);
+/* A jump to TARGET; the mode stays, unless the caller changes it in the site. */
+struct bt_site *xl_exit(struct xl *x, uint8_t *patch, uint64_t target, const struct scan_insn *i);
 void xl_flow(struct xl *x, const struct scan_insn *i);
+
+/* system.c */
+void xl_system(struct xl *x, const struct scan_insn *i);
 
 #endif

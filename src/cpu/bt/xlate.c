@@ -156,6 +156,9 @@ static void body(struct xl *x)
 		map->guest = i->off;
 		map->live = i->live;
 		x->blk->undef |= i->f_undef;
+		for (unsigned g = 0; g < s->nr_groups; g++)
+			if (s->group[g].at == n)
+				xl_group(x, i, g);
 		if (i->cls == SCAN_COPY) {
 			xl_copy(x, i);
 		} else if (i->cls == SCAN_INTERP) {
@@ -164,6 +167,13 @@ static void body(struct xl *x)
 
 			to_gate(&x->e, x->b, site);
 			site->go = em_rx(&x->e);
+		} else if (i->cls == SCAN_SYS) {
+			/* Neither time nor the way of an interrupt is the same twice. */
+			x->blk->by_handler |= UINT64_C(1) << n;
+			if (x->b->lock != NULL)
+				to_gate(&x->e, x->b, xl_site(x, SITE_INTERP, i));
+			else
+				xl_system(x, i);
 		} else if (i->cls != SCAN_NOP) {
 			xl_flow(x, i);
 		}
@@ -175,6 +185,8 @@ static bool goes_on(const struct scan_insn *i)
 	switch (i->cls) {
 	case SCAN_JMP: case SCAN_CALL: case SCAN_JMP_IND: case SCAN_CALL_IND: case SCAN_RET:
 		return false;
+	case SCAN_SYS:
+		return i->in.mnemonic != ZYDIS_MNEMONIC_CLAC && i->in.mnemonic != ZYDIS_MNEMONIC_STAC;
 	case SCAN_INTERP:
 		return i->in.ends == END_NO;
 	default:
