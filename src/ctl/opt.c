@@ -60,7 +60,7 @@ static int take(const struct verb *v, void *into, const char *arg, const char *n
 		return unknown(v, arg, n, err);
 	if (o->arg == NULL && val != NULL)
 		return err_set(err, -EINVAL, "--%s takes no value", o->name);
-	if (o->arg != NULL && val == NULL) {
+	if (o->arg != NULL && o->arg[0] != '[' && val == NULL) {
 		if (next == NULL)
 			return err_set(err, -EINVAL, "--%s: expected %s after it", o->name, o->arg);
 		val = next;
@@ -111,7 +111,7 @@ int opt_parse(const struct verb *v, void *into, int argc, char **argv, const cha
 static void help_row(const struct opt *o, FILE *f)
 {
 	const char *line = o->help;
-	int n = fprintf(f, "  --%s%s%s", o->name, o->arg != NULL ? " " : "",
+	int n = fprintf(f, "  --%s%s%s", o->name, o->arg != NULL && o->arg[0] != '[' ? " " : "",
 			o->arg != NULL ? o->arg : "");
 
 	if (n >= HELP_COLUMN) {

@@ -13,7 +13,7 @@
 
 struct opt {
 	const char *name;		/* without the dashes */
-	const char *arg;		/* what the value is called; NULL: a flag */
+	const char *arg;		/* what the value is called; "[=WORD]": may be left out; NULL: a flag */
 	const char *help;		/* one line, or lines separated by \n */
 	/* Takes the value ("" for a flag) into the verb's own struct; 0 or -errno with *err. */
 	int (*set)(void *into, const char *val, struct err *err);

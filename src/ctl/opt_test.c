@@ -23,7 +23,8 @@ static int set_flag(void *into, const char *val, struct err *err)
 }
 
 static const struct opt opts[] = {
-	{ "value", "TEXT", "a value", set_val }, { "flag", NULL, "a flag", set_flag }, { 0 },
+	{ "value", "TEXT", "a value", set_val }, { "flag", NULL, "a flag", set_flag },
+	{ "maybe", "[=WORD]", "a word or none", set_val }, { 0 },
 };
 static const struct verb v = { .name = "try", .args = "", .summary = "", .opts = opts };
 
@@ -51,6 +52,11 @@ static void both_spellings_of_a_value(void **s)
 	CHECK_STR(in.val, "one");
 	CHECK(in.flag);
 	CHECK_EQ(nr, 1);
+	CHECK_EQ(parse(&in, rest, 2, &nr, &e, "--maybe file"), 0);
+	CHECK_STR(in.val, "");
+	CHECK_EQ(nr, 1);
+	CHECK_EQ(parse(&in, rest, 2, &nr, &e, "--maybe=yes"), 0);
+	CHECK_STR(in.val, "yes");
 	CHECK_EQ(parse(&in, rest, 2, &nr, &e, "--value=a=b"), 0);
 	CHECK_STR(in.val, "a=b");
 	CHECK_EQ(parse(&in, rest, 0, &nr, &e, "--value= "), 0);

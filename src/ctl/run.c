@@ -30,7 +30,7 @@ struct run {
 	char *paths[VM_MAX_DISKS];	/* [owned] of disks that had options */
 	const char *modules[MAX_MODULES + 1];
 	unsigned nr_modules;
-	bool com1_stdio, stats;
+	bool com1_stdio, stats_json;
 	_Atomic(struct vm *) vm;
 	struct console *console;
 	pthread_t signals;
@@ -235,8 +235,12 @@ static int set_gdb_wait(void *into, const char *val, struct err *err)
 
 static int set_stats(void *into, const char *val, struct err *err)
 {
-	(void)val, (void)err;
-	((struct run *)into)->stats = true;
+	struct run *r = into;
+
+	r->stats_json = strcmp(val, "json") == 0;
+	if (val[0] != '\0' && !r->stats_json)
+		return err_set(err, -EINVAL, "--stats=%s: expected --stats or --stats=json", val);
+	r->conf.stats = true;
 	return 0;
 }
 
@@ -269,7 +273,7 @@ static const struct opt run_opts[] = {
 			    "HOST:PORT or unix:PATH.  Whoever can connect owns the guest",
 	  set_gdb },
 	{ "gdb-wait", NULL, "run nothing before the debugger says so", set_gdb_wait },
-	{ "stats", NULL, "print counters at the end", set_stats },
+	{ "stats", "[=json]", "print counters on standard error at the end", set_stats },
 	{ "verbose", NULL, "say what the guest does wrong", set_verbose },
 	{ 0 },
 };
@@ -382,8 +386,23 @@ static int status_of(const struct run *r, enum vm_end end, const struct err *err
 	return opt_fail(EXIT_FAILED, err);
 }
 
+static void print_json(struct vm *vm, uint64_t ns)
+{
+	struct vm_counter rows[VM_MAX_COUNTERS];
+	size_t nr = vm_counters(vm, rows, ARRAY_LEN(rows));
+
+	fprintf(stderr, "{\"engine\": \"%s\", \"nanoseconds\": %llu, \"counters\": {",
+		vm_engine(vm), (unsigned long long)ns);
+	for (size_t i = 0; i < nr; i++)
+		fprintf(stderr, "%s\"%s\": %llu", i == 0 ? "" : ", ", rows[i].name,
+			(unsigned long long)rows[i].val);
+	fprintf(stderr, "}}\n");
+}
+
 static void print_stats(struct vm *vm, uint64_t ns)
 {
+	struct vm_counter rows[VM_MAX_COUNTERS];
+	size_t nr = vm_counters(vm, rows, ARRAY_LEN(rows));
 	uint64_t n = vm_retired(vm);
 
 	fprintf(stderr, "engine %s: %llu guest instructions in %.2f s", vm_engine(vm),
@@ -391,6 +410,8 @@ static void print_stats(struct vm *vm, uint64_t ns)
 	if (n > 0)
 		fprintf(stderr, ", %.1f million a second", (double)n * 1e3 / (double)ns);
 	fputc('\n', stderr);
+	for (size_t i = 0; i < nr; i++)
+		fprintf(stderr, "  %-28s %20llu\n", rows[i].name, (unsigned long long)rows[i].val);
 }
 
 /* No more signals, then no more console: the terminal is itself again for what we still say. */
@@ -428,7 +449,9 @@ static int run_machine(struct run *r)
 	end = rc < 0 ? VM_END_ERROR : vm_run(vm, &err);
 	t0 = base_monotonic_ns() - t0;
 	end_threads(r);
-	if (r->stats)
+	if (r->stats_json)
+		print_json(vm, t0);
+	else if (r->conf.stats)
 		print_stats(vm, t0);
 	rc = status_of(r, end, &err);
 	vm_free(vm);

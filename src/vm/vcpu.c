@@ -154,6 +154,7 @@ static void wait_for_stop(struct vcpu *v)
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *v = arg;
+	enum cpu_exit exit;
 	char name[16];
 
 	snprintf(name, sizeof(name), "vcpu%u", v->index);
@@ -165,7 +166,9 @@ static void *vcpu_thread(void *arg)
 			halt(v);
 			continue;
 		}
-		switch (cpu_run(v->cpu)) {
+		exit = cpu_run(v->cpu);
+		stats_exit(v, exit);
+		switch (exit) {
 		case CPU_EXIT_KICK:
 			if (atomic_load(&v->vm->over))
 				wait_for_stop(v);
@@ -198,7 +201,8 @@ int vcpus_new(struct vm *vm, struct err *err)
 	for (unsigned i = 0; i < vm->conf.cpus; i++) {
 		struct vcpu *v = &vm->vcpus[i];
 		const struct cpu_conf conf = {
-			.index = i, .mem = vm->mem, .client = &vm_cpu_client, .self = v,
+			.index = i, .mem = vm->mem, .self = v,
+			.client = vm->conf.stats ? &vm_stats_client : &vm_cpu_client,
 			.model = "x86-64-v2", .tsc_hz = cpu_host_tsc_hz(), .shared = vm->shared,
 			.lockstep = vm->conf.lockstep,
 		};

@@ -37,6 +37,7 @@ struct vm_conf {			/* strings and arrays are borrowed for the machine's life */
 	uint32_t vmbus_max_version;	/* 0 = newest */
 	const char *gdb;		/* where a debugger may connect, or NULL: see gdb/gdb.h */
 	bool gdb_wait;			/* no instruction runs before a debugger says so */
+	bool stats;			/* count what the board is asked: vm_counters */
 	/* The machine paused for trouble, or goes on (rc 0); any thread. */
 	void (*paused)(void *arg, int rc, const char *why);
 	void *arg;
@@ -78,5 +79,14 @@ const char *vm_engine(const struct vm *vm);
 const char *vm_gdb(const struct vm *vm);
 /* After vm_run: guest instructions, all vCPUs; 0 = not counted. */
 uint64_t vm_retired(const struct vm *vm);
+
+#define VM_MAX_COUNTERS 96
+
+struct vm_counter {
+	const char *name;		/* constant; words with '-' between them */
+	uint64_t val;
+};
+/* After vm_run: what the engine and, with conf.stats, the board counted; how many rows. */
+size_t vm_counters(const struct vm *vm, struct vm_counter *ret_rows, size_t max);
 
 #endif

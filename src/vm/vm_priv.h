@@ -26,6 +26,11 @@ enum { REQ_QUIT = 1, REQ_POWER_OFF = 2, REQ_RESET = 4, REQ_TROUBLE = 8, REQ_RETR
 #define REQ_DEBUG (REQ_DEBUG_GO | REQ_DEBUG_LEAVE | REQ_DEBUG_STOP | REQ_DEBUG_HIT)
 #define REQ_LAST (REQ_POWER_OFF | REQ_RESET | REQ_TEST)	/* the guest does nothing after it */
 
+/* What stats.c counts, a row each. */
+enum vm_stat { STAT_KICK, STAT_HLT, STAT_DEBUG, STAT_IO_READ, STAT_IO_WRITE, STAT_MMIO_READ,
+	       STAT_MMIO_WRITE, STAT_CPUID, STAT_MSR_READ, STAT_MSR_WRITE, STAT_HYPERCALL,
+	       STAT_IRQ, VM_NR_STATS };
+
 enum { VCPU_INIT = 1, VCPU_SIPI = 2 };	/* struct vcpu.asked */
 
 struct vcpu {
@@ -42,6 +47,7 @@ struct vcpu {
 	unsigned asked;			/* [lock] VCPU_* */
 	uint8_t sipi_vector;		/* [lock] */
 	bool wait_sipi;			/* own thread: INIT happened, no SIPI yet */
+	uint64_t stat[VM_NR_STATS];	/* own thread */
 	bool held;			/* [lock] the debugger lets others run, and not this one */
 	struct cpu_debug_stop stop;	/* why it stopped for the debugger, untold; own thread, or
 					   whoever holds debug.lock while it stands */
@@ -166,6 +172,10 @@ void debug_freeze(struct vm *vm);
 void debug_thaw(struct vm *vm, bool for_good);
 void debug_forget_stops(struct vm *vm);	/* of before a reset */
 void debug_end(struct vm *vm, uint8_t code);
+
+/* stats.c */
+extern const struct cpu_client vm_stats_client;		/* vm_cpu_client, counted */
+void stats_exit(struct vcpu *v, enum cpu_exit exit);
 
 /* storage.c */
 MUST_CHECK int storage_open(struct vm *vm, struct err *err);

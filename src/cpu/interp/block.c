@@ -45,7 +45,7 @@ struct interp_cache {
 	struct decoder dec;
 	uint8_t *arena;
 	size_t used;
-	uint64_t epoch;
+	uint64_t epoch, made;
 	struct hot hot[HOT_SLOTS];
 	struct interp_block *scratch;	/* for code that cannot be kept */
 	uint8_t scratch_copy[MAX_BYTES];
@@ -101,6 +101,11 @@ const struct decoder *interp_cache_decoder(const struct interp_cache *k)
 uint64_t interp_cache_epoch(const struct interp_cache *k)
 {
 	return k->epoch;
+}
+
+uint64_t interp_cache_made(const struct interp_cache *k)
+{
+	return k->made;
 }
 
 static struct interp_block **bucket(struct interp_cache *k, uint64_t key)
@@ -404,6 +409,7 @@ static struct interp_block *make_kept(struct interp *c, const struct fetch *f, u
 	b->copy = copy;
 	k->used = align_up((uint64_t)(copy - k->arena) + b->src.bytes + b->src2.bytes,
 			   BLOCK_ALIGN);
+	k->made++;
 	b->key = key;
 	b->hash_next = *bucket(k, key);
 	*bucket(k, key) = b;

@@ -57,6 +57,8 @@ const struct decoder *interp_cache_decoder(const struct interp_cache *k);
 /* Changes when all blocks were dropped: pointers from before are dead. */
 uint64_t interp_cache_epoch(const struct interp_cache *k);
 
+uint64_t interp_cache_made(const struct interp_cache *k);	/* blocks decoded so far */
+
 /* The block at c->rip, decoded if need be; raises what the fetch raises. */
 struct interp_block *interp_block_at(struct interp *c);
 /*

@@ -302,6 +302,22 @@ void interp_engine_debug_stop(struct cpu *cpu, struct cpu_debug_stop *ret_s)
 	interp_debug_stop(INTERP_OF(cpu), ret_s);
 }
 
+static size_t engine_counters(struct cpu *cpu, struct cpu_counter *ret_rows, size_t max)
+{
+	const struct interp *c = INTERP_OF(cpu);
+	const struct cpu_counter rows[] = {
+		{ "instructions", c->retired },
+		{ "blocks-decoded", interp_cache_made(c->cache) },
+		{ "cache-flushes", interp_cache_epoch(c->cache) },
+		{ "tlb-fills", c->tlb->fills },
+		{ "tlb-flushes", c->tlb->flushes },
+	};
+	size_t n = min_u64(ARRAY_LEN(rows), max);
+
+	memcpy(ret_rows, rows, n * sizeof(rows[0]));
+	return n;
+}
+
 const struct cpu_engine cpu_engine_interpret = {
 	.name = "interpret",
 	.summary = "decodes and runs one instruction after the other; runs everywhere",
@@ -322,4 +338,5 @@ const struct cpu_engine cpu_engine_interpret = {
 	.error = interp_engine_error,
 	.debug = interp_engine_debug,
 	.debug_stop = interp_engine_debug_stop,
+	.counters = engine_counters,
 };
