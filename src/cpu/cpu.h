@@ -104,6 +104,23 @@ struct cpu_debug_stop {
 	uint64_t lin;			/* BREAK, WATCH: of the point */
 };
 
+/* ---- what ran, and how much ---------------------------------------------------------- */
+
+/* About to run: a block, or an instruction. */
+struct cpu_trace_row {
+	uint64_t rip;
+	uint16_t cs;
+	uint8_t bits, cpl;		/* 16, 32 or 64 */
+	uint16_t nr, bytes;		/* instructions; bytes of them */
+	const char *text;		/* the instruction in words; NULL: a block */
+};
+
+struct cpu_trace {
+	bool insns;			/* a row an instruction, else a block */
+	/* SELF is that of cpu_conf; the vCPU's own thread. */
+	void (*row)(void *self, const struct cpu_trace_row *r);
+};
+
 /* A row of --stats. */
 struct cpu_counter {
 	const char *name;		/* constant; words with '-' between them */
@@ -151,6 +168,7 @@ struct cpu_conf {
 	 * accesses that no host instruction can make (page-crossing LOCK).
 	 */
 	struct cpu_shared *shared;
+	const struct cpu_trace *trace;	/* NULL: none; only for an engine that traces */
 };
 
 struct cpu;
@@ -181,6 +199,7 @@ struct cpu_engine {
 	/* counters for --stats and bench: instructions retired; 0 = not counted */
 	uint64_t (*retired)(struct cpu *c);
 	const char *(*error)(struct cpu *c);
+	bool traces;			/* heeds cpu_conf.trace */
 	/*
 	 * Everything a debugger wants to stop for, from the next run on; NULL:
 	 * nothing any more.  Called as set_regs is.  The guest does not see it:

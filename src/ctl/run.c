@@ -31,6 +31,7 @@ struct run {
 	const char *modules[MAX_MODULES + 1];
 	unsigned nr_modules;
 	bool com1_stdio, stats_json;
+	char *trace;			/* [owned] */
 	_Atomic(struct vm *) vm;
 	struct console *console;
 	pthread_t signals;
@@ -233,6 +234,31 @@ static int set_gdb_wait(void *into, const char *val, struct err *err)
 	return 0;
 }
 
+/* FILE[,blocks|insns]; a comma in a path is written twice, as with --disk. */
+static int set_trace(void *into, const char *val, struct err *err)
+{
+	struct run *r = into;
+	const char *comma = strrchr(val, ',');
+	char *path = strdup(val), *out = path;
+
+	if (path == NULL)
+		return err_set(err, -ENOMEM, "no memory");
+	free(r->trace);
+	r->trace = path;
+	r->conf.trace = path;
+	r->conf.trace_insns = comma != NULL && strcmp(comma, ",insns") == 0;
+	if (r->conf.trace_insns || (comma != NULL && strcmp(comma, ",blocks") == 0))
+		path[comma - val] = '\0';
+	for (const char *in = path; *in != '\0'; in++) {
+		if (*in == ',' && *++in != ',')
+			return err_set(err, -EINVAL, "--trace %s: expected FILE, FILE,blocks or "
+				       "FILE,insns", val);
+		*out++ = *in;
+	}
+	*out = '\0';
+	return 0;
+}
+
 static int set_stats(void *into, const char *val, struct err *err)
 {
 	struct run *r = into;
@@ -273,6 +299,8 @@ static const struct opt run_opts[] = {
 			    "HOST:PORT or unix:PATH.  Whoever can connect owns the guest",
 	  set_gdb },
 	{ "gdb-wait", NULL, "run nothing before the debugger says so", set_gdb_wait },
+	{ "trace", "FILE[,insns]", "write a line for every block (or instruction) that runs",
+	  set_trace },
 	{ "stats", "[=json]", "print counters on standard error at the end", set_stats },
 	{ "verbose", NULL, "say what the guest does wrong", set_verbose },
 	{ 0 },
@@ -492,6 +520,7 @@ static int run_run(int argc, char **argv)
 	console_free(r->console);
 	for (unsigned i = 0; i < r->conf.nr_disks; i++)
 		free(r->paths[i]);
+	free(r->trace);
 	free(r);
 	return status;
 }

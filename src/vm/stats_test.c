@@ -1,4 +1,4 @@
-/* stats_test.c - what a guest did is what was counted */
+/* stats_test.c - what a guest did is what was counted, and traced */
 #include "base/test.h"
 
 #include "vm/vm_priv.h"
@@ -105,11 +105,69 @@ static void nobody_counts_for_nobody(void **state)
 	CHECK(val("instructions") > 0);
 }
 
+/* The file as one string. */
+static const char *traced(bool insns)
+{
+	static char text[20000];
+	struct err e = { "" };
+	char path[32], out[40];
+	struct vm *vm;
+	struct vm_conf c = {
+		.generation = 2, .memory = 32 * MIB, .cpus = 2, .engine = "auto", .kernel = path,
+		.test_devices = true, .no_uring = true, .trace = out, .trace_insns = insns,
+	};
+	size_t n;
+	FILE *f;
+
+	write_kernel(path);
+	snprintf(out, sizeof(out), "%s.trace", path);
+	CHECK_EQ(vm_new(&c, &vm, &e), 0);
+	CHECK_STR(vm_engine(vm), "interpret");
+	CHECK_EQ(vm_run(vm, &e), VM_END_TEST);
+	vm_free(vm);
+	f = fopen(out, "r");
+	CHECK(f != NULL);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	unlink(out);
+	c.engine = "kvm";
+	c.trace = "/nonexistent/trace";
+	CHECK_EQ(vm_new(&c, &vm, &e), -EOPNOTSUPP);
+	c.engine = "interpret";
+	CHECK_EQ(vm_new(&c, &vm, &e), -ENOENT);
+	unlink(path);
+	return text;
+}
+
+static unsigned lines(const char *text)
+{
+	unsigned n = 0;
+
+	for (; *text != '\0'; text++)
+		n += *text == '\n';
+	return n;
+}
+
+static void a_trace_has_a_line_for_each(void **state)
+{
+	const char *t = traced(false);
+
+	(void)state;
+	CHECK(strncmp(t, "0 0010:0000000000100010 32 r0 ", 30) == 0);
+	CHECK(lines(t) >= 8 && lines(t) <= 30);
+	t = traced(true);
+	CHECK(strncmp(t, "0 0010:0000000000100010 32 r0 mov cl, 0x05\n", 43) == 0);
+	CHECK(strstr(t, "0 0010:0000000000100038 32 r0 rdmsr\n") != NULL);
+	CHECK_EQ(lines(t), 1 + 5 * 3 + 6 + 3 + 2 + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_guest_is_counted),
 		cmocka_unit_test(nobody_counts_for_nobody),
+		cmocka_unit_test(a_trace_has_a_line_for_each),
 	};
 
 	return cmocka_run_group_tests_name("vm_stats", tests, NULL, NULL);

@@ -204,7 +204,7 @@ int vcpus_new(struct vm *vm, struct err *err)
 			.index = i, .mem = vm->mem, .self = v,
 			.client = vm->conf.stats ? &vm_stats_client : &vm_cpu_client,
 			.model = "x86-64-v2", .tsc_hz = cpu_host_tsc_hz(), .shared = vm->shared,
-			.lockstep = vm->conf.lockstep,
+			.lockstep = vm->conf.lockstep, .trace = trace_of(vm),
 		};
 		int rc;
 

@@ -96,6 +96,11 @@ static int choose_engine(struct vm *vm, struct err *err)
 
 		if (!any && strcmp((*e)->name, name) != 0)
 			continue;
+		if (vm->conf.trace != NULL && !(*e)->traces) {
+			if (any)
+				continue;
+			return err_set(err, -EOPNOTSUPP, "engine %s cannot trace", name);
+		}
 		rc = (*e)->probe(err);
 		if (rc < 0 && !any)
 			return err_prefix(err, rc, name);
@@ -206,6 +211,8 @@ int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err *err)
 	if (rc == 0)
 		rc = choose_engine(vm, err);
 	if (rc == 0)
+		rc = trace_open(vm, err);
+	if (rc == 0)
 		rc = new_processors(vm, err);
 	if (rc == 0) {
 		vcpus_stop(vm);
@@ -239,6 +246,7 @@ void vm_free(struct vm *vm)
 	board_free(vm);
 	hv_free(vm->hv);
 	vcpus_free(vm);
+	trace_close(vm);
 	lapic_free(vm->lapics);
 	if (vm->shared != NULL)
 		vm->engine->shared_free(vm->shared);

@@ -37,6 +37,8 @@ struct vm_conf {			/* strings and arrays are borrowed for the machine's life */
 	uint32_t vmbus_max_version;	/* 0 = newest */
 	const char *gdb;		/* where a debugger may connect, or NULL: see gdb/gdb.h */
 	bool gdb_wait;			/* no instruction runs before a debugger says so */
+	const char *trace;		/* a file for what ran, or NULL */
+	bool trace_insns;		/* instruction by instruction, not by blocks */
 	bool stats;			/* count what the board is asked: vm_counters */
 	/* The machine paused for trouble, or goes on (rc 0); any thread. */
 	void (*paused)(void *arg, int rc, const char *why);

@@ -120,6 +120,7 @@ struct vm {
 	uint64_t tsc_offset;		/* [const] */
 	bool paused;			/* main thread: for trouble */
 	struct debug debug;
+	struct trace *trace;		/* NULL without conf.trace */
 
 	pthread_mutex_t lock;		/* leaf: the fields below */
 	pthread_cond_t changed;		/* on the monotonic clock */
@@ -172,6 +173,11 @@ void debug_freeze(struct vm *vm);
 void debug_thaw(struct vm *vm, bool for_good);
 void debug_forget_stops(struct vm *vm);	/* of before a reset */
 void debug_end(struct vm *vm, uint8_t code);
+
+/* trace.c */
+MUST_CHECK int trace_open(struct vm *vm, struct err *err);
+void trace_close(struct vm *vm);	/* no vCPU runs any more */
+const struct cpu_trace *trace_of(const struct vm *vm);	/* NULL: none */
 
 /* stats.c */
 extern const struct cpu_client vm_stats_client;		/* vm_cpu_client, counted */

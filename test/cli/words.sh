@@ -44,6 +44,8 @@ one_sentence 'No such file' "$g" run --kernel "$d/absent"
 one_sentence 'neither a Linux' "$g" run --kernel "$d/kernel"
 one_sentence 'give --kernel' "$g" run
 one_sentence 'engine "fast"' "$g" run --engine fast --kernel "$d/kernel"
+one_sentence 'expected FILE, FILE,blocks' "$g" run --trace "$d/t,lines" --kernel "$d/kernel"
+one_sentence 'No such file' "$g" run --trace "$d/none/t" --kernel "$d/kernel"
 one_sentence 'give --gdb' "$g" run --gdb-wait --kernel "$d/kernel"
 one_sentence "$d/nonsense" "$g" run --kernel "$d/kernel" --disk "$d/nonsense"
 one_sentence "$d/empty" "$g" run --kernel "$d/kernel" --disk "$d/empty"

@@ -339,4 +339,5 @@ const struct cpu_engine cpu_engine_interpret = {
 	.debug = interp_engine_debug,
 	.debug_stop = interp_engine_debug_stop,
 	.counters = engine_counters,
+	.traces = true,
 };

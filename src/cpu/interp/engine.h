@@ -55,6 +55,11 @@ static inline void interp_shared_unlock(struct interp *c)
  */
 unsigned interp_step(struct interp *c);
 
+/* trace.c, where c->conf.trace is not NULL: the block or the instruction at c->rip comes now. */
+struct interp_block;
+void interp_trace_block(struct interp *c, const struct interp_block *b);
+void interp_trace_insn(struct interp *c);
+
 /* ---- pieces of the run loop, for an engine with a loop of its own --------------------- */
 
 /* Between instructions: events, interrupts, halt.  False = leave the loop, with *ret_exit. */

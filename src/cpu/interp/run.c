@@ -266,7 +266,9 @@ bool interp_boundary(struct interp *c, enum cpu_exit *ret_exit)
 
 bool interp_must_step(const struct interp *c)
 {
-	return c->shadow || c->slow || (c->debugger != NULL && interp_debug_steps(c)) || (c->rflags & (X86_TF | X86_RF)) ||
+	return c->shadow || c->slow || (c->rflags & (X86_TF | X86_RF)) ||
+	       (c->debugger != NULL && interp_debug_steps(c)) ||
+	       (c->conf.trace != NULL && c->conf.trace->insns) ||
 	       (atomic_load_explicit(&c->events, memory_order_relaxed) & EVENT_TRACE);
 }
 
@@ -323,6 +325,8 @@ void interp_step_slow(struct interp *c)
 		check_breakpoints(c);
 	if (atomic_load_explicit(&c->events, memory_order_relaxed) & EVENT_TRACE)
 		trace(c);
+	if (unlikely(c->conf.trace != NULL))
+		interp_trace_insn(c);
 	c->shadow = 0;
 	mnemonic = interp_step(c);
 	if ((before & X86_RF) && !sets_rf(mnemonic))
@@ -344,6 +348,10 @@ void interp_run_fast(struct interp *c, uint64_t burst)
 
 	c->stop = 0;
 	b = interp_block_at(c);
+	if (unlikely(c->conf.trace != NULL)) {
+		interp_trace_block(c, b);
+		burst = 1;
+	}
 	run_blocks(c, b, burst);
 	c->block = NULL;
 	if (unlikely(c->watch_hit) && !(c->shadow & SHADOW_MOV_SS)) {
