@@ -4,7 +4,7 @@
  * Zydis knows every instruction ever made; a processor knows those of its
  * CPUID model.  What the model lacks is an undefined opcode or, where the
  * manuals reserve the encoding as a hint, a NOP: Zydis is told to see BSF and
- * NOPs where TZCNT, MPX and CET reuse them.
+ * NOPs where TZCNT (not of every model), MPX and CET reuse them.
  *
  * Zydis also refuses LOCK where it is not allowed and registers that do not
  * exist: #UD as on the processor.
@@ -222,16 +222,19 @@ void decoder_init(struct decoder *d, const struct cpu_model *model)
 		[DECODE_32] = { ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32 },
 		[DECODE_16] = { ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16 },
 	};
-	static const ZydisDecoderMode off[] = {
-		ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET, ZYDIS_DECODER_MODE_LZCNT,
-		ZYDIS_DECODER_MODE_TZCNT, ZYDIS_DECODER_MODE_CLDEMOTE,
+	const struct { ZydisDecoderMode mode; bool on; } kinds[] = {
+		{ ZYDIS_DECODER_MODE_MPX, false }, { ZYDIS_DECODER_MODE_CET, false },
+		{ ZYDIS_DECODER_MODE_CLDEMOTE, false },
+		{ ZYDIS_DECODER_MODE_LZCNT, cpu_model_isa(model, ZYDIS_ISA_SET_LZCNT) },
+		{ ZYDIS_DECODER_MODE_TZCNT, cpu_model_isa(model, ZYDIS_ISA_SET_BMI1) },
 	};
 
 	d->model = model;
 	for (unsigned m = 0; m < DECODE_NR; m++) {
 		BUG_IF(!ZYAN_SUCCESS(ZydisDecoderInit(&d->z[m], modes[m].mode, modes[m].stack)));
-		for (unsigned i = 0; i < ARRAY_LEN(off); i++)
-			BUG_IF(!ZYAN_SUCCESS(ZydisDecoderEnableMode(&d->z[m], off[i], false)));
+		for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
+			BUG_IF(!ZYAN_SUCCESS(ZydisDecoderEnableMode(&d->z[m], kinds[i].mode,
+								    kinds[i].on)));
 	}
 }
 

@@ -277,6 +277,7 @@ int interp_engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err
 	atomic_fetch_and(&c->events, ~(uint32_t)EVENT_NMI);
 	c->irq_wait = 1;
 	memcpy(c->xsave, r->xsave, sizeof(c->xsave));
+	interp_xsave_loaded(c);
 	interp_mode_changed(c);
 	interp_debug_changed(c);
 	return 0;

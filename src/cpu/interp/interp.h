@@ -220,6 +220,9 @@ static inline bool interp_protected(const struct interp *c) { return (c->cr0 & X
 static inline bool interp_v86(const struct interp *c) { return (c->rflags & X86_VM) != 0; }
 static inline bool interp_real(const struct interp *c) { return !interp_protected(c); }
 
+/* After xsave came from outside (fpu/fpu_state.c): what XSTATE_BV leaves out is initial. */
+void interp_xsave_loaded(struct interp *c);
+
 /* ---- memory (tlb.c, walk.c, memory.c) ------------------------------------------------ */
 
 enum access { ACCESS_READ = 0, ACCESS_WRITE = 1, ACCESS_EXEC = 2 };

@@ -14,6 +14,15 @@
 struct cpu_model;
 
 const struct cpu_model *cpu_model_find(const char *name);	/* NULL when unknown */
+const char *cpu_model_name(unsigned nth);	/* best first; NULL past the last */
+/*
+ * Whether the host has every instruction of the model that our engines take
+ * from it.  The name of the best such model; the last one runs everywhere.
+ */
+bool cpu_model_host_ok(const struct cpu_model *m);
+const char *cpu_model_best(void);
+/* Whether the host itself runs the instructions of a ZydisISASet that some model has. */
+bool cpu_host_isa(unsigned isa_set);
 void cpu_model_cpuid(const struct cpu_model *m, uint32_t leaf, uint32_t sub, uint32_t r[4]);
 /* XCR0 bits a guest may set. */
 uint64_t cpu_model_xcr0(const struct cpu_model *m);

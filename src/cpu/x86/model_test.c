@@ -76,6 +76,63 @@ static void test_consistent(void **state)
 	CHECK_EQ(((r[1] >> 22) + 1) * ((r[1] & 0xfff) + 1) * (r[2] + 1), 256 * 1024);
 }
 
+static const struct cpu_model *v3(void)
+{
+	const struct cpu_model *m = cpu_model_find("x86-64-v3");
+
+	CHECK(m != NULL);
+	return m;
+}
+
+static uint32_t bits(const struct cpu_model *m, uint32_t leaf, uint32_t sub, unsigned reg)
+{
+	uint32_t r[4];
+
+	cpu_model_cpuid(m, leaf, sub, r);
+	return r[reg];
+}
+
+/* All that v2 shows, and the psABI's list: AVX BMI F16C FMA LZCNT MOVBE; no TSX, no AVX-512. */
+static void test_level_3(void **state)
+{
+	static const uint32_t leaves[] = { 1, 7, 0x80000001 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(leaves); i++)
+		for (unsigned reg = 1; reg < 4; reg++)
+			CHECK_EQ(bits(v2(), leaves[i], 0, reg) & ~bits(v3(), leaves[i], 0, reg), 0);
+	CHECK_EQ(bits(v3(), 1, 0, 2) & 0x30401000u, 0x30401000u);
+	CHECK_EQ(bits(v3(), 7, 0, 1) & 0x128u, 0x128u);
+	CHECK(bits(v3(), 0x80000001, 0, 2) & 1u << 5);
+	CHECK_EQ(bits(v3(), 7, 0, 1) & (1u << 4 | 1u << 11 | 1u << 16), 0);
+	CHECK_EQ(bits(v3(), 0xd, 0, 0), cpu_model_xcr0(v3()));
+	CHECK_EQ(bits(v3(), 0xd, 2, 0), 256);
+	CHECK_EQ(bits(v3(), 0xd, 2, 1), 576);
+	CHECK_EQ(bits(v3(), 0xd, 2, 0) + bits(v3(), 0xd, 2, 1), bits(v3(), 0xd, 0, 2));
+	CHECK_EQ(bits(v3(), 0xd, 1, 0) & 8, 0);
+	CHECK_EQ(bits(v3(), 0xd, 3, 0), 0);
+}
+
+/* What the host has, as the compiler sees it; a model it lacks is not the best. */
+static void test_host(void **state)
+{
+	bool sse42 = __builtin_cpu_supports("sse4.2"), avx2 = __builtin_cpu_supports("avx2"),
+	     bmi2 = __builtin_cpu_supports("bmi2"), fma = __builtin_cpu_supports("fma");
+
+	(void)state;
+	CHECK_EQ(cpu_host_isa(ZYDIS_ISA_SET_SSE42), sse42);
+	CHECK_EQ(cpu_host_isa(ZYDIS_ISA_SET_AVX2), avx2);
+	CHECK_EQ(cpu_host_isa(ZYDIS_ISA_SET_BMI2), bmi2);
+	CHECK(!cpu_host_isa(ZYDIS_ISA_SET_KNCV));
+	CHECK(cpu_model_host_ok(v2()));
+	if (!avx2 || !bmi2 || !fma)
+		CHECK(!cpu_model_host_ok(v3()));
+	CHECK_STR(cpu_model_best(), cpu_model_host_ok(v3()) ? "x86-64-v3" : "x86-64-v2");
+	CHECK_STR(cpu_model_name(0), "x86-64-v3");
+	CHECK_STR(cpu_model_name(1), "x86-64-v2");
+	CHECK(cpu_model_name(2) == NULL);
+}
+
 static void test_isa(void **state)
 {
 	(void)state;
@@ -86,6 +143,11 @@ static void test_isa(void **state)
 	CHECK(!cpu_model_isa(v2(), ZYDIS_ISA_SET_RDRAND));
 	CHECK(!cpu_model_isa(v2(), ZYDIS_ISA_SET_BMI1));
 	CHECK(!cpu_model_isa(v2(), ZYDIS_ISA_SET_MONITOR));
+	CHECK(!cpu_model_isa(v2(), ZYDIS_ISA_SET_XSAVEOPT));
+	CHECK(cpu_model_isa(v3(), ZYDIS_ISA_SET_AVX2));
+	CHECK(cpu_model_isa(v3(), ZYDIS_ISA_SET_XSAVEC));
+	CHECK(!cpu_model_isa(v3(), ZYDIS_ISA_SET_XSAVES));
+	CHECK(!cpu_model_isa(v3(), ZYDIS_ISA_SET_AVX512F_512));
 }
 
 int main(void)
@@ -95,6 +157,8 @@ int main(void)
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_level),
 		cmocka_unit_test(test_consistent),
+		cmocka_unit_test(test_level_3),
+		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_isa),
 	};
 

@@ -182,9 +182,11 @@ static inline void host_set_mxcsr(uint32_t v)
 }
 
 /* What may overflow or underflow: the elements of the result, and how they came about. */
-enum fp_kind { FP_NONE, FP_PS, FP_SS, FP_PD, FP_SD, FP_PS_LOW };
+enum fp_kind { FP_NONE, FP_PS, FP_SS, FP_PD, FP_SD, FP_PS_LOW, FP_HALF };
 enum fp_op {
 	FP_OTHER, FP_ADD, FP_SUB, FP_ADDSUB, FP_HADD, FP_HSUB, FP_MUL, FP_DIV, FP_NARROW, FP_DP,
+	/* a product and a third operand: D * S + T and its signs */
+	FP_FMADD, FP_FMSUB, FP_FNMADD, FP_FNMSUB, FP_FMADDSUB, FP_FMSUBADD,
 };
 
 struct fp_what {
@@ -192,10 +194,17 @@ struct fp_what {
 	enum fp_op op;
 };
 
+/* Operands and result, in N pieces of 16 bytes; T only of FP_FM*. */
+struct fp_lanes {
+	unsigned n;
+	const __m128i *d, *s, *t, *r;
+};
+
 void fp_begin_unmasked(struct interp *c);
-void fp_end_unmasked(struct interp *c, struct fp_what w, __m128i d, __m128i s, __m128i r);
-/* Raises what a dot product by IMM raises. */
-void fp_dot_unmasked(struct interp *c, bool dbl, uint8_t imm, __m128i d, __m128i s);
+void fp_end_unmasked(struct interp *c, struct fp_what w, const struct fp_lanes *l);
+/* Raises what a dot product by IMM of N pieces raises. */
+void fp_dot_unmasked(struct interp *c, bool dbl, uint8_t imm, unsigned n, const __m128i *d,
+		     const __m128i *s);
 
 static inline bool fp_all_masked(struct interp *c)
 {
@@ -231,16 +240,13 @@ static inline void fp_begin(struct interp *c)
 		host_set_mxcsr(fx(c)->mxcsr & MXCSR_WRITABLE);
 }
 
-/*
- * Merges the flags; raises what the guest did not mask.  Call before anything
- * is committed.  R is the result of the operands D and S.
- */
-static inline void fp_end(struct interp *c, struct fp_what w, __m128i d, __m128i s, __m128i r)
+/* Merges the flags; raises what the guest did not mask.  Call before anything is committed. */
+static inline void fp_end(struct interp *c, struct fp_what w, const struct fp_lanes *l)
 {
 	uint32_t g = fx(c)->mxcsr;
 
 	if (unlikely(!fp_all_masked(c))) {
-		fp_end_unmasked(c, w, d, s, r);
+		fp_end_unmasked(c, w, l);
 		return;
 	}
 	fx(c)->mxcsr = g | (host_mxcsr() & FPU_FLAGS);
@@ -251,9 +257,9 @@ static inline void fp_end(struct interp *c, struct fp_what w, __m128i d, __m128i
 /* For what neither overflows nor underflows. */
 static inline void fp_end_plain(struct interp *c)
 {
-	__m128i zero = _mm_setzero_si128();
+	static const struct fp_lanes none;
 
-	fp_end(c, (struct fp_what){ FP_NONE, FP_OTHER }, zero, zero, zero);
+	fp_end(c, (struct fp_what){ FP_NONE, FP_OTHER }, &none);
 }
 
 /* R = CALL, a call of a thunk that neither overflows nor underflows. */
@@ -331,6 +337,7 @@ bool bind_fp(const struct zin *z, const struct forms *f, struct insn *out);
 bool bind_cvt(const struct zin *z, const struct forms *f, struct insn *out);
 bool bind_str(const struct zin *z, const struct forms *f, struct insn *out);
 bool bind_mmx(const struct zin *z, const struct forms *f, struct insn *out);
+bool bind_sha(const struct zin *z, const struct forms *f, struct insn *out);
 bool bind_state(const struct zin *z, const struct forms *f, struct insn *out);
 bool bind_x87(const struct zin *z, struct insn *out);
 

@@ -11,11 +11,10 @@
  *
  * Spec     [SDM 3] table 2-2 and 13.1, [SDM 2] 2.4 exception classes
  * Missing  the external FERR# way of reporting x87 errors (CR0.NE = 0): a
- *          Generation 2 machine has no IRQ 13, so #MF is raised as with NE = 1;
- *          AES-NI, PCLMULQDQ, SHA and everything with VEX: no model shows them
+ *          Generation 2 machine has no IRQ 13, so #MF is raised as with NE = 1
  * Lock     none: a processor belongs to its thread
  */
-#include "cpu/interp/fpu/fpu.h"
+#include "cpu/interp/fpu/avx.h"
 
 NORETURN void sse_refuse(struct interp *c)
 {
@@ -94,7 +93,26 @@ static bool bind_vector(const struct zin *z, const struct forms *f, struct insn 
 {
 	return bind_move(z, f, out) || bind_int_x(z, f, out) || bind_imm_x(z, f, out) ||
 	       bind_fp(z, f, out) || bind_cvt(z, f, out) || bind_elem(z, f, out) ||
-	       bind_mmx(z, f, out) || bind_str(z, f, out) || bind_state(z, f, out);
+	       bind_mmx(z, f, out) || bind_str(z, f, out) || bind_sha(z, f, out) || bind_state(z, f, out);
+}
+
+/* Each binder may scribble before it says no. */
+static bool bind_avx(const struct zin *z, struct insn *out)
+{
+	static bool (*const binders[])(const struct zin *z, struct insn *out) = {
+		bind_avx_move, bind_avx_int, bind_avx_fp, bind_avx_cvt, bind_avx_mem, bind_avx_elem,
+		bind_avx_str,
+	};
+
+	for (size_t k = 0; k < ARRAY_LEN(binders); k++) {
+		struct insn try = *out;
+
+		if (!binders[k](z, &try))
+			continue;
+		*out = try;
+		return true;
+	}
+	return false;
 }
 
 bool bind_fpu(const struct zin *z, struct insn *out)
@@ -102,6 +120,8 @@ bool bind_fpu(const struct zin *z, struct insn *out)
 	struct forms f = { 0 };
 	struct insn try = *out;
 
+	if (z->i.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX)
+		return bind_avx(z, out);
 	if (z->i.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return false;
 	if (z->i.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT) {

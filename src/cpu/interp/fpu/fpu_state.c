@@ -11,17 +11,21 @@
  * Components that are in their initial state are reported so (XINUSE) by
  * looking at them, which is what the guest's lazy schemes want to hear.
  *
- * Spec     [SDM 1] 10.5 (FXSAVE), 13.7 (XSAVE), 13.8 (XRSTOR), 13.9 (XSAVEOPT);
- *          [SDM 2] LDMXCSR, STMXCSR
- * Missing  XSAVEOPT's modified optimisation (it is allowed, not demanded); XSAVEC, XSAVES:
- *          the models do not show them
+ * In the compacted form of XSAVEC, MXCSR belongs to SSE and nothing else, and
+ * another value than 0x1f80 counts as SSE in use.
+ *
+ * Spec     [SDM 1] 10.5 (FXSAVE), 13.7 (XSAVE), 13.8 (XRSTOR), 13.9 (XSAVEOPT),
+ *          13.10 (XSAVEC); [SDM 2] LDMXCSR, STMXCSR
+ * Missing  XSAVEOPT's modified optimisation (it is allowed, not demanded); XSAVES: no
+ *          model shows it
  * Lock     none: a processor belongs to its thread
  */
-#include "cpu/interp/fpu/fpu.h"
+#include "cpu/interp/fpu/avx.h"
 
 #define XSTATE_X87 UINT64_C(1)
 #define XSTATE_SSE UINT64_C(2)
 #define XSTATE_AVX UINT64_C(4)
+#define XCOMP_COMPACTED (UINT64_C(1) << 63)
 #define XSAVE_HEADER 512u
 #define XSAVE_ALIGN 64u
 
@@ -166,18 +170,22 @@ static uint64_t xinuse(struct interp *c)
 		r |= XSTATE_X87;
 	if (!all_zero(f->xmm, 16 * nr_xmm(c)))
 		r |= XSTATE_SSE;
+	if (!all_zero(ymmh(c), 16 * nr_xmm(c)))
+		r |= XSTATE_AVX;
 	return r;
 }
 
-/*
- * Stores the components of SAVE, MXCSR if RFBM asks for SSE or AVX, and then
- * XSTATE_BV.  The whole area has been probed.
- */
-static void xsave_store(struct interp *c, const struct insn *in, uint64_t ea, uint64_t want,
-			uint64_t save)
+/* Both forms have the only component beyond the header in the same place. */
+static unsigned area_size(uint64_t want)
+{
+	return XSAVE_HEADER + sizeof(struct xsave_header) + (want & XSTATE_AVX ? 256 : 0);
+}
+
+/* Stores the components of SAVE, and MXCSR where asked.  The whole area has been probed. */
+static void xsave_store(struct interp *c, const struct insn *in, uint64_t ea, uint64_t save,
+			bool mxcsr)
 {
 	struct fxsave out = *fx(c);
-	uint64_t bv;
 
 	pointers_put(in, &out);
 	out.reserved1 = 0;
@@ -186,32 +194,59 @@ static void xsave_store(struct interp *c, const struct insn *in, uint64_t ea, ui
 		interp_store_n(c, in->seg, ea, &out, FX_MXCSR);
 		interp_store_n(c, in->seg, ea + FX_ST, out.st, sizeof(out.st));
 	}
-	if (want & (XSTATE_SSE | XSTATE_AVX))
+	if (mxcsr)
 		interp_store_n(c, in->seg, ea + FX_MXCSR, &out.mxcsr, 8);
 	if (save & XSTATE_SSE)
 		interp_store_n(c, in->seg, ea + FX_XMM, out.xmm, 16 * nr_xmm(c));
+	if (save & XSTATE_AVX)
+		interp_store_n(c, in->seg, ea + XSAVE_YMM, ymmh(c), 16 * nr_xmm(c));
+}
+
+/* Of the header only XSTATE_BV, and of that only what was asked for. */
+static void xsave_standard(struct interp *c, const struct insn *in, bool all)
+{
+	uint64_t ea = insn_ea(c, in), want = rfbm(c), used, bv;
+
+	xsave_gate(c, in, ea);
+	interp_probe_write(c, in->seg, ea, area_size(want));
+	used = xinuse(c);
 	bv = interp_load(c, in->seg, ea + XSAVE_HEADER, 8);
-	bv = (bv & ~want) | (xinuse(c) & want);
-	interp_store(c, in->seg, ea + XSAVE_HEADER, 8, bv);
+	xsave_store(c, in, ea, all ? want : want & used, want & (XSTATE_SSE | XSTATE_AVX));
+	interp_store(c, in->seg, ea + XSAVE_HEADER, 8, (bv & ~want) | (used & want));
 }
 
 static void xsave(struct interp *c, const struct insn *in)
 {
-	uint64_t ea = insn_ea(c, in), want = rfbm(c);
-
-	xsave_gate(c, in, ea);
-	interp_probe_write(c, in->seg, ea, XSAVE_HEADER + sizeof(struct xsave_header));
-	xsave_store(c, in, ea, want, want);
+	xsave_standard(c, in, true);
 }
 
 static void xsaveopt(struct interp *c, const struct insn *in)
 {
-	uint64_t ea = insn_ea(c, in), want = rfbm(c);
+	xsave_standard(c, in, false);
+}
+
+static void xsavec(struct interp *c, const struct insn *in)
+{
+	uint64_t ea = insn_ea(c, in), want = rfbm(c), save, bv[2];
 
 	xsave_gate(c, in, ea);
-	interp_probe_write(c, in->seg, ea, XSAVE_HEADER + sizeof(struct xsave_header));
-	xsave_store(c, in, ea, want, want & xinuse(c));
+	interp_probe_write(c, in->seg, ea, area_size(want));
+	save = xinuse(c) | (fx(c)->mxcsr != MXCSR_DEFAULT ? XSTATE_SSE : 0);
+	save &= want;
+	xsave_store(c, in, ea, save, save & XSTATE_SSE);
+	bv[0] = save;
+	bv[1] = want | XCOMP_COMPACTED;
+	interp_store_n(c, in->seg, ea + XSAVE_HEADER, bv, sizeof(bv));
 }
+
+/* What XRSTOR loads: its area, and which components come from it. */
+struct xarea {
+	struct fxsave fx;
+	struct xsave_header h;
+	__m128i ymmh[16];
+};
+
+_Static_assert(offsetof(struct xarea, ymmh) == XSAVE_YMM, "[SDM 1] 13.5.3");
 
 static void sse_restore(struct interp *c, const struct fxsave *g, bool load)
 {
@@ -223,20 +258,47 @@ static void sse_restore(struct interp *c, const struct fxsave *g, bool load)
 		memset(fx(c)->xmm, 0, n);
 }
 
+static void avx_restore(struct interp *c, const struct xarea *g)
+{
+	unsigned n = 16 * nr_xmm(c);
+
+	if (g->h.xstate_bv & XSTATE_AVX)
+		memcpy(ymmh(c), g->ymmh, n);
+	else
+		memset(ymmh(c), 0, n);
+}
+
+/* [SDM 1] 13.8: what the header must not say.  Whether it is the compacted form. */
+static bool xrstor_check(struct interp *c, const struct xarea *g)
+{
+	bool compacted = g->h.xcomp_bv & XCOMP_COMPACTED;
+	uint64_t known = compacted ? g->h.xcomp_bv & ~XCOMP_COMPACTED : c->xcr0;
+
+	/* Without XSAVEC there is no compacted form, and the bit is as wrong as any other. */
+	if (compacted && !cpu_model_isa(c->model, ZYDIS_ISA_SET_XSAVEC))
+		interp_gp(c);
+	if ((known & ~c->xcr0) || (g->h.xstate_bv & ~known))
+		interp_gp(c);
+	if (compacted ? !all_zero(g->h.reserved, sizeof(g->h.reserved)) :
+			g->h.xcomp_bv || g->h.reserved[0])
+		interp_gp(c);
+	return compacted;
+}
+
 static void xrstor(struct interp *c, const struct insn *in)
 {
 	uint64_t ea = insn_ea(c, in), want = rfbm(c);
-	struct {
-		struct fxsave fx;
-		struct xsave_header h;
-	} g;
+	struct xarea g;
+	bool mxcsr, compacted;
 
 	xsave_gate(c, in, ea);
-	interp_load_n(c, in->seg, ea, &g, sizeof(g));
-	/* Bit 63 of XCOMP_BV, the compacted form, needs XSAVEC: #GP like the rest of it. */
-	if ((g.h.xstate_bv & ~c->xcr0) || g.h.xcomp_bv || g.h.reserved[0])
-		interp_gp(c);
-	if (want & (XSTATE_SSE | XSTATE_AVX))
+	memset(&g, 0, sizeof(g));
+	interp_load_n(c, in->seg, ea, &g, area_size(want));
+	compacted = xrstor_check(c, &g);
+	mxcsr = want & (compacted ? XSTATE_SSE : XSTATE_SSE | XSTATE_AVX);
+	if (compacted && !(g.h.xstate_bv & XSTATE_SSE))
+		g.fx.mxcsr = MXCSR_DEFAULT;
+	if (mxcsr)
 		mxcsr_check(c, g.fx.mxcsr);
 	if (want & XSTATE_X87) {
 		if (!(g.h.xstate_bv & XSTATE_X87)) {
@@ -246,10 +308,33 @@ static void xrstor(struct interp *c, const struct insn *in)
 		}
 		x87_restore(c, in, &g.fx);
 	}
-	if (want & (XSTATE_SSE | XSTATE_AVX))
+	if (mxcsr)
 		fx(c)->mxcsr = g.fx.mxcsr;
 	if (want & XSTATE_SSE)
 		sse_restore(c, &g.fx, g.h.xstate_bv & XSTATE_SSE);
+	if (want & XSTATE_AVX)
+		avx_restore(c, &g);
+}
+
+/* ---- registers set from outside ---------------------------------------------------------------- */
+
+void interp_xsave_loaded(struct interp *c)
+{
+	struct xarea *g = (struct xarea *)(void *)c->xsave;
+
+	if (!(g->h.xstate_bv & XSTATE_X87)) {
+		memset(&g->fx, 0, FX_MXCSR);
+		memset(g->fx.st, 0, sizeof(g->fx.st));
+		x87_init_state(&g->fx);
+	}
+	if (!(g->h.xstate_bv & (XSTATE_SSE | XSTATE_AVX)))
+		g->fx.mxcsr = MXCSR_DEFAULT;
+	if (!(g->h.xstate_bv & XSTATE_SSE))
+		memset(g->fx.xmm, 0, sizeof(g->fx.xmm));
+	if (!(g->h.xstate_bv & XSTATE_AVX))
+		memset(g->ymmh, 0, sizeof(g->ymmh));
+	memset(&g->h, 0, sizeof(g->h));
+	g->h.xstate_bv = cpu_model_xcr0(c->model);
 }
 
 /* ---- binding ------------------------------------------------------------------------------- */
@@ -269,6 +354,8 @@ static const struct {
 	{ ZYDIS_MNEMONIC_XSAVE64, 8, xsave },
 	{ ZYDIS_MNEMONIC_XSAVEOPT, 4, xsaveopt },
 	{ ZYDIS_MNEMONIC_XSAVEOPT64, 8, xsaveopt },
+	{ ZYDIS_MNEMONIC_XSAVEC, 4, xsavec },
+	{ ZYDIS_MNEMONIC_XSAVEC64, 8, xsavec },
 	{ ZYDIS_MNEMONIC_XRSTOR, 4, xrstor },
 	{ ZYDIS_MNEMONIC_XRSTOR64, 8, xrstor },
 };

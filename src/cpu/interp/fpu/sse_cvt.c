@@ -1,6 +1,6 @@
 /*
  * sse_cvt.c - floating point to and from general and MMX registers, and
- * comparisons that set RFLAGS
+ * comparisons that set RFLAGS; the forms with a VEX prefix too
  *
  * The odd truth: CVTPI2PS and CVTPI2PD with a memory operand leave the x87
  * alone, with an MMX register they turn it into MMX state.  The manual grants
@@ -10,7 +10,7 @@
  * Spec     [SDM 2] by name, [SDM 3] 12.4 (MMX state in the x87)
  * Lock     none: a processor belongs to its thread
  */
-#include "cpu/interp/fpu/fpu.h"
+#include "cpu/interp/fpu/avx.h"
 
 /* ---- thunks of other shapes -------------------------------------------------------------- */
 
@@ -64,42 +64,76 @@ OPS_TO_MM(ROW)
 
 /* ---- general registers ------------------------------------------------------------------- */
 
-static void from_g(struct interp *c, const struct insn *in)
+/* op[1]: the register whose other elements go with the result. */
+static inline __m128i from_g_result(struct interp *c, const struct insn *in)
 {
 	from_g_fn *fn = (from_g_fn *)(uintptr_t)in->imm;
 	uint64_t s;
 	__m128i r;
 
-	sse_gate(c);
 	s = in->mem ? interp_load(c, in->seg, insn_ea(c, in), in->osz) :
 		      reg_get(c, in->rm, in->osz);
-	FP_RUN(c, r, fn(fx(c)->xmm[in->reg], s));
-	fx(c)->xmm[in->reg] = r;
+	FP_RUN(c, r, fn(fx(c)->xmm[in->op[1]], s));
+	return r;
+}
+
+static void from_g(struct interp *c, const struct insn *in)
+{
+	sse_gate(c);
+	fx(c)->xmm[in->reg] = from_g_result(c, in);
+}
+
+static void avx_from_g(struct interp *c, const struct insn *in)
+{
+	avx_gate(c);
+	avx_put128(c, in->reg, from_g_result(c, in));
 }
 
 /* osz: of the general register; op[0]: bytes of a memory source. */
-static void to_g(struct interp *c, const struct insn *in)
+static inline void to_g_any(struct interp *c, const struct insn *in)
 {
 	to_g_fn *fn = (to_g_fn *)(uintptr_t)in->imm;
 	uint64_t r;
 	__m128i s;
 
-	sse_gate(c);
 	s = in->mem ? load_x(c, in, in->op[0]) : fx(c)->xmm[in->rm];
 	FP_RUN(c, r, fn(s));
 	reg_set(c, in->reg, in->osz, r);
 }
 
-static void compare(struct interp *c, const struct insn *in)
+static void to_g(struct interp *c, const struct insn *in)
+{
+	sse_gate(c);
+	to_g_any(c, in);
+}
+
+static void avx_to_g(struct interp *c, const struct insn *in)
+{
+	avx_gate(c);
+	to_g_any(c, in);
+}
+
+static inline void compare_any(struct interp *c, const struct insn *in)
 {
 	flags_fn *fn = (flags_fn *)(uintptr_t)in->imm;
 	uint64_t r;
 	__m128i s;
 
-	sse_gate(c);
 	s = in->mem ? load_x(c, in, in->op[0]) : fx(c)->xmm[in->rm];
 	FP_RUN(c, r, fn(fx(c)->xmm[in->reg], s));
 	c->rflags = (c->rflags & ~(uint64_t)X86_ARITH) | (r & (X86_ZF | X86_PF | X86_CF));
+}
+
+static void compare(struct interp *c, const struct insn *in)
+{
+	sse_gate(c);
+	compare_any(c, in);
+}
+
+static void avx_compare(struct interp *c, const struct insn *in)
+{
+	avx_gate(c);
+	compare_any(c, in);
 }
 
 /* ---- MMX registers ----------------------------------------------------------------------- */
@@ -150,6 +184,7 @@ static bool bind_general(const struct zin *z, const struct forms *f, struct insn
 	case ZYDIS_MNEMONIC_##INS * 16 + SIZE: \
 		set_thunk(out, th_g_##HOST); \
 		out->fn = from_g; \
+		out->op[1] = out->reg; \
 		break;
 	OPS_FROM_G(CASE)
 #undef CASE
@@ -199,4 +234,51 @@ bool bind_cvt(const struct zin *z, const struct forms *f, struct insn *out)
 	default:
 		return bind_general(z, f, out);
 	}
+}
+
+/* ---- with a VEX prefix ------------------------------------------------------------------- */
+
+#define AS_SSE(X) \
+	X(VCVTSI2SS, CVTSI2SS) X(VCVTSI2SD, CVTSI2SD) X(VCVTSS2SI, CVTSS2SI) \
+	X(VCVTTSS2SI, CVTTSS2SI) X(VCVTSD2SI, CVTSD2SI) X(VCVTTSD2SI, CVTTSD2SI) \
+	X(VCOMISS, COMISS) X(VCOMISD, COMISD) X(VUCOMISS, UCOMISS) X(VUCOMISD, UCOMISD)
+
+static uint8_t number(const ZydisDecodedOperand *o)
+{
+	return o->type == ZYDIS_OPERAND_TYPE_REGISTER ?
+	       (uint8_t)(ZydisRegisterGetId(o->reg.value) & 15) : 0;
+}
+
+static insn_fn *vex_of(insn_fn *fn)
+{
+	return fn == from_g ? avx_from_g : fn == to_g ? avx_to_g : avx_compare;
+}
+
+/* The thunks are the same: scalars in XMM registers, whose upper parts we see to. */
+bool bind_avx_cvt(const struct zin *z, struct insn *out)
+{
+	unsigned last = z->i.operand_count_visible - 1u, g;
+	struct zin as = *z;
+	struct forms f = { 0 };
+
+	switch (z->i.mnemonic) {
+#define CASE(VEX, SSE) \
+	case ZYDIS_MNEMONIC_##VEX: \
+		as.i.mnemonic = ZYDIS_MNEMONIC_##SSE; \
+		break;
+	AS_SSE(CASE)
+#undef CASE
+	default:
+		return false;
+	}
+	g = last == 2 ? 2 : 0;		/* VCVTSI2Sx has three operands, its source last */
+	f.wide = z->op[g].size == 64;
+	if (!bind_cvt(&as, &f, out))
+		return false;
+	out->fn = vex_of(out->fn);
+	out->reg = number(&z->op[0]);
+	out->rm = number(&z->op[last]);
+	if (last == 2)
+		out->op[1] = number(&z->op[1]);
+	return true;
 }

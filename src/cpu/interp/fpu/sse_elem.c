@@ -11,7 +11,7 @@
  * Spec     [SDM 2] by name; MASKMOVDQU for its fault rule
  * Lock     none: a processor belongs to its thread
  */
-#include "cpu/interp/fpu/fpu.h"
+#include "cpu/interp/fpu/avx.h"
 
 static uint64_t elem_get(const void *v, unsigned size, unsigned index)
 {
@@ -143,6 +143,13 @@ static void maskmovdqu(struct interp *c, const struct insn *in)
 	v[0] = fx(c)->xmm[in->reg];
 	v[1] = fx(c)->xmm[in->rm];
 	maskmov(c, in, (const uint8_t *)&v[0], (const uint8_t *)&v[1], 16);
+}
+
+static void vmaskmovdqu(struct interp *c, const struct insn *in)
+{
+	avx_gate(c);
+	maskmov(c, in, (const uint8_t *)&fx(c)->xmm[in->reg], (const uint8_t *)&fx(c)->xmm[in->rm],
+		16);
 }
 
 static void maskmovq(struct interp *c, const struct insn *in)
@@ -297,4 +304,15 @@ bool bind_elem(const struct zin *z, const struct forms *f, struct insn *out)
 	default:
 		return false;
 	}
+}
+
+bool bind_avx_elem(const struct zin *z, struct insn *out)
+{
+	if (z->i.mnemonic != ZYDIS_MNEMONIC_VMASKMOVDQU)
+		return false;
+	bind_rdi(z, out);
+	out->reg = (uint8_t)(ZydisRegisterGetId(z->op[0].reg.value) & 15);
+	out->rm = (uint8_t)(ZydisRegisterGetId(z->op[1].reg.value) & 15);
+	out->fn = vmaskmovdqu;
+	return true;
 }

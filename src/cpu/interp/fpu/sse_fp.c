@@ -22,12 +22,12 @@ static __attribute__((noinline)) void fp_slow(struct interp *c, const struct ins
 	__m128i d = fx(c)->xmm[in->reg], r;
 
 	if (w.op == FP_DP && !fp_all_masked(c)) {
-		fp_dot_unmasked(c, w.kind == FP_PD, in->op[2], d, s);
+		fp_dot_unmasked(c, w.kind == FP_PD, in->op[2], 1, &d, &s);
 		w.op = FP_OTHER;
 	}
 	fp_begin(c);
 	r = XOP(in)(d, s);
-	fp_end(c, w, d, s, r);
+	fp_end(c, w, &(struct fp_lanes){ 1, &d, &s, NULL, &r });
 	fx(c)->xmm[in->reg] = r;
 }
 

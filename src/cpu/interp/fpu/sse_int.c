@@ -117,7 +117,8 @@ static bool bind_hot(const struct zin *z, bool mem, struct insn *out)
 	X(PSHUFB) X(PSIGNB) X(PSIGNW) X(PSIGND) X(PABSB) X(PABSW) X(PABSD) \
 	X(PCMPEQQ) X(PCMPGTQ) X(PACKUSDW) X(PMINSB) X(PMINSD) X(PMINUW) X(PMINUD) X(PMAXSB) \
 	X(PMAXSD) X(PMAXUW) X(PMAXUD) X(PMULLD) X(PMULDQ) X(PHMINPOSUW) \
-	X(MOVSHDUP) X(MOVSLDUP)
+	X(MOVSHDUP) X(MOVSLDUP) \
+	X(AESENC) X(AESENCLAST) X(AESDEC) X(AESDECLAST) X(AESIMC)
 
 /* Shifts have a third form, by an immediate count. */
 #define SHIFTS(X) \

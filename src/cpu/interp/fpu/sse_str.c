@@ -9,7 +9,7 @@
  * Spec     [SDM 2] 4.1 (the immediate), PCMPESTRI ...
  * Lock     none: a processor belongs to its thread
  */
-#include "cpu/interp/fpu/fpu.h"
+#include "cpu/interp/fpu/avx.h"
 
 struct str_result {
 	uint64_t flags, index;
@@ -43,13 +43,12 @@ static int32_t clamp(uint64_t v, unsigned size)
 }
 
 /* osz: of the lengths; op[0]: the result is an index, not a mask. */
-static void pcmpstr(struct interp *c, const struct insn *in)
+static inline void run(struct interp *c, const struct insn *in)
 {
 	str_fn *fn = (str_fn *)(uintptr_t)in->imm;
 	struct str_result r;
 	__m128i s;
 
-	sse_gate(c);
 	s = in->mem ? load_x16u(c, in) : fx(c)->xmm[in->rm];
 	fn(&r, clamp(c->gpr[CPU_RAX], in->osz), clamp(c->gpr[CPU_RDX], in->osz),
 	   fx(c)->xmm[in->reg], s);
@@ -60,24 +59,42 @@ static void pcmpstr(struct interp *c, const struct insn *in)
 		fx(c)->xmm[0] = r.mask;
 }
 
-bool bind_str(const struct zin *z, const struct forms *f, struct insn *out)
+static void pcmpstr(struct interp *c, const struct insn *in)
+{
+	sse_gate(c);
+	run(c, in);
+}
+
+static void vpcmpstr(struct interp *c, const struct insn *in)
+{
+	avx_gate(c);
+	run(c, in);
+	if (!in->op[0])
+		ymmh(c)[0] = _mm_setzero_si128();
+}
+
+static bool bind_any(const struct zin *z, const struct forms *f, struct insn *out)
 {
 	const char *table;
 	bool index = false;
 
 	switch (z->i.mnemonic) {
 	case ZYDIS_MNEMONIC_PCMPESTRI:
+	case ZYDIS_MNEMONIC_VPCMPESTRI:
 		table = th_str_PCMPESTRI;
 		index = true;
 		break;
 	case ZYDIS_MNEMONIC_PCMPESTRM:
+	case ZYDIS_MNEMONIC_VPCMPESTRM:
 		table = th_str_PCMPESTRM;
 		break;
 	case ZYDIS_MNEMONIC_PCMPISTRI:
+	case ZYDIS_MNEMONIC_VPCMPISTRI:
 		table = th_str_PCMPISTRI;
 		index = true;
 		break;
 	case ZYDIS_MNEMONIC_PCMPISTRM:
+	case ZYDIS_MNEMONIC_VPCMPISTRM:
 		table = th_str_PCMPISTRM;
 		break;
 	default:
@@ -86,6 +103,25 @@ bool bind_str(const struct zin *z, const struct forms *f, struct insn *out)
 	set_thunk(out, table + 16 * f->imm);
 	out->osz = f->wide ? 8 : 4;
 	out->op[0] = index;
-	out->fn = pcmpstr;
 	return true;
+}
+
+bool bind_str(const struct zin *z, const struct forms *f, struct insn *out)
+{
+	out->fn = pcmpstr;
+	return bind_any(z, f, out);
+}
+
+bool bind_avx_str(const struct zin *z, struct insn *out)
+{
+	struct forms f = { 0 };
+	bool has_imm;
+
+	f.imm = avx_imm(z, &has_imm);
+	f.wide = z->i.raw.vex.W && z->i.machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
+	out->fn = vpcmpstr;
+	out->reg = (uint8_t)(ZydisRegisterGetId(z->op[0].reg.value) & 15);
+	if (!out->mem)
+		out->rm = (uint8_t)(ZydisRegisterGetId(z->op[1].reg.value) & 15);
+	return bind_any(z, &f, out);
 }

@@ -19,6 +19,8 @@
  */
 #include "cpu/interp/fpu/fpu.h"
 
+#include <math.h>
+
 static uint32_t unmasked(uint32_t mxcsr)
 {
 	return ~(mxcsr >> MXCSR_MASK_SHIFT) & FPU_FLAGS;
@@ -51,6 +53,8 @@ static unsigned nr_elements(enum fp_kind k)
 	case FP_SS:
 	case FP_SD:
 		return 1;
+	case FP_HALF:
+		return 4;
 	default:
 		return 0;
 	}
@@ -78,11 +82,28 @@ static bool is_tiny(__m128i v, bool dbl, unsigned n)
 	return !(f[n] >> 23 & 0xff) && f[n] << 9;
 }
 
-static bool tiny(enum fp_kind kind, __m128i r)
+static uint16_t half_of(__m128i v, unsigned n)
 {
-	for (unsigned k = 0; k < nr_elements(kind); k++)
-		if (is_tiny(r, is_double(kind), k))
-			return true;
+	uint16_t h[8];
+
+	memcpy(h, &v, sizeof(v));
+	return h[n];
+}
+
+static bool tiny_half(__m128i v, unsigned n)
+{
+	uint16_t h = half_of(v, n);
+
+	return !(h & 0x7c00) && (h & 0x3ff);
+}
+
+static bool tiny(enum fp_kind kind, const struct fp_lanes *l)
+{
+	for (unsigned p = 0; p < l->n; p++)
+		for (unsigned k = 0; k < nr_elements(kind); k++)
+			if (kind == FP_HALF ? tiny_half(l->r[p], k) :
+					      is_tiny(l->r[p], is_double(kind), k))
+				return true;
 	return false;
 }
 
@@ -148,47 +169,166 @@ static double no_denormal(double v, bool dbl)
 	return v < least && v > -least ? __builtin_copysign(0, v) : v;
 }
 
+/* ---- FMA: one rounding, which the x87 has not ---------------------------------------------- */
+
+/* D * S + T of element N, all signs in the operands. */
+struct fma {
+	double a, b, c;
+};
+
+static struct fma fma_lane(enum fp_op op, bool dbl, const struct fp_lanes *l, unsigned piece,
+			   unsigned n)
+{
+	struct fma f = { element(l->d[piece], dbl, n), element(l->s[piece], dbl, n),
+			 element(l->t[piece], dbl, n) };
+
+	if (op == FP_FNMADD || op == FP_FNMSUB)
+		f.a = -f.a;
+	if (op == FP_FMSUB || op == FP_FNMSUB || (op == FP_FMADDSUB && n % 2 == 0) ||
+	    (op == FP_FMSUBADD && n % 2 == 1))
+		f.c = -f.c;
+	return f;
+}
+
+/* The host's FMA by MXCSR; *ret_inexact: it had to round. */
+static double host_fma(bool dbl, uint32_t mxcsr, const struct fma *f, bool *ret_inexact)
+{
+	float a = (float)f->a, b = (float)f->b, c = (float)f->c;
+	double r = f->a;
+	uint32_t was = host_mxcsr();
+
+	host_set_mxcsr((mxcsr & 0x6000) | MXCSR_MASKS);
+	if (dbl) {
+		__asm__ volatile("vfmadd213sd %2, %1, %0" : "+x"(r) : "x"(f->b), "x"(f->c));
+	} else {
+		__asm__ volatile("vfmadd213ss %2, %1, %0" : "+x"(a) : "x"(b), "x"(c));
+		r = (double)a;
+	}
+	*ret_inexact = host_mxcsr() & FL_PE;
+	host_set_mxcsr(was);
+	return r;
+}
+
 /*
- * What the wide result and the stored one R disagree in was lost to the
+ * With the exponents taken out of the operands nothing overflows or
+ * underflows; a term that far below the other only says "more" or "less".
+ */
+static struct wide wide_fma(bool dbl, uint32_t mxcsr, const struct fma *f)
+{
+	int far = dbl ? 300 : 60, ea, eb, ec, apart;
+	struct fma m = { frexp(f->a, &ea), frexp(f->b, &eb), frexp(f->c, &ec) };
+	struct wide w;
+	double r;
+
+	if (m.a == 0 || m.b == 0)
+		ea = ec, eb = 0;
+	if (m.c == 0)
+		ec = ea + eb;
+	apart = ec - ea - eb;
+	ec = apart > far ? far : apart < -far ? -far : apart;
+	m.c = ldexp(m.c, ec);
+	r = host_fma(dbl, mxcsr, &m, &w.inexact);
+	w.value = ldexpl((long double)r, ea + eb + (apart > far ? apart - far : 0));
+	return w;
+}
+
+/* ---- was anything lost? -------------------------------------------------------------------- */
+
+/*
+ * What the wide result and the stored one RES disagree in was lost to the
  * exponent, and counts as lost only where the response was masked.
  */
-static bool inexact(uint32_t g, struct fp_what w, __m128i d, __m128i s, __m128i r)
+static bool lost(uint32_t g, struct wide x, double res)
 {
-	bool dbl = is_double(w.kind), daz = g & 0x40;
+	uint32_t fl = x.value > 1 || x.value < -1 ? FL_OE : FL_UE;
 
-	for (unsigned k = 0; k < nr_elements(w.kind); k++) {
-		double a, b, res = element(r, dbl, k);
-		struct wide x;
-		uint32_t fl;
+	return x.inexact || (x.value != (long double)res && !(unmasked(g) & fl));
+}
 
-		lane(w.op, dbl, d, s, k, &a, &b);
-		if (daz) {
-			a = no_denormal(a, dbl || w.op == FP_NARROW);
-			b = no_denormal(b, dbl || w.op == FP_NARROW);
-		}
-		if (__builtin_isnan(a) || __builtin_isnan(b) || __builtin_isnan(res))
-			continue;
-		x = wide_of(w.op, dbl, g, a, b);
-		fl = x.value > 1 || x.value < -1 ? FL_OE : FL_UE;
-		if (x.inexact || (x.value != (long double)res && !(unmasked(g) & fl)))
-			return true;
+static bool is_fma(enum fp_op op)
+{
+	return op >= FP_FMADD && op <= FP_FMSUBADD;
+}
+
+static bool inexact_fma(uint32_t g, struct fp_what w, const struct fp_lanes *l, unsigned piece,
+			unsigned k)
+{
+	bool dbl = is_double(w.kind);
+	double res = element(l->r[piece], dbl, k);
+	struct fma f = fma_lane(w.op, dbl, l, piece, k);
+
+	if (g & 0x40) {
+		f.a = no_denormal(f.a, dbl);
+		f.b = no_denormal(f.b, dbl);
+		f.c = no_denormal(f.c, dbl);
 	}
+	if (!__builtin_isfinite(f.a) || !__builtin_isfinite(f.b) || !__builtin_isfinite(f.c) ||
+	    __builtin_isnan(res))
+		return false;
+	return lost(g, wide_fma(dbl, g, &f), res);
+}
+
+static bool inexact_two(uint32_t g, struct fp_what w, const struct fp_lanes *l, unsigned piece,
+			unsigned k)
+{
+	bool dbl = is_double(w.kind);
+	double a, b, res = element(l->r[piece], dbl, k);
+
+	lane(w.op, dbl, l->d[piece], l->s[piece], k, &a, &b);
+	if (g & 0x40) {
+		a = no_denormal(a, dbl || w.op == FP_NARROW);
+		b = no_denormal(b, dbl || w.op == FP_NARROW);
+	}
+	if (__builtin_isnan(a) || __builtin_isnan(b) || __builtin_isnan(res))
+		return false;
+	return lost(g, wide_of(w.op, dbl, g, a, b), res);
+}
+
+/* 11 bits are kept of the source's 24. */
+static bool inexact_half(uint32_t g, const struct fp_lanes *l, unsigned piece, unsigned k)
+{
+	double v = element(l->s[piece], false, k), res;
+	uint16_t h = half_of(l->r[piece], k);
+	int e;
+	double m;
+	struct wide x = { .value = (long double)v };
+
+	if (g & 0x40)
+		x.value = v = no_denormal(v, false);
+	if (!__builtin_isfinite(v))
+		return false;
+	m = ldexp(frexp(v, &e), 11);
+	x.inexact = m != (double)(int)m;
+	res = ldexp((h & 0x3ff) | (h & 0x7c00 ? 0x400 : 0), (h & 0x7c00 ? (h >> 10 & 31) - 1 : 0) - 24);
+	if ((h & 0x7c00) == 0x7c00)
+		res = __builtin_inf();
+	return lost(g, x, h & 0x8000 ? -res : res);
+}
+
+static bool inexact(uint32_t g, struct fp_what w, const struct fp_lanes *l)
+{
+	for (unsigned p = 0; p < l->n; p++)
+		for (unsigned k = 0; k < nr_elements(w.kind); k++)
+			if (w.kind == FP_HALF ? inexact_half(g, l, p, k) :
+			    is_fma(w.op) ? inexact_fma(g, w, l, p, k) :
+					   inexact_two(g, w, l, p, k))
+				return true;
 	return false;
 }
 
 /* ---- the end of an instruction ------------------------------------------------------------- */
 
-void fp_end_unmasked(struct interp *c, struct fp_what w, __m128i d, __m128i s, __m128i r)
+void fp_end_unmasked(struct interp *c, struct fp_what w, const struct fp_lanes *l)
 {
 	const uint32_t before = FL_IE | FL_DE | FL_ZE;
 	uint32_t g = fx(c)->mxcsr, um = unmasked(g), f = host_mxcsr() & FPU_FLAGS;
 
 	host_set_mxcsr(MXCSR_DEFAULT);
-	if ((um & FL_UE) && tiny(w.kind, r))
+	if ((um & FL_UE) && tiny(w.kind, l))
 		f |= FL_UE;
 	if (f & um & before)
 		f &= before;
-	else if ((f & um & (FL_OE | FL_UE)) && !inexact(g, w, d, s, r))
+	else if ((f & um & (FL_OE | FL_UE)) && !inexact(g, w, l))
 		f &= ~(uint32_t)FL_PE;
 	fx(c)->mxcsr = g | f;
 	if (!(f & um))
@@ -203,28 +343,36 @@ THUNK_X(MULPD);
 THUNK_X(HADDPS);
 THUNK_X(HADDPD);
 
-static __m128i stage(struct interp *c, xop_fn *fn, struct fp_what w, __m128i d, __m128i s)
+/* One step of all pieces: D = FN(D, S). */
+static void stage(struct interp *c, xop_fn *fn, struct fp_what w, unsigned n, __m128i *d,
+		  const __m128i *s)
 {
-	__m128i r;
+	__m128i r[2];
 
 	fp_begin(c);
-	r = fn(d, s);
-	fp_end(c, w, d, s, r);
-	return r;
+	for (unsigned p = 0; p < n; p++)
+		r[p] = fn(d[p], s[p]);
+	fp_end(c, w, &(struct fp_lanes){ n, d, s, NULL, r });
+	memcpy(d, r, n * sizeof(*r));
 }
 
 /* Elements the upper half of IMM leaves out are zeros from the start. */
-void fp_dot_unmasked(struct interp *c, bool dbl, uint8_t imm, __m128i d, __m128i s)
+void fp_dot_unmasked(struct interp *c, bool dbl, uint8_t imm, unsigned n, const __m128i *d,
+		     const __m128i *s)
 {
 	struct fp_what mul = { dbl ? FP_PD : FP_PS, FP_MUL }, add = { mul.kind, FP_HADD };
+	__m128i m, a[2], b[2];
 	uint32_t take[4];
-	__m128i m;
 
 	for (unsigned k = 0; k < 4; k++)
 		take[k] = imm >> (4 + (dbl ? k / 2 : k)) & 1 ? UINT32_MAX : 0;
 	memcpy(&m, take, sizeof(m));
-	m = stage(c, dbl ? th_x_MULPD : th_x_MULPS, mul, _mm_and_si128(d, m), _mm_and_si128(s, m));
-	m = stage(c, dbl ? th_x_HADDPD : th_x_HADDPS, add, m, m);
+	for (unsigned p = 0; p < n; p++) {
+		a[p] = _mm_and_si128(d[p], m);
+		b[p] = _mm_and_si128(s[p], m);
+	}
+	stage(c, dbl ? th_x_MULPD : th_x_MULPS, mul, n, a, b);
+	stage(c, dbl ? th_x_HADDPD : th_x_HADDPS, add, n, a, a);
 	if (!dbl)
-		stage(c, th_x_HADDPS, add, m, m);
+		stage(c, th_x_HADDPS, add, n, a, a);
 }

@@ -133,6 +133,11 @@ enum { BT_BT, BT_BTS, BT_BTR, BT_BTC, BT_NR };
 int_bind_fn int_bind_bt;
 enum { SCAN_BSF, SCAN_BSR, SCAN_POPCNT, SCAN_BSWAP, SCAN_CRC32 };
 int_bind_fn int_bind_scan;
+/* Up to BMI_SARX with a VEX prefix. */
+enum { BMI_ANDN, BMI_BEXTR, BMI_BLSI, BMI_BLSMSK, BMI_BLSR, BMI_BZHI, BMI_MULX, BMI_PDEP, BMI_PEXT,
+       BMI_RORX, BMI_SHLX, BMI_SHRX, BMI_SARX,
+       BMI_TZCNT, BMI_LZCNT, BMI_ADCX, BMI_ADOX, BMI_RDRAND, BMI_MOVBE };
+int_bind_fn int_bind_bmi;
 enum { AT_XCHG, AT_XADD, AT_CMPXCHG, AT_CMPXCHG8B, AT_CMPXCHG16B };
 int_bind_fn int_bind_atomic;
 /* REX.B makes of PAUSE (F3 90) what it makes of NOP (90). */

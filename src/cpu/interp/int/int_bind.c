@@ -7,8 +7,8 @@
  * CALL through gates, MOVSD of the SSE kind): the binder of the row refuses
  * what is not its own.
  *
- * TZCNT and LZCNT are rows of BSF and BSR: the x86-64-v2 model lacks them, and a
- * processor without them ignores the F3 prefix.  The hint space 0F 18 to 0F 1F is
+ * A processor without TZCNT and LZCNT ignores their F3 prefix and runs BSF and
+ * BSR: decode.c asks the model and tells Zydis.  The hint space 0F 18 to 0F 1F is
  * NOP whatever later extension Zydis names it.
  *
  * Spec     [SDM 2] appendix A opcode maps; 4.1.1.1 hint NOPs
@@ -64,12 +64,30 @@ static const struct int_row rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	ROW(BTR, int_bind_bt, BT_BTR),
 	ROW(BTC, int_bind_bt, BT_BTC),
 	ROW(BSF, int_bind_scan, SCAN_BSF),
-	ROW(TZCNT, int_bind_scan, SCAN_BSF),
 	ROW(BSR, int_bind_scan, SCAN_BSR),
-	ROW(LZCNT, int_bind_scan, SCAN_BSR),
 	ROW(POPCNT, int_bind_scan, SCAN_POPCNT),
 	ROW(BSWAP, int_bind_scan, SCAN_BSWAP),
 	ROW(CRC32, int_bind_scan, SCAN_CRC32),
+	ROW(TZCNT, int_bind_bmi, BMI_TZCNT),
+	ROW(LZCNT, int_bind_bmi, BMI_LZCNT),
+	ROW(ANDN, int_bind_bmi, BMI_ANDN),
+	ROW(BEXTR, int_bind_bmi, BMI_BEXTR),
+	ROW(BLSI, int_bind_bmi, BMI_BLSI),
+	ROW(BLSMSK, int_bind_bmi, BMI_BLSMSK),
+	ROW(BLSR, int_bind_bmi, BMI_BLSR),
+	ROW(BZHI, int_bind_bmi, BMI_BZHI),
+	ROW(MULX, int_bind_bmi, BMI_MULX),
+	ROW(PDEP, int_bind_bmi, BMI_PDEP),
+	ROW(PEXT, int_bind_bmi, BMI_PEXT),
+	ROW(RORX, int_bind_bmi, BMI_RORX),
+	ROW(SHLX, int_bind_bmi, BMI_SHLX),
+	ROW(SHRX, int_bind_bmi, BMI_SHRX),
+	ROW(SARX, int_bind_bmi, BMI_SARX),
+	ROW(ADCX, int_bind_bmi, BMI_ADCX),
+	ROW(ADOX, int_bind_bmi, BMI_ADOX),
+	ROW(MOVBE, int_bind_bmi, BMI_MOVBE),
+	ROW(RDRAND, int_bind_bmi, BMI_RDRAND),
+	ROW(RDSEED, int_bind_bmi, BMI_RDRAND),
 	ROW(XCHG, int_bind_atomic, AT_XCHG),
 	ROW(XADD, int_bind_atomic, AT_XADD),
 	ROW(CMPXCHG, int_bind_atomic, AT_CMPXCHG),
@@ -103,6 +121,8 @@ static const struct int_row rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	ROW(LFENCE, int_bind_misc, CV_LFENCE),
 	ROW(SFENCE, int_bind_misc, CV_SFENCE),
 	ROW(CLFLUSH, int_bind_misc, CV_CLFLUSH),
+	ROW(CLFLUSHOPT, int_bind_misc, CV_CLFLUSH),
+	ROW(CLWB, int_bind_misc, CV_CLFLUSH),
 	ROW(UD0, int_bind_misc, CV_UD),
 	ROW(UD1, int_bind_misc, CV_UD),
 	ROW(UD2, int_bind_misc, CV_UD),
@@ -246,7 +266,8 @@ bool bind_int(const struct zin *z, struct insn *out)
 	struct insn bound = *out;
 
 	if (z->i.mnemonic > ZYDIS_MNEMONIC_MAX_VALUE ||
-	    z->i.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+	    (z->i.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+	     z->i.encoding != ZYDIS_INSTRUCTION_ENCODING_VEX))
 		return false;
 	row = &rows[z->i.mnemonic];
 	/* What is not ours goes on to the next family as we found it. */

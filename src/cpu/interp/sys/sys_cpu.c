@@ -149,12 +149,21 @@ void sys_rdpmc(struct interp *c, const struct insn *in)
 
 /* ---- extended control registers --------------------------------------------------------------------- */
 
+/* XGETBV of 1 asks which components are in use; a processor may say all that can be. */
+static bool has_xinuse(const struct interp *c)
+{
+	uint32_t r[4];
+
+	cpu_model_cpuid(c->model, 0xd, 1, r);
+	return r[0] & 4;
+}
+
 void sys_xgetbv(struct interp *c, const struct insn *in)
 {
 	(void)in;
 	if (!(c->cr4 & X86_CR4_OSXSAVE))
 		interp_ud(c);
-	if ((uint32_t)c->gpr[CPU_RCX] != 0)
+	if ((uint32_t)c->gpr[CPU_RCX] > (has_xinuse(c) ? 1u : 0u))
 		interp_gp(c);
 	put_edx_eax(c, c->xcr0);
 }

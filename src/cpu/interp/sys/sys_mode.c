@@ -78,7 +78,7 @@ static void reset_power_on(struct interp *c)
 	c->xsave[4] = 0xff;		/* FTW 5555: all valid, zero */
 	c->xsave[24] = 0x80;		/* MXCSR 1f80 */
 	c->xsave[25] = 0x1f;
-	c->xsave[512] = 3;		/* XSTATE_BV: x87, SSE */
+	c->xsave[512] = (uint8_t)cpu_model_xcr0(c->model);	/* XSTATE_BV: all are there */
 }
 
 void interp_reset(struct interp *c, bool init)
