@@ -288,7 +288,7 @@ void itest_user(struct itest *t)
 static void start(struct itest *t)
 {
 	struct cpu_conf conf = {
-		.mem = t->mem, .client = &t->client, .self = t, .model = "x86-64-v2",
+		.mem = t->mem, .client = &t->client, .self = t, .model = t->model,
 		.tsc_hz = NS_PER_SEC, .shared = t->shared,
 	};
 	struct err err;
@@ -298,18 +298,26 @@ static void start(struct itest *t)
 		t_io_read, t_io_write, t_mmio_read, t_mmio_write, t_cpuid, t_msr_read, t_msr_write,
 		t_hypercall, t_irq_take, t_irq_ready, t_tpr_get, t_tpr_set,
 	};
-	CHECK_EQ(cpu_engine_interpret.create(&conf, &t->cpu, &err), 0);
+	CHECK_EQ(t->engine->create(&conf, &t->cpu, &err), 0);
 	t->c = INTERP_OF(t->cpu);
 }
 
 void itest_open(struct itest *t, enum itest_mode mode)
 {
+	itest_open_as(t, mode, &cpu_engine_interpret, "x86-64-v2");
+}
+
+void itest_open_as(struct itest *t, enum itest_mode mode, const struct cpu_engine *engine,
+		   const char *model)
+{
 	const struct gmem_range ram = { 0, ITEST_RAM };
 	struct err err;
 
 	memset(t, 0, sizeof(*t));
+	t->engine = engine;
+	t->model = model;
 	CHECK_EQ(gmem_new(&ram, 1, &t->mem, &err), 0);
-	CHECK_EQ(cpu_engine_interpret.shared_new(t->mem, 1, &t->shared, &err), 0);
+	CHECK_EQ(engine->shared_new(t->mem, 1, &t->shared, &err), 0);
 	start(t);
 	put_pages(t);
 	put_gdt(t);
@@ -329,6 +337,8 @@ void itest_again(struct itest *t, enum itest_mode mode)
 void itest_open_second(struct itest *t, const struct itest *first)
 {
 	memset(t, 0, sizeof(*t));
+	t->engine = first->engine;
+	t->model = first->model;
 	t->mem = first->mem;
 	t->shared = first->shared;
 	start(t);
@@ -340,10 +350,10 @@ void itest_open_second(struct itest *t, const struct itest *first)
 
 void itest_close(struct itest *t)
 {
-	cpu_engine_interpret.destroy(t->cpu);
+	t->engine->destroy(t->cpu);
 	if (t->shared == NULL)
 		return;
-	cpu_engine_interpret.shared_free(t->shared);
+	t->engine->shared_free(t->shared);
 	gmem_free(t->mem);
 }
 

@@ -83,11 +83,16 @@ struct itest {
 	unsigned hypercalls;
 	int hypercall_rc;
 	uint8_t tpr;
+	const struct cpu_engine *engine;	/* interpret */
+	const char *model;		/* "x86-64-v2" */
 	uint64_t msr;			/* MSR 0x40000000, the one the client knows */
 	struct cpu_client client;	/* looked up at each call: replace what you like */
 };
 
 void itest_open(struct itest *t, enum itest_mode mode);
+/* The same with another processor; the engine is one that stands on struct interp. */
+void itest_open_as(struct itest *t, enum itest_mode mode, const struct cpu_engine *engine,
+		   const char *model);
 /* A second processor on the same memory, in 64-bit mode, with its own struct itest. */
 void itest_open_second(struct itest *t, const struct itest *first);
 void itest_close(struct itest *t);

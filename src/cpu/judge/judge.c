@@ -27,7 +27,8 @@ struct count {
 struct judge {
 	struct judge_interp *interp;
 	struct rng rng;
-	uint64_t fs_base;
+	struct gen gen;
+	uint64_t gs_base;
 	struct count counts[64];		/* by family */
 	uint8_t shown[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	unsigned print;			/* mismatches shown of a mnemonic */
@@ -92,7 +93,7 @@ static void refill_operands(struct judge *j, const struct gcase *g, const struct
 
 		if (g->z.op[i].type != ZYDIS_OPERAND_TYPE_MEMORY)
 			continue;
-		a = case_address(g, s, i, j->fs_base);
+		a = case_address(g, s, i, j->gs_base);
 		gen_bytes(&j->rng, fresh, sizeof(fresh));
 		/* Strings compare equal for a while, or there would be nothing to repeat. */
 		if (!g->rep || rng_chance(&j->rng, 30))
@@ -224,10 +225,12 @@ static void print_line(const char *name, uint64_t in, uint64_t host, uint64_t ou
 
 static void print_fx(const struct state *in, const struct outcome *host, const struct outcome *ours)
 {
-	for (unsigned i = 0; i < 416; i += 8) {
+	for (unsigned i = 0; i < FX_BYTES; i += 8) {
 		uint64_t a, b, x;
 		char name[16];
 
+		if (i == 416)
+			i = FX_YMM;
 		memcpy(&x, in->fx + i, 8);
 		memcpy(&a, host->s.fx + i, 8);
 		memcpy(&b, ours->s.fx + i, 8);
@@ -290,7 +293,7 @@ static void run_case(struct judge *j, const struct gcase *g, struct state *s)
 	struct verdict v = { .regs = false };
 	uint64_t target = 0;
 
-	gen_state(&j->rng, g, j->fs_base, s, &target);
+	gen_state(&j->rng, g, j->gs_base, s, &target);
 	if (mask_case(g, s))
 		return;
 	refill_operands(j, g, s, target);
@@ -321,7 +324,7 @@ static void run(struct judge *j, uint64_t cases, const struct family *f)
 	for (uint64_t i = 0; i < cases; i += STATES_PER_INSN) {
 		if (i % (REFILL_EVERY * STATES_PER_INSN) == 0)
 			refill(j);
-		gen_insn(&j->rng, interp_decoder(j->interp), f, &g);
+		gen_insn(&j->rng, &j->gen, f, &g);
 		place(j, &g);
 		for (unsigned k = 0; k < STATES_PER_INSN; k++)
 			run_case(j, &g, &s);
@@ -411,10 +414,11 @@ int main(int argc, char **argv)
 	}
 	if (!native_has_32())
 		printf("this kernel runs no 32-bit code: 64-bit mode only\n");
-	j->fs_base = native_fs_base();
+	j->gs_base = native_gs_base();
 	j->interp = interp_open();
 	if (!j->interp)
 		return 1;
+	gen_open(&j->gen, interp_decoder(j->interp));
 	run(j, cases, f);
 	rc = summary(j);
 	interp_close(j->interp);

@@ -30,15 +30,17 @@ static inline uint64_t box_page(unsigned n)
 
 /* ---- state ------------------------------------------------------------------------------ */
 
-#define FX_BYTES 512u
-#define SEQ_INSNS 6u
+#define LEGACY_BYTES 512u
+#define FX_YMM 576u		/* upper halves of YMM */
+#define FX_BYTES 832u		/* XSAVE's standard form; the header is not looked at */
+#define SEQ_INSNS 12u
 #define CASE_BYTES (SEQ_INSNS * INSN_MAX_BYTES)
 #define WAY_OUT 5u		/* bytes of the jump behind the instruction */
 #define NO_FAULT (-1)
 
 struct state {
 	uint64_t gpr[16], rip, rflags;
-	_Alignas(16) uint8_t fx[FX_BYTES];
+	_Alignas(64) uint8_t fx[FX_BYTES];
 };
 
 struct outcome {
@@ -85,16 +87,22 @@ struct family {
 extern const struct family families[];
 extern const unsigned nr_families;
 
+struct gen {
+	const struct decoder *d;
+	bool host[ZYDIS_ISA_SET_MAX_VALUE + 1];	/* what the host has */
+};
+
+void gen_open(struct gen *n, const struct decoder *d);
 /* A random instruction of family F (NULL: any), in either mode, and where it stands. */
-void gen_insn(struct rng *r, const struct decoder *d, const struct family *f, struct gcase *ret_g);
+void gen_insn(struct rng *r, const struct gen *n, const struct family *f, struct gcase *ret_g);
 /*
  * Registers for it, operands mostly inside the sandbox.  *ret_target: where a
  * branch is to go that loads its target from memory.
  */
-void gen_state(struct rng *r, const struct gcase *g, uint64_t fs_base, struct state *ret_s,
+void gen_state(struct rng *r, const struct gcase *g, uint64_t gs_base, struct state *ret_s,
 	       uint64_t *ret_target);
 /* Linear address of memory operand N in state S. */
-uint64_t case_address(const struct gcase *g, const struct state *s, unsigned n, uint64_t fs_base);
+uint64_t case_address(const struct gcase *g, const struct state *s, unsigned n, uint64_t gs_base);
 /* New contents for N bytes; biased to numbers at edges. */
 void gen_bytes(struct rng *r, void *dst, size_t n);
 
@@ -106,7 +114,7 @@ uint64_t mask_flags(const struct gcase *g, const struct state *s, bool faulted);
 bool mask_case(const struct gcase *g, const struct state *s);
 /* Whether x87 and SSE state after a fault is each processor's own affair. */
 bool mask_fault_fx(const struct gcase *g);
-/* Clears what is not compared in an FXSAVE image. */
+/* Clears what is not compared in an XSAVE image. */
 void mask_fx(const struct gcase *g, uint8_t fx[FX_BYTES]);
 
 /* ---- who runs it ------------------------------------------------------------------------- */
@@ -119,7 +127,7 @@ void native_put_code(uint64_t lin, const void *src, unsigned n);
 /* The jump from behind the instruction to the way out, WAY_OUT bytes. */
 void native_way_out(const struct gcase *g, uint8_t *dst);
 uint64_t native_way_out_at(const struct gcase *g);	/* where that goes */
-uint64_t native_fs_base(void);
+uint64_t native_gs_base(void);
 
 /* Interpreter. */
 struct judge_interp;

@@ -35,15 +35,39 @@ static void put(struct out *o, unsigned byte)
 	o->b[o->n++] = (uint8_t)byte;
 }
 
+/* Bits that are stored inverted are ones where they are not used. */
+static void put_vex(struct rng *r, const struct row *row, enum decode_mode mode, uint8_t mandatory,
+		    struct out *o)
+{
+	unsigned pp = mandatory == 0x66 ? 1 : mandatory == 0xf3 ? 2 : mandatory == 0xf2 ? 3 : 0;
+	unsigned rxb = mode == DECODE_64 ? (unsigned)rng_below(r, 8) : 7;
+	unsigned vvvv = rng_chance(r, 40) ? 15 : (unsigned)rng_below(r, 16);
+	unsigned w = rng_chance(r, 40) ? 0x80 : 0, l = rng_chance(r, 50) ? 4 : 0;
+	unsigned low;
+
+	if (mode != DECODE_64)
+		vvvv |= 8;
+	low = w | vvvv << 3 | l | pp;
+	if (row->map == MAP_VEX_0F && rng_chance(r, 50)) {
+		put(o, 0xc5);
+		put(o, (low & 0x7f) | (rxb & 4) << 5);
+		return;
+	}
+	put(o, 0xc4);
+	put(o, rxb << 5 | (row->map - MAP_VEX_0F + 1u));
+	put(o, low);
+}
+
 static void put_prefixes(struct rng *r, const struct row *row, enum decode_mode mode, struct out *o)
 {
-	static const uint8_t segs[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x64, 0x65 };
+	/* Never FS: what lies there is the C library's. */
+	static const uint8_t segs[] = { 0x26, 0x2e, 0x36, 0x3e, 0x65, 0x65 };
 	static const uint8_t sse[] = { 0, 0x66, 0xf2, 0xf3 };
 	uint8_t mandatory = 0;
 
-	/* FS and GS are null selectors in compatibility mode. */
+	/* GS is a null selector in compatibility mode. */
 	if (rng_chance(r, 5))
-		put(o, segs[rng_below(r, mode == DECODE_64 ? 8 : 4)]);
+		put(o, segs[rng_below(r, mode == DECODE_64 ? 6 : 4)]);
 	if (rng_chance(r, 6))
 		put(o, 0x67);
 	if ((row->flags & ROW_LOCK) && rng_chance(r, 25))
@@ -66,8 +90,12 @@ static void put_prefixes(struct rng *r, const struct row *row, enum decode_mode 
 	case PRE_F3: mandatory = 0xf3; break;
 	case PRE_SSE: mandatory = sse[rng_below(r, 4)]; break;
 	}
-	/* CRC32 and POPCNT take an operand size beside their own prefix. */
-	if (row->family == FAM_V2 && rng_chance(r, 20))
+	if (row->map >= MAP_VEX_0F) {
+		put_vex(r, row, mode, mandatory, o);
+		return;
+	}
+	/* CRC32, POPCNT and the like take an operand size beside their own prefix. */
+	if ((row->family == FAM_V2 || row->family == FAM_BMI) && rng_chance(r, 20))
 		put(o, 0x66);
 	if (mandatory)
 		put(o, mandatory);
@@ -77,7 +105,7 @@ static void put_prefixes(struct rng *r, const struct row *row, enum decode_mode 
 
 static void put_opcode(struct rng *r, const struct row *row, struct out *o)
 {
-	if (row->map != MAP_ONE)
+	if (row->map >= MAP_0F && row->map <= MAP_0F3A)
 		put(o, 0x0f);
 	if (row->map == MAP_0F38)
 		put(o, 0x38);
@@ -88,7 +116,8 @@ static void put_opcode(struct rng *r, const struct row *row, struct out *o)
 
 static void put_modrm(struct rng *r, const struct row *row, struct out *o)
 {
-	unsigned mod = rng_chance(r, 40) || (row->flags & ROW_REG_ONLY) ?
+	bool reg_form = rng_chance(r, 40);
+	unsigned mod = (reg_form && !(row->flags & ROW_MEM_ONLY)) || (row->flags & ROW_REG_ONLY) ?
 		       3 : (unsigned)rng_below(r, 3);
 	unsigned reg;
 
@@ -141,8 +170,8 @@ static void patch_disp(struct rng *r, struct gcase *g)
 	if (size < 4 || !mem)
 		return;
 	v = data_address(r);
-	if (mem->segment == ZYDIS_REGISTER_FS)
-		v -= native_fs_base();
+	if (mem->segment == ZYDIS_REGISTER_GS)
+		v -= native_gs_base();
 	if (mem->base == ZYDIS_REGISTER_RIP || mem->base == ZYDIS_REGISTER_EIP)
 		v -= g->at + g->len;
 	else if (mem->base != ZYDIS_REGISTER_NONE)
@@ -198,17 +227,17 @@ static bool is_branch(const ZydisDecodedInstruction *i)
 	       i->meta.category == ZYDIS_CATEGORY_RET;
 }
 
-static bool wanted(const struct decoder *d, const struct gcase *g)
+static bool wanted(const struct gen *n, const struct gcase *g)
 {
+	const struct decoder *d = n->d;
 	const ZydisDecodedInstruction *i = &g->z.i;
 
-	if (i->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
-	    !cpu_model_isa(d->model, i->meta.isa_set))
+	if (!n->host[i->meta.isa_set] || !cpu_model_isa(d->model, i->meta.isa_set))
 		return false;
 	if (g->mode == DECODE_64 && is_branch(i) && has_prefix(i, 0x66))
 		return false;
 	if ((i->mnemonic == ZYDIS_MNEMONIC_BSF || i->mnemonic == ZYDIS_MNEMONIC_BSR) &&
-	    has_prefix(i, 0xf3))
+	    has_prefix(i, 0xf3) && !cpu_model_isa(d->model, ZYDIS_ISA_SET_BMI1))
 		return false;
 	/* PREFETCHW of a register: #UD on AMD, a NOP on Intel. */
 	if (i->opcode_map == ZYDIS_OPCODE_MAP_0F && i->opcode == 0x0d && i->raw.modrm.mod == 3)
@@ -216,8 +245,7 @@ static bool wanted(const struct decoder *d, const struct gcase *g)
 	/* Intel says that it reads two bytes, AMD reads four. */
 	if (i->mnemonic == ZYDIS_MNEMONIC_MOVSXD && i->operand_width == 16 && i->raw.modrm.mod != 3)
 		return false;
-	/* FS with a 32-bit address cannot reach the sandbox. */
-	return !(has_prefix(i, 0x64) && i->address_width == 32 && g->mode == DECODE_64);
+	return true;
 }
 
 /* In the middle of a page, or so that it ends in, or goes on to, the next one. */
@@ -228,12 +256,12 @@ static uint64_t place(struct rng *r, unsigned len)
 	return box_page(rng_chance(r, 70) ? 1 : 2) - rng_below(r, len + 8u);
 }
 
-static bool decode(const struct decoder *d, struct gcase *g)
+static bool decode(const struct gen *n, struct gcase *g)
 {
-	return ZYAN_SUCCESS(decode_zydis(d, g->mode, g->bytes, INSN_MAX_BYTES, &g->z));
+	return ZYAN_SUCCESS(decode_zydis(n->d, g->mode, g->bytes, INSN_MAX_BYTES, &g->z));
 }
 
-static bool try_insn(struct rng *r, const struct decoder *d, const struct row *row,
+static bool try_insn(struct rng *r, const struct gen *n, const struct row *row,
 		     struct gcase *g)
 {
 	struct out o = { .n = 0 };
@@ -248,7 +276,7 @@ static bool try_insn(struct rng *r, const struct decoder *d, const struct row *r
 	while (o.n < INSN_MAX_BYTES)
 		put(&o, (unsigned)rng_next(r) & 0xff);
 	memcpy(g->bytes, o.b, INSN_MAX_BYTES);
-	if (!decode(d, g) || !wanted(d, g))
+	if (!decode(n, g) || !wanted(n, g))
 		return false;
 	g->len = g->z.i.length;
 	g->at = place(r, g->len);
@@ -256,7 +284,7 @@ static bool try_insn(struct rng *r, const struct decoder *d, const struct row *r
 	g->branch = is_branch(&g->z.i);
 	g->rep = row->family == FAM_STRING;
 	patch_disp(r, g);
-	return (!g->branch || patch_branch(r, g)) && decode(d, g);
+	return (!g->branch || patch_branch(r, g)) && decode(n, g);
 }
 
 /*
@@ -275,7 +303,7 @@ static bool fits_sequence(const struct gcase *g)
 }
 
 /* What runs as a block must be right as a block: flags and registers handed on. */
-static void gen_sequence(struct rng *r, const struct decoder *d, struct gcase *ret_g)
+static void gen_sequence(struct rng *r, const struct gen *gen, struct gcase *ret_g)
 {
 	static const uint8_t from[] = {
 		FAM_ALU, FAM_ALU, FAM_UNARY, FAM_V2, FAM_ATOMIC, FAM_MOV, FAM_COND, FAM_COND, FAM_FLAG,
@@ -286,7 +314,7 @@ static void gen_sequence(struct rng *r, const struct decoder *d, struct gcase *r
 	for (unsigned n = 0; n < want;) {
 		const struct family *f = &families[from[rng_below(r, sizeof(from))]];
 
-		if (!try_insn(r, d, pick_row(r, f), ret_g) || ret_g->mode != DECODE_64 ||
+		if (!try_insn(r, gen, pick_row(r, f), ret_g) || ret_g->mode != DECODE_64 ||
 		    !fits_sequence(ret_g))
 			continue;
 		memcpy(bytes + len, ret_g->bytes, ret_g->len);
@@ -303,7 +331,15 @@ static void gen_sequence(struct rng *r, const struct decoder *d, struct gcase *r
 		ret_g->at = box_page(1) - rng_below(r, len);
 }
 
-void gen_insn(struct rng *r, const struct decoder *d, const struct family *f, struct gcase *ret_g)
+/* CPUID is slow where it traps, so it is asked once. */
+void gen_open(struct gen *n, const struct decoder *d)
+{
+	n->d = d;
+	for (unsigned i = 0; i <= ZYDIS_ISA_SET_MAX_VALUE; i++)
+		n->host[i] = cpu_host_isa(i);
+}
+
+void gen_insn(struct rng *r, const struct gen *n, const struct family *f, struct gcase *ret_g)
 {
 	const struct family *want;
 
@@ -313,8 +349,8 @@ void gen_insn(struct rng *r, const struct decoder *d, const struct family *f, st
 	} while (want == &families[FAM_LEGACY] && !f && !native_has_32());
 	ret_g->seq = false;
 	if (want == &families[FAM_SEQ])
-		gen_sequence(r, d, ret_g);
+		gen_sequence(r, n, ret_g);
 	else
-		while (!try_insn(r, d, pick_row(r, want), ret_g))
+		while (!try_insn(r, n, pick_row(r, want), ret_g))
 			;
 }

@@ -47,11 +47,12 @@ struct judge_interp *interp_open(void)
 
 	if (!j)
 		return NULL;
-	itest_open(&j->t, ITEST_64);
+	itest_open_as(&j->t, ITEST_64, &cpu_engine_interpret, cpu_model_best());
 	itest_user(&j->t);
+	j->t.c->xcr0 = cpu_model_xcr0(j->t.c->model);
 	/* As Linux runs the other side. */
 	j->t.c->cr0 |= X86_CR0_AM;
-	j->t.c->seg[CPU_FS].base = native_fs_base();
+	j->t.c->seg[CPU_GS].base = native_gs_base();
 	interp_mode_changed(j->t.c);
 	j->ram = gmem_range_hva(j->t.mem, 0);
 	map_box(j);
@@ -157,7 +158,8 @@ void interp_case(struct judge_interp *j, const struct gcase *g, const struct sta
 	memcpy(c->gpr, in->gpr, sizeof(in->gpr));
 	c->rip = in->rip;
 	c->rflags = in->rflags;
-	memcpy(c->xsave, in->fx, FX_BYTES);
+	memcpy(c->xsave, in->fx, LEGACY_BYTES);
+	memcpy(c->xsave + FX_YMM, in->fx + FX_YMM, FX_BYTES - FX_YMM);
 	rc = g->seq ? run_sequence(j, g) : run_one(j, g);
 	memcpy(ret_o->s.gpr, c->gpr, sizeof(in->gpr));
 	ret_o->s.rip = c->rip;

@@ -13,6 +13,7 @@
  * Lock     none: one thread, one sandbox at one address
  */
 #include "base/err.h"
+#include "base/le.h"
 #include "cpu/judge/judge.h"
 
 #include <asm/ldt.h>
@@ -33,7 +34,11 @@
 #define DS_ANY 0x2b
 #define GATE_BYTES 0x2000
 #define ALIAS_BASE UINT64_C(0x300000)	/* the code pages once more, to write to */
+#define GS_BASE UINT64_C(0x12340)
 #define CODE_BYTES (2 * PAGE_SIZE)
+#ifndef FP_XSTATE_MAGIC1
+#define FP_XSTATE_MAGIC1 0x46505853u	/* of Linux's asm/sigcontext.h */
+#endif
 
 /* The offsets below are spelt again in the assembler text. */
 struct gate {
@@ -44,23 +49,25 @@ struct gate {
 	uint64_t out_flags;		/* 0x098 */
 	uint64_t flags_host;		/* 0x0a0 */
 	uint32_t mxcsr_host;		/* 0x0a8 */
-	uint32_t pad;
+	uint32_t xstate;		/* 0x0ac: components to move; 0: FXSAVE */
 	uint32_t far_entry;		/* 0x0b0 */
 	uint16_t far_cs;
 	uint16_t pad2;
 	uint64_t pad3[9];
 	uint64_t out[16];		/* 0x100 */
-	uint8_t pad4[0x80];
-	uint8_t fx_in[FX_BYTES];	/* 0x200 */
-	uint8_t fx_out[FX_BYTES];	/* 0x400 */
+	uint8_t pad4[0x280];
+	uint8_t fx_in[1024];		/* 0x400: FX_BYTES of the XSAVE layout */
+	uint8_t fx_out[1024];		/* 0x800 */
 };
 
 _Static_assert(offsetof(struct gate, host_sp) == 0x90, "see the assembler text");
 _Static_assert(offsetof(struct gate, mxcsr_host) == 0xa8, "see the assembler text");
 _Static_assert(offsetof(struct gate, far_entry) == 0xb0, "see the assembler text");
 _Static_assert(offsetof(struct gate, out) == 0x100, "see the assembler text");
-_Static_assert(offsetof(struct gate, fx_in) == 0x200, "see the assembler text");
-_Static_assert(offsetof(struct gate, fx_out) == 0x400, "see the assembler text");
+_Static_assert(offsetof(struct gate, xstate) == 0xac, "see the assembler text");
+_Static_assert(offsetof(struct gate, fx_in) == 0x400, "see the assembler text");
+_Static_assert(offsetof(struct gate, fx_out) == 0x800, "see the assembler text");
+_Static_assert(FX_BYTES <= 1024, "XSAVE area");
 
 void judge_enter(void);
 extern const char judge_leave[], judge_caught[], judge_far[], judge_leave_end[];
@@ -73,7 +80,14 @@ __asm__(
 "judge_enter:\n"
 "	pushq %rbx\n	pushq %rbp\n	pushq %r12\n	pushq %r13\n	pushq %r14\n	pushq %r15\n"
 "	movq %rsp, 0x200090\n"
-"	fxrstor64 0x200200\n"
+"	movl 0x2000ac, %eax\n"
+"	xorl %edx, %edx\n"
+"	testl %eax, %eax\n"
+"	jz 1f\n"
+"	xrstor64 0x200400\n"
+"	jmp 2f\n"
+"1:	fxrstor64 0x200400\n"
+"2:\n"
 "	pushq 0x200080\n"
 "	popfq\n"
 "	movq 0x200000, %rax\n	movq 0x200008, %rcx\n"
@@ -98,7 +112,15 @@ __asm__(
 "	movq 0x200090, %rsp\n"
 "	pushfq\n"
 "	popq 0x200098\n"
-"	fxsave64 0x200400\n"
+"	movl 0x2000ac, %eax\n"
+"	xorl %edx, %edx\n"
+"	testl %eax, %eax\n"
+"	jz 1f\n"
+"	xsave64 0x200800\n"
+"	vzeroupper\n"
+"	jmp 2f\n"
+"1:	fxsave64 0x200800\n"
+"2:\n"
 "judge_caught:\n"
 "	pushq 0x2000a0\n"
 "	popfq\n"
@@ -121,6 +143,17 @@ static struct outcome *volatile caught;
 
 /* ---- faults ----------------------------------------------------------------------------- */
 
+/* Where the frame has more than FXSAVE Linux says so in reserved bytes; initial state may be junk. */
+static void copy_fx(const ucontext_t *u, uint8_t *fx)
+{
+	const uint8_t *p = (const uint8_t *)u->uc_mcontext.fpregs;
+
+	memcpy(fx, p, LEGACY_BYTES);
+	memset(fx + LEGACY_BYTES, 0, FX_BYTES - LEGACY_BYTES);
+	if (ld32(p + 464) == FP_XSTATE_MAGIC1 && (ld64(p + 512) & 4))
+		memcpy(fx + FX_YMM, p + FX_YMM, FX_BYTES - FX_YMM);
+}
+
 static void copy_context(const ucontext_t *u, struct outcome *o)
 {
 	static const int order[16] = {
@@ -133,7 +166,7 @@ static void copy_context(const ucontext_t *u, struct outcome *o)
 		o->s.gpr[i] = (uint64_t)g[order[i]];
 	o->s.rip = (uint64_t)g[REG_RIP];
 	o->s.rflags = (uint64_t)g[REG_EFL];
-	memcpy(o->s.fx, u->uc_mcontext.fpregs, FX_BYTES);
+	copy_fx(u, o->s.fx);
 	o->vector = (int)g[REG_TRAPNO];
 	o->code = (uint32_t)g[REG_ERR];
 	o->cr2 = o->vector == X86_PAGE ? (uint64_t)g[REG_CR2] : 0;
@@ -288,6 +321,7 @@ int native_open(struct err *err)
 	put_way_out_32();
 	gate()->flags_host = 0x202;
 	gate()->mxcsr_host = 0x1f80;
+	gate()->xstate = cpu_host_isa(ZYDIS_ISA_SET_AVX) ? 7 : 0;
 	return 0;
 }
 
@@ -309,11 +343,13 @@ void native_way_out(const struct gcase *g, uint8_t *dst)
 	memcpy(dst + 1, &rel, sizeof(rel));
 }
 
-uint64_t native_fs_base(void)
+/* FS is the C library's, GS nobody's: ours then, if the kernel allows. */
+uint64_t native_gs_base(void)
 {
 	uint64_t base = 0;
 
-	syscall(SYS_arch_prctl, ARCH_GET_FS, &base);
+	syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE);
+	syscall(SYS_arch_prctl, ARCH_GET_GS, &base);
 	return base;
 }
 
@@ -331,6 +367,8 @@ void native_run(const struct gcase *g, const struct state *in, struct outcome *r
 		t->far_entry = (uint32_t)in->rip;
 	}
 	memcpy(t->fx_in, in->fx, FX_BYTES);
+	memset(t->fx_in + LEGACY_BYTES, 0, FX_YMM - LEGACY_BYTES);
+	st64(t->fx_in + LEGACY_BYTES, t->xstate);	/* XSTATE_BV */
 	ret_o->vector = NO_FAULT;
 	ret_o->code = 0;
 	ret_o->cr2 = 0;

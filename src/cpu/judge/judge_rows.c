@@ -40,6 +40,12 @@ const struct family families[FAM_NR] = {
 	[FAM_SSEINT] = { "sseint", "SSE2 integers" },
 	[FAM_SSE3] = { "sse3", "SSE3 and SSSE3" },
 	[FAM_SSE4] = { "sse4", "SSE4.1 and SSE4.2" },
+	[FAM_CRYPTO] = { "crypto", "AES, PCLMULQDQ, SHA" },
+	[FAM_AVX] = { "avx", "AVX arithmetic, moves, conversions, half precision" },
+	[FAM_AVXINT] = { "avxint", "AVX and AVX2 integers, permutations, AES" },
+	[FAM_FMA] = { "fma", "FMA" },
+	[FAM_AVXMEM] = { "avxmem", "VMASKMOV, gathers, broadcasts" },
+	[FAM_BMI] = { "bmi", "BMI1, BMI2, LZCNT, TZCNT, MOVBE, ADX" },
 };
 const unsigned nr_families = FAM_NR;
 
@@ -55,6 +61,14 @@ const unsigned nr_families = FAM_NR;
 	{ FAM_##f, MAP_0F, PRE_##pre, lo, hi, regs, ROW_MODRM | ROW_LOCK }
 #define M38(f, pre, lo, hi) { FAM_##f, MAP_0F38, PRE_##pre, lo, hi, 0xff, ROW_MODRM }
 #define M3A(f, pre, lo, hi) { FAM_##f, MAP_0F3A, PRE_##pre, lo, hi, 0xff, ROW_MODRM }
+
+#define VEX1(f, pre, lo, hi) { FAM_##f, MAP_VEX_0F, PRE_##pre, lo, hi, 0xff, ROW_MODRM }
+#define VEX1R(f, pre, lo, hi, regs) { FAM_##f, MAP_VEX_0F, PRE_##pre, lo, hi, regs, ROW_MODRM }
+#define VEX2(f, pre, lo, hi) { FAM_##f, MAP_VEX_0F38, PRE_##pre, lo, hi, 0xff, ROW_MODRM }
+#define VEX2R(f, pre, lo, hi, regs) { FAM_##f, MAP_VEX_0F38, PRE_##pre, lo, hi, regs, ROW_MODRM }
+#define VEX2M(f, pre, lo, hi) \
+	{ FAM_##f, MAP_VEX_0F38, PRE_##pre, lo, hi, 0xff, ROW_MODRM | ROW_MEM_ONLY }
+#define VEX3(f, pre, lo, hi) { FAM_##f, MAP_VEX_0F3A, PRE_##pre, lo, hi, 0xff, ROW_MODRM }
 
 #define ALL 0xff
 #define DIGIT(n) (1u << (n))
@@ -165,6 +179,39 @@ const struct row rows[] = {
 	M38(SSE3, 66, 0x00, 0x0b), M38(SSE3, 66, 0x1c, 0x1e), M3A(SSE3, 66, 0x0f, 0x0f),
 
 	M38(SSE4, 66, 0x10, 0x17), M38(SSE4, 66, 0x20, 0x25), M38(SSE4, 66, 0x28, 0x2b),
+	M38(CRYPTO, 66, 0xdb, 0xdf), M38(CRYPTO, NONE, 0xc8, 0xcd), M3A(CRYPTO, NONE, 0xcc, 0xcc),
+	M3A(CRYPTO, 66, 0xdf, 0xdf), M3A(CRYPTO, 66, 0x44, 0x44),
+
+	VEX1(AVX, SSE, 0x10, 0x17), VEX1(AVX, SSE, 0x28, 0x2f), VEX1(AVX, SSE, 0x50, 0x5f),
+	VEX1(AVX, SSE, 0xc2, 0xc2), VEX1(AVX, SSE, 0xc6, 0xc6), VEX1(AVX, SSE, 0xe6, 0xe6),
+	VEX1(AVX, SSE, 0x77, 0x77), VEX1R(AVX, NONE, 0xae, 0xae, DIGIT(2) | DIGIT(3)),
+	VEX1(AVX, SSE, 0x7c, 0x7d), VEX1(AVX, SSE, 0xd0, 0xd0), VEX1(AVX, F2, 0xf0, 0xf0),
+	VEX2(AVX, 66, 0x0c, 0x0f), VEX2(AVX, 66, 0x13, 0x13), VEX2(AVX, 66, 0x16, 0x17),
+	VEX3(AVX, 66, 0x00, 0x0f), VEX3(AVX, 66, 0x17, 0x1d), VEX3(AVX, 66, 0x40, 0x41),
+	VEX3(AVX, 66, 0x4a, 0x4b),
+
+	VEX1(AVXINT, 66, 0x60, 0x6f), VEX1(AVXINT, SSE, 0x6f, 0x70),
+	VEX1R(AVXINT, 66, 0x71, 0x71, 0x54), VEX1R(AVXINT, 66, 0x72, 0x72, 0x54),
+	VEX1R(AVXINT, 66, 0x73, 0x73, 0xcc), VEX1(AVXINT, 66, 0x74, 0x76),
+	VEX1(AVXINT, SSE, 0x7e, 0x7f), VEX1(AVXINT, 66, 0xc4, 0xc5), VEX1(AVXINT, 66, 0xd1, 0xfe),
+	VEX1(AVXINT, SSE, 0xd6, 0xd6), VEX2(AVXINT, 66, 0x00, 0x0b), VEX2(AVXINT, 66, 0x1c, 0x1e),
+	VEX2(AVXINT, 66, 0x20, 0x2b), VEX2(AVXINT, 66, 0x30, 0x41), VEX2(AVXINT, 66, 0x36, 0x36),
+	VEX2(AVXINT, 66, 0x45, 0x47), VEX2(AVXINT, 66, 0xdb, 0xdf), VEX3(AVXINT, 66, 0x00, 0x02),
+	VEX3(AVXINT, 66, 0x0e, 0x0f), VEX3(AVXINT, 66, 0x14, 0x16), VEX3(AVXINT, 66, 0x20, 0x22),
+	VEX3(AVXINT, 66, 0x38, 0x39), VEX3(AVXINT, 66, 0x42, 0x46), VEX3(AVXINT, 66, 0x4c, 0x4c),
+	VEX3(AVXINT, 66, 0x60, 0x63), VEX3(AVXINT, 66, 0xdf, 0xdf),
+
+	VEX2(FMA, 66, 0x96, 0x9f), VEX2(FMA, 66, 0xa6, 0xaf), VEX2(FMA, 66, 0xb6, 0xbf),
+
+	VEX2M(AVXMEM, 66, 0x2c, 0x2f), VEX2M(AVXMEM, 66, 0x8c, 0x8c), VEX2M(AVXMEM, 66, 0x8e, 0x8e),
+	VEX2M(AVXMEM, 66, 0x90, 0x93), VEX2(AVXMEM, 66, 0x18, 0x1a), VEX2(AVXMEM, 66, 0x58, 0x5a),
+	VEX2(AVXMEM, 66, 0x78, 0x79),
+
+	VEX2(BMI, NONE, 0xf2, 0xf2), VEX2R(BMI, NONE, 0xf3, 0xf3, DIGIT(1) | DIGIT(2) | DIGIT(3)),
+	VEX2(BMI, SSE, 0xf5, 0xf7), VEX3(BMI, F2, 0xf0, 0xf0), TWOR(BMI, F3, 0xbc, 0xbd, ALL),
+	M38(BMI, NONE, 0xf0, 0xf1), M38(BMI, 66, 0xf0, 0xf1), M38(BMI, 66, 0xf6, 0xf6),
+	M38(BMI, F3, 0xf6, 0xf6),
+
 	M38(SSE4, 66, 0x30, 0x41), M3A(SSE4, 66, 0x08, 0x0e), M3A(SSE4, 66, 0x14, 0x17),
 	M3A(SSE4, 66, 0x20, 0x22), M3A(SSE4, 66, 0x40, 0x42), M3A(SSE4, 66, 0x60, 0x63),
 };

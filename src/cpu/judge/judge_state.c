@@ -162,6 +162,7 @@ static void gen_fx(struct rng *r, const struct gcase *g, struct state *s)
 	for (unsigned i = 0; i < 8; i++)
 		edge_extended(r, s->fx + 32 + i * 16);
 	gen_bytes(r, s->fx + 160, 256);
+	gen_bytes(r, s->fx + FX_YMM, 256);
 }
 
 /* ---- addresses ---------------------------------------------------------------------------- */
@@ -170,13 +171,13 @@ static uint64_t data_address(struct rng *r, unsigned size)
 {
 	static const uint8_t borders[] = { 4, 5, 5, 6, 7, 8, 9, 9, 10 };
 	unsigned page = rng_chance(r, 50) ? 4 : 8;
-	uint64_t align = size >= 16 || rng_chance(r, 60) ? 15 : 0;
+	uint64_t align = size >= 32 ? 31 : size >= 16 || rng_chance(r, 60) ? 15 : 0;
 
 	if (rng_chance(r, 9))
 		return box_page(borders[rng_below(r, sizeof(borders))]) - rng_below(r, size + 8u);
 	return box_page(page) +
 	       ((1024 + rng_below(r, 2 * PAGE_SIZE - 2048)) & ~align) +
-	       (align && rng_chance(r, 8) ? rng_below(r, 16) : 0);
+	       (align && rng_chance(r, 8) ? rng_below(r, align + 1) : 0);
 }
 
 static int gpr_of(ZydisRegister r)
@@ -193,9 +194,16 @@ static void set_address(struct rng *r, struct state *s, int reg, uint64_t v, boo
 	s->gpr[reg] = low ? (v & 0xffffffff) | (rng_next(r) & ~UINT64_C(0xffffffff)) : v;
 }
 
+static bool masks_bytes(const struct gcase *g)
+{
+	return g->z.i.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ ||
+	       g->z.i.mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU ||
+	       g->z.i.mnemonic == ZYDIS_MNEMONIC_VMASKMOVDQU;
+}
+
 /* Solves base + index * scale + disp = an address of ours. */
 static void solve(struct rng *r, const struct gcase *g, const ZydisDecodedOperand *op,
-		  uint64_t fs_base, struct state *s)
+		  uint64_t gs_base, struct state *s)
 {
 	const ZydisDecodedOperandMem *m = &op->mem;
 	unsigned size = op->size / 8u, scale = m->scale ? m->scale : 1;
@@ -204,11 +212,10 @@ static void solve(struct rng *r, const struct gcase *g, const ZydisDecodedOperan
 	bool low = g->z.i.address_width == 32;
 
 	/* Whether bytes that are masked out are looked at is each processor's affair. */
-	if (g->z.i.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ ||
-	    g->z.i.mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU)
+	if (masks_bytes(g))
 		t = box_page(4) + 64 + rng_below(r, PAGE_SIZE);
-	if (m->segment == ZYDIS_REGISTER_FS)
-		t -= fs_base;
+	if (m->segment == ZYDIS_REGISTER_GS)
+		t -= gs_base;
 	if (base >= 0 && index >= 0 && base != index) {
 		/* The stack follows its pointer: that must stay in the low 4 GiB. */
 		s->gpr[index] = base == CPU_RSP || rng_chance(r, 60) ? rng_below(r, 4096) : edge(r);
@@ -222,22 +229,46 @@ static void solve(struct rng *r, const struct gcase *g, const ZydisDecodedOperan
 	}
 }
 
+/* Elements of a vector of indices, each so that base + index * scale + disp is ours. */
+static void solve_indices(struct rng *r, const struct gcase *g, struct state *s, uint64_t gs_base)
+{
+	const ZydisDecodedOperandMem *m = &g->z.op[1].mem;
+	unsigned n = (unsigned)ZydisRegisterGetId(m->index) & 15, size, base = 16;
+	uint64_t at = (uint64_t)m->disp.value;
+
+	if (m->type != ZYDIS_MEMOP_TYPE_VSIB)
+		return;
+	/* The letter after GATHER says how wide indices are. */
+	size = strstr(ZydisMnemonicGetString(g->z.i.mnemonic), "gatherq") ? 8 : 4;
+	if (gpr_of(m->base) >= 0)
+		base = (unsigned)gpr_of(m->base);
+	at += base < 16 ? s->gpr[base] : 0;
+	if (m->segment == ZYDIS_REGISTER_GS)
+		at += gs_base;
+	for (unsigned k = 0; k < 32 / size; k++) {
+		uint64_t v = data_address(r, 8) - at;
+
+		if (g->z.i.address_width == 32)
+			v = (uint64_t)(int64_t)(int32_t)v;
+		v = (uint64_t)((int64_t)v / m->scale);
+		memcpy(s->fx + (k * size < 16 ? 160 : FX_YMM) + n * 16 + k * size % 16, &v, size);
+	}
+}
+
 /* Not canonical, in all ways: no process has anything there. */
 static uint64_t wild(struct rng *r)
 {
 	return UINT64_C(0x00ff000000000000) + (rng_next(r) >> 20);
 }
 
-static void solve_all(struct rng *r, const struct gcase *g, uint64_t fs_base, struct state *s)
+static void solve_all(struct rng *r, const struct gcase *g, uint64_t gs_base, struct state *s)
 {
 	for (unsigned i = 0; i < g->z.i.operand_count; i++)
 		if (g->z.op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
 		    g->z.op[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN)
-			solve(r, g, &g->z.op[i], fs_base, s);
+			solve(r, g, &g->z.op[i], gs_base, s);
 	/* One in fifty goes where #GP or #SS comes from. */
-	if (rng_chance(r, 2) && g->z.i.address_width == 64 &&
-	    g->z.i.mnemonic != ZYDIS_MNEMONIC_MASKMOVQ &&
-	    g->z.i.mnemonic != ZYDIS_MNEMONIC_MASKMOVDQU)
+	if (rng_chance(r, 2) && g->z.i.address_width == 64 && !masks_bytes(g))
 		for (unsigned i = 0; i < g->z.i.operand_count; i++)
 			if (g->z.op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
 			    gpr_of(g->z.op[i].mem.base) >= 0)
@@ -289,7 +320,7 @@ static uint64_t branch_operand(struct rng *r, const struct gcase *g, struct stat
 	return t;
 }
 
-uint64_t case_address(const struct gcase *g, const struct state *s, unsigned n, uint64_t fs_base)
+uint64_t case_address(const struct gcase *g, const struct state *s, unsigned n, uint64_t gs_base)
 {
 	const ZydisDecodedOperandMem *m = &g->z.op[n].mem;
 	int base = gpr_of(m->base), index = gpr_of(m->index);
@@ -303,10 +334,10 @@ uint64_t case_address(const struct gcase *g, const struct state *s, unsigned n, 
 		a += s->gpr[index] * m->scale;
 	if (g->z.i.address_width == 32)
 		a = (uint32_t)a;
-	return m->segment == ZYDIS_REGISTER_FS ? a + fs_base : a;
+	return m->segment == ZYDIS_REGISTER_GS ? a + gs_base : a;
 }
 
-void gen_state(struct rng *r, const struct gcase *g, uint64_t fs_base, struct state *s,
+void gen_state(struct rng *r, const struct gcase *g, uint64_t gs_base, struct state *s,
 	       uint64_t *ret_target)
 {
 	for (unsigned i = 0; i < 16; i++)
@@ -321,11 +352,13 @@ void gen_state(struct rng *r, const struct gcase *g, uint64_t fs_base, struct st
 	if (rng_chance(r, 75))
 		s->gpr[CPU_RSP] &= ~UINT64_C(7);
 	special(r, g, s);
-	solve_all(r, g, fs_base, s);
+	solve_all(r, g, gs_base, s);
 	if (g->mode == DECODE_32)
 		for (unsigned i = 0; i < 8; i++)
 			s->gpr[i] = (uint32_t)s->gpr[i];
 	gen_fx(r, g, s);
+	if (g->z.op[1].type == ZYDIS_OPERAND_TYPE_MEMORY)
+		solve_indices(r, g, s, gs_base);
 	s->rip = g->at;
 	if (g->branch)
 		*ret_target = branch_operand(r, g, s);
