@@ -29,6 +29,15 @@ static const char *engines(void)
 	return best;
 }
 
+static void models(void)
+{
+	struct host_model m;
+
+	for (unsigned i = 0; host_model(i, &m); i++)
+		printf("model  %-10s %s\n", m.name, m.usable ? "yes" :
+		       "no  this host's processor lacks instructions of it");
+}
+
 static int doctor_run(int argc, char **argv)
 {
 	const char *rest[1], *best;
@@ -39,6 +48,7 @@ static int doctor_run(int argc, char **argv)
 	if (rc != 0)
 		return rc > 0 ? EXIT_OK : opt_fail(EXIT_USAGE, &err);
 	best = engines();
+	models();
 	printf("disk I/O %-8s %s\n", host_has_uring() ? "io_uring" : "threads",
 	       host_has_uring() ? "asynchronous in the kernel" :
 	       "io_uring is denied here; a thread pool does it");

@@ -6,6 +6,7 @@
 #include "vm/host.h"
 
 #include "cpu/cpu.h"
+#include "cpu/x86/model.h"
 
 #include <liburing.h>
 
@@ -21,6 +22,15 @@ bool host_engine(unsigned nth, struct host_engine *ret_e)
 		return true;
 	}
 	return false;
+}
+
+bool host_model(unsigned nth, struct host_model *ret_m)
+{
+	ret_m->name = cpu_model_name(nth);
+	if (ret_m->name == NULL)
+		return false;
+	ret_m->usable = cpu_model_host_ok(cpu_model_find(ret_m->name));
+	return true;
 }
 
 bool host_has_uring(void)

@@ -203,7 +203,7 @@ int vcpus_new(struct vm *vm, struct err *err)
 		const struct cpu_conf conf = {
 			.index = i, .mem = vm->mem, .self = v,
 			.client = vm->conf.stats ? &vm_stats_client : &vm_cpu_client,
-			.model = "x86-64-v2", .tsc_hz = cpu_host_tsc_hz(), .shared = vm->shared,
+			.model = vm->conf.cpu_model, .tsc_hz = cpu_host_tsc_hz(), .shared = vm->shared,
 			.lockstep = vm->conf.lockstep, .trace = trace_of(vm),
 		};
 		int rc;

@@ -17,6 +17,7 @@
 #include "vm/vm_priv.h"
 
 #include "base/log.h"
+#include "cpu/x86/model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,24 @@ static int choose_engine(struct vm *vm, struct err *err)
 		return vm->engine->shared_new(vm->mem, vm->conf.cpus, &vm->shared, err);
 	}
 	return err_set(err, -EINVAL, "engine \"%s\": expected auto, translate, interpret or kvm", name);
+}
+
+/* A model asked for by name must run here; else the best that does. */
+static int choose_model(struct vm *vm, struct err *err)
+{
+	const char *name = vm->conf.cpu_model;
+	const struct cpu_model *m;
+
+	if (name == NULL)
+		name = vm->conf.cpu_model = cpu_model_best();
+	m = cpu_model_find(name);
+	if (m == NULL)
+		return err_set(err, -EINVAL, "processor model \"%s\" is not known; "
+			       "genvisor doctor lists them", name);
+	if (!cpu_model_host_ok(m))
+		return err_set(err, -EOPNOTSUPP, "processor model %s needs instructions that "
+			       "this host's processor lacks", name);
+	return 0;
 }
 
 static int new_memory_and_time(struct vm *vm, struct err *err)
@@ -208,6 +227,8 @@ int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err *err)
 	if (vm == NULL)
 		return err_set(err, -ENOMEM, "no memory for a machine");
 	rc = new_memory_and_time(vm, err);
+	if (rc == 0)
+		rc = choose_model(vm, err);
 	if (rc == 0)
 		rc = choose_engine(vm, err);
 	if (rc == 0)

@@ -25,6 +25,7 @@ struct vm_conf {			/* strings and arrays are borrowed for the machine's life */
 	uint64_t memory;		/* bytes, a multiple of 2 MiB */
 	unsigned cpus;
 	const char *engine;		/* "auto" or an engine's name */
+	const char *cpu_model;		/* NULL: the best that runs on this host */
 	const struct vm_disk *disks;
 	unsigned nr_disks;
 	const char *kernel, *initrd, *append;
