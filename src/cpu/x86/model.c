@@ -15,7 +15,9 @@
  *
  * ARCH_CAPABILITIES says that none of the speculation bugs is there, which is
  * true of an interpreter.  Without it Linux would isolate page tables (two CR3
- * writes at each system call) and compile in retpolines.
+ * writes at each system call) and compile in retpolines.  Branch history it
+ * fears all the same, and without BHI_CTRL, a bit in a register, it would run
+ * through a maze of calls at each system call.
  *
  * Spec     [SDM 2] CPUID; [SDM 4] IA32_ARCH_CAPABILITIES; [APM 3] E.4
  * Missing  XSAVES; VAES and VPCLMULQDQ of 256 bits, which hosts of the level lack
@@ -71,6 +73,7 @@ enum { EAX, EBX, ECX, EDX };
 #define V2_7_EBX (BIT(0) /* FSGSBASE */ | BIT(1) /* TSC_ADJUST */ | BIT(7) /* SMEP */ | \
 		  BIT(9) /* ERMS */ | BIT(13) /* FCS and FDS are zero */ | BIT(20) /* SMAP */)
 #define V2_7_ECX (BIT(2) /* UMIP */)
+#define V2_72_EDX (BIT(4) /* BHI_CTRL */ | BIT(5) /* MCDT_NO */)
 #define V2_7_EDX (BIT(26) /* IBRS, IBPB */ | BIT(29) /* ARCH_CAPABILITIES */)
 /* Leaf 0x80000001 */
 #define V2_81_ECX (BIT(0) /* LAHF */ | BIT(8) /* PREFETCHW: Windows asks */)
@@ -79,9 +82,11 @@ enum { EAX, EBX, ECX, EDX };
 
 /* What x86-64-v3 adds */
 #define V3_1_ECX (V2_1_ECX | BIT(1) /* PCLMULQDQ */ | BIT(12) /* FMA */ | \
+		  BIT(17) /* PCID */ | \
 		  BIT(22) /* MOVBE */ | BIT(25) /* AES */ | BIT(28) /* AVX */ | \
 		  BIT(29) /* F16C */ | BIT(30) /* RDRAND */)
 #define V3_7_EBX (V2_7_EBX | BIT(3) /* BMI1 */ | BIT(5) /* AVX2 */ | BIT(8) /* BMI2 */ | \
+		  BIT(10) /* INVPCID */ | \
 		  BIT(18) /* RDSEED */ | BIT(19) /* ADX */ | \
 		  BIT(23) /* CLFLUSHOPT */ | BIT(24) /* CLWB */ | BIT(29) /* SHA */)
 #define V3_7_ECX (V2_7_ECX | BIT(22) /* RDPID */)
@@ -102,7 +107,8 @@ static const struct leaf v2_leaves[] = {
 	CACHE(2, 3, 2u, 8u, 512),				/* 256 KiB */
 	CACHE(3, 3, 3u, 16u, 8192),				/* 8 MiB */
 	{ 6, 0, { BIT(2) /* ARAT */, 0, 0, 0 } },
-	{ 7, 0, { 0, V2_7_EBX, V2_7_ECX, V2_7_EDX } },
+	{ 7, 0, { 2, V2_7_EBX, V2_7_ECX, V2_7_EDX } },
+	{ 7, 2, { 0, 0, 0, V2_72_EDX } },
 	{ 0xd, 0, { 3, 576, 576, 0 } },
 	{ 0x80000000, 0, { 0x80000008, 0, 0, 0 } },
 	{ 0x80000001, 0, { 0, 0, V2_81_ECX, V2_81_EDX } },
@@ -119,7 +125,8 @@ static const struct leaf v3_leaves[] = {
 	CACHE(2, 3, 2u, 8u, 512),				/* 256 KiB */
 	CACHE(3, 3, 3u, 16u, 8192),				/* 8 MiB */
 	{ 6, 0, { BIT(2) /* ARAT */, 0, 0, 0 } },
-	{ 7, 0, { 0, V3_7_EBX, V3_7_ECX, V3_7_EDX } },
+	{ 7, 0, { 2, V3_7_EBX, V3_7_ECX, V3_7_EDX } },
+	{ 7, 2, { 0, 0, 0, V2_72_EDX } },
 	{ 0xd, 0, { 7, 576 + 256, 576 + 256, 0 } },
 	{ 0xd, 1, { V3_D1_EAX, 0, 0, 0 } },
 	{ 0xd, 2, { 256, 576, 0, 0 } },				/* upper halves of YMM */

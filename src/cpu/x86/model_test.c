@@ -72,6 +72,8 @@ static void test_consistent(void **state)
 	cpu_model_cpuid(v2(), 7, 0, r);
 	CHECK(r[3] & 1u << 29);
 	CHECK(cpu_model_arch_capabilities(v2()) & 1);	/* not vulnerable to Meltdown */
+	cpu_model_cpuid(v2(), 7, 2, r);
+	CHECK_EQ(r[3], 1u << 4 | 1u << 5);		/* BHI_CTRL, MCDT_NO */
 	cpu_model_cpuid(v2(), 4, 2, r);			/* 256 KiB of L2 */
 	CHECK_EQ(((r[1] >> 22) + 1) * ((r[1] & 0xfff) + 1) * (r[2] + 1), 256 * 1024);
 }

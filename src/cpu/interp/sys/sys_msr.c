@@ -18,6 +18,7 @@
 #define MSR_PLATFORM_ID 0x17u
 #define MSR_SPEC_CTRL 0x48u
 #define MSR_PRED_CMD 0x49u
+#define SPEC_CTRL_BHI_DIS_S (1u << 10)
 #define MSR_UCODE_REV 0x8bu
 #define MSR_MTRRCAP 0xfeu
 #define MSR_ARCH_CAPABILITIES 0x10au
@@ -227,6 +228,14 @@ static enum msr_answer write_misc_enable(struct interp *c, uint64_t v)
 	return MSR_OK;
 }
 
+static bool has_bhi_ctrl(const struct interp *c)
+{
+	uint32_t r[4];
+
+	cpu_model_cpuid(c->model, 7, 2, r);
+	return r[3] >> 4 & 1;
+}
+
 /* Nothing here speculates; the registers only keep what is legal in them. */
 static enum msr_answer write_spec(struct interp *c, uint32_t msr, uint64_t v)
 {
@@ -238,6 +247,8 @@ static enum msr_answer write_spec(struct interp *c, uint32_t msr, uint64_t v)
 		allowed |= 2;
 	if (msr == MSR_SPEC_CTRL && sys_has(c, FEAT_SSBD))
 		allowed |= 4;
+	if (msr == MSR_SPEC_CTRL && has_bhi_ctrl(c))
+		allowed |= SPEC_CTRL_BHI_DIS_S;
 	if (v & ~allowed)
 		return MSR_REFUSED;
 	if (msr == MSR_SPEC_CTRL)

@@ -78,6 +78,7 @@ static void values_are_kept_or_refused(void **state)
 		{ 0x20f, 0x80000400, false },
 		{ 0x210, 0, false },
 		{ 0x48, 1, true },
+		{ 0x48, 0x400, true },
 		{ 0x48, 0x10, false },
 		{ 0x10a, 0, false },
 		{ 0x179, 0, false },
