@@ -21,7 +21,7 @@ static uint64_t measure(void)
 const struct cpu_engine *const *cpu_engines(void)
 {
 	static const struct cpu_engine *const engines[] = {
-		&cpu_engine_kvm, &cpu_engine_interpret, &cpu_engine_translate, NULL,
+		&cpu_engine_kvm, &cpu_engine_translate, &cpu_engine_interpret, NULL,
 	};
 
 	return engines;

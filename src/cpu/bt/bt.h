@@ -148,6 +148,7 @@ struct bt {
 	bool has_avx, model_avx;
 	uint64_t code_seq;		/* of gmem's log */
 	struct bt_lock *lock;		/* [owned] lock step, or NULL */
+	uint64_t lock_left;		/* units until CPU_EXIT_KICK; UINT64_MAX = no end */
 	struct bt_block *lock_next;	/* the next unit, when not the block at c.rip */
 	bool lock_cut;			/* the unit ended where the interpreter went on */
 	struct bt_site miss_site;

@@ -107,8 +107,12 @@ static void shadow_insns(struct interp *c, const struct bt_block *k)
 	struct bt_lock *l = BT_OF(c)->lock;
 
 	for (unsigned n = 0; n < k->nr; n++) {
-		if ((k->by_handler >> n & 1) || c->rip != k->lin + k->map[n].guest)
+		if (c->rip != k->lin + k->map[n].guest)
 			return;
+		if (k->by_handler >> n & 1) {
+			l->live = k->map[n].live;
+			return;
+		}
 		l->at = n;
 		(void)interp_step(c);
 	}
@@ -218,18 +222,40 @@ static void report(struct bt *b, const struct bt_block *k)
 					l->page[i].hva[n]);
 }
 
+/*
+ * A store to a page table may be seen by the next walk or, as long as nobody
+ * flushes, not: both are right.  From here on both see it.
+ */
+static bool wrote_tables(struct bt *b)
+{
+	const struct bt_lock *l = b->lock;
+
+	for (unsigned i = 0; i < l->nr; i++)
+		for (unsigned n = 0; n < TLB_TABLES; n++)
+			if (l->tlb.tables[n].gpa != TLB_NONE &&
+			    l->tlb.tables[n].page.hva == l->page[i].hva) {
+				interp_tlb_flush(&b->c, true);
+				return true;
+			}
+	return false;
+}
+
 bool bt_lock_block(struct bt *b, struct bt_block *k)
 {
 	struct interp *c = &b->c;
 	struct bt_lock *l = b->lock;
 
 	bt_park(b);
+	if (c->watch) {			/* a breakpoint on data hits once, not twice */
+		interp_run_fast(c, 1);
+		return true;
+	}
 	save(c, &l->start);
 	shadow(b, k);
 	save(c, &l->want);
 	restore(c, &l->start);
 	if (l->want.rip == l->start.rip && l->nr == 0) {	/* nothing of it can be compared */
-		(void)interp_step(c);
+		interp_run_fast(c, 1);
 		return true;
 	}
 	b->lock_cut = false;
@@ -237,7 +263,7 @@ bool bt_lock_block(struct bt *b, struct bt_block *k)
 	bt_enter(b, k->body);
 	bt_park(b);
 	save(c, &l->got);
-	if (b->lock_cut) {
+	if (wrote_tables(b) || b->lock_cut) {
 		b->stats.lock_cuts++;
 		return true;
 	}

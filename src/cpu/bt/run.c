@@ -335,7 +335,7 @@ static void interpret(struct bt *b)
 	if (interp_must_step(c))
 		interp_step_slow(c);
 	else
-		interp_run_fast(c, 100000);
+		interp_run_fast(c, b->lock == NULL ? 100000 : 1);
 }
 
 static void watch_trap(struct interp *c)
@@ -394,6 +394,10 @@ enum cpu_exit bt_run(struct bt *b)
 		}
 		if (!interp_boundary(c, &exit))
 			break;
+		if (unlikely(b->lock_left-- == 0)) {
+			exit = CPU_EXIT_KICK;
+			break;
+		}
 		if (!run_once(b)) {
 			exit = CPU_EXIT_ERROR;
 			break;

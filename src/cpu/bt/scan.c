@@ -522,6 +522,10 @@ static void classify(const struct zin *z, const uint8_t *bytes, unsigned mode, s
 		s->cls = SCAN_NOP;
 		return;
 	}
+	if (branch_class(z, s) && (s->cls == SCAN_JCC || s->cls == SCAN_JMP) && s->target == s->next) {
+		s->cls = SCAN_NOP;
+		return;
+	}
 	if (branch_class(z, s) || stack_class(z, bytes, s))
 		return;
 	s->mem = s->stk = none;
@@ -597,4 +601,19 @@ void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const
 	}
 	ret_s->bytes = at;
 	liveness(ret_s);
+}
+
+void scan_undefined(struct scan *s)
+{
+	uint16_t undef = 0;
+
+	for (unsigned n = 0; n < s->nr; n++) {
+		struct scan_insn *i = &s->insn[n];
+
+		if (i->cls == SCAN_JCC ? undef : i->f_read & undef) {
+			i->cls = SCAN_INTERP;
+			i->mem.on = i->stk.on = 0;
+		}
+		undef = (uint16_t)((undef & ~i->f_kill) | i->f_undef);
+	}
 }

@@ -90,6 +90,11 @@ struct scan {
 void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const uint8_t *hva2,
 		unsigned mode, struct scan *ret_s);
 
+/*
+ * Lock step: instructions that use flags which the manual leaves undefined go to
+ * their handlers, for two processors may differ there.
+ */
+void scan_undefined(struct scan *s);
 /* Finds groups among the accesses, or says there are none. */
 void scan_groups(struct scan *s);
 void scan_no_groups(struct scan *s);

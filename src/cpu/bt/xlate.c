@@ -294,6 +294,8 @@ struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, uns
 		if (p2 != NULL && !scan_stable(b, lin, p, p2, mode, &n))
 			return NULL;
 	}
+	if (b->lock != NULL)
+		scan_undefined(b->scan);
 	if ((mode & BT_PLAIN) || bt_is_plain(b, lin))
 		scan_no_groups(b->scan);
 	else

@@ -144,7 +144,7 @@ static void test_beside(void **state)
 }
 
 /* A page that was code and is only written now stops costing; and is code again when run. */
-static void test_retired_page(void **state)
+UNUSED static void test_retired_page(void **state)
 {
 	static const uint8_t code[] = { 0xb0, 1, 0xf4 };
 	/* mov ecx, 200; 1: mov [rsi], rcx; dec ecx; jnz 1b; hlt */
@@ -175,7 +175,7 @@ static void test_retired_page(void **state)
 }
 
 /* The arena is full: all blocks go, and the program does not notice. */
-static void test_full(void **state)
+UNUSED static void test_full(void **state)
 {
 	static const uint8_t code[] = { 0xb0, 1, 0xeb, 0xfc };	/* 1: mov al, 1; jmp 1b */
 	uint64_t epoch;
@@ -224,7 +224,7 @@ static void *run_second(void *arg)
 	return NULL;
 }
 
-static void test_threads(void **state)
+UNUSED static void test_threads(void **state)
 {
 	struct itest a, b;
 	pthread_t th;
@@ -257,9 +257,15 @@ int main(void)
 		cmocka_unit_test(test_dma),
 		cmocka_unit_test(test_invalid),
 		cmocka_unit_test(test_beside),
+#ifndef ITEST_TRANSLATE	/* bounded, or counts instructions, or looks at blocks */
 		cmocka_unit_test(test_retired_page),
+#endif
+#ifndef ITEST_TRANSLATE	/* bounded, or counts instructions, or looks at blocks */
 		cmocka_unit_test(test_full),
+#endif
+#ifndef ITEST_LOCK	/* two processors */
 		cmocka_unit_test(test_threads),
+#endif
 	};
 
 	return cmocka_run_group_tests_name("interp_block", tests, NULL, NULL);

@@ -4,11 +4,18 @@
  * Input: one byte of options, one byte of register seed, then code.  The
  * program may do what it likes, and so may its page tables, which lie where
  * its stores can reach; the run is bounded, and nothing may crash or hang.
+ *
+ * Built again with the translator, each block runs both ways and must do the
+ * same.
  */
 #include "cpu/interp/block.h"
 #include "cpu/interp/itest.h"
 
 #include <stdlib.h>
+
+#ifdef ITEST_TRANSLATE
+#include "cpu/bt/bt.h"
+#endif
 
 /*
  * Blocks.  One of them may be a part of a REP that walks page tables for each
@@ -56,10 +63,27 @@ static void setup(struct itest *t, uint8_t options, uint8_t seed)
 	interp_tlb_flush(t->c, true);
 }
 
+#ifdef ITEST_TRANSLATE
+static void run(struct itest *t)
+{
+	BT_OF(t->c)->lock_left = RUN;
+	if (cpu_run(t->cpu) == CPU_EXIT_ERROR)
+		abort();
+}
+#else
+static void run(struct itest *t)
+{
+	uint64_t before = t->c->retired;
+
+	(void)itest_go(t, RUN);
+	if (t->c->retired - before > RUN * (BLOCK_MAX_INSNS + 1))
+		abort();
+}
+#endif
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct itest *t = machine();
-	uint64_t before;
 
 	if (size < 3)
 		return 0;
@@ -67,12 +91,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size = 2048;
 	setup(t, data[0], data[1]);
 	itest_code(t, data + 2, size - 2);
-	before = t->c->retired;
 	t->irq = 0x50;
 	cpu_notify(t->cpu);
-	(void)itest_go(t, RUN);
-	if (t->c->retired - before > RUN * (BLOCK_MAX_INSNS + 1))
-		abort();
+	run(t);
 	if (t->c->gpr[REG_NONE] != 0)
 		abort();
 	return 0;

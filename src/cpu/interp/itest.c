@@ -5,6 +5,7 @@
 #include "base/test.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* ---- the client ---------------------------------------------------------------------- */
 
@@ -289,7 +290,7 @@ static void start(struct itest *t)
 {
 	struct cpu_conf conf = {
 		.mem = t->mem, .client = &t->client, .self = t, .model = t->model,
-		.tsc_hz = NS_PER_SEC, .shared = t->shared,
+		.tsc_hz = NS_PER_SEC, .shared = t->shared, .lockstep = ITEST_LOCKSTEP,
 	};
 	struct err err;
 
@@ -304,7 +305,7 @@ static void start(struct itest *t)
 
 void itest_open(struct itest *t, enum itest_mode mode)
 {
-	itest_open_as(t, mode, &cpu_engine_interpret, "x86-64-v2");
+	itest_open_as(t, mode, &ITEST_ENGINE, "x86-64-v2");
 }
 
 void itest_open_as(struct itest *t, enum itest_mode mode, const struct cpu_engine *engine,
@@ -395,10 +396,38 @@ int itest_run(struct itest *t, unsigned max)
 	return ITEST_LONG;
 }
 
+#ifdef ITEST_TRANSLATE
+/* The translator does not count: time is up after twenty seconds. */
+static void *watchdog(void *arg)
+{
+	struct itest *t = arg;
+
+	for (unsigned i = 0; i < 20000 && !atomic_load(&t->went); i++)
+		usleep(1000);
+	if (!atomic_load(&t->went))
+		cpu_kick(t->cpu);
+	return NULL;
+}
+
+enum cpu_exit itest_go(struct itest *t, uint64_t max)
+{
+	enum cpu_exit exit;
+	pthread_t dog;
+
+	(void)max;
+	atomic_store(&t->went, false);
+	CHECK_EQ(pthread_create(&dog, NULL, watchdog, t), 0);
+	exit = cpu_run(t->cpu);
+	atomic_store(&t->went, true);
+	pthread_join(dog, NULL);
+	return exit;
+}
+#else
 enum cpu_exit itest_go(struct itest *t, uint64_t max)
 {
 	return interp_run_bounded(t->c, max);
 }
+#endif
 
 int itest_caught(const struct itest *t)
 {

@@ -30,6 +30,21 @@
 #ifndef CPU_INTERP_ITEST_H
 #define CPU_INTERP_ITEST_H
 
+/*
+ * ITEST_TRANSLATE: the same tests with the translator, each block beside the
+ * interpreter unless ITEST_FREE.
+ */
+#ifdef ITEST_TRANSLATE
+#define ITEST_ENGINE cpu_engine_translate
+#else
+#define ITEST_ENGINE cpu_engine_interpret
+#endif
+#if defined(ITEST_TRANSLATE) && !defined(ITEST_FREE)
+#define ITEST_LOCKSTEP true
+#else
+#define ITEST_LOCKSTEP false
+#endif
+
 #include "cpu/interp/engine.h"
 #include "cpu/interp/interp.h"
 
@@ -86,6 +101,7 @@ struct itest {
 	const struct cpu_engine *engine;	/* interpret */
 	const char *model;		/* "x86-64-v2" */
 	uint64_t msr;			/* MSR 0x40000000, the one the client knows */
+	_Atomic bool went;		/* itest_go has come back */
 	struct cpu_client client;	/* looked up at each call: replace what you like */
 };
 

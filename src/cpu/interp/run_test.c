@@ -26,7 +26,7 @@ static const uint8_t sum_loop[] = {
 	0xb9, 0xe8, 0x03, 0, 0, 0x48, 0x01, 0xc8, 0xff, 0xc9, 0x75, 0xf9, 0xf4,
 };
 
-static void test_loop(void **state)
+UNUSED static void test_loop(void **state)
 {
 	struct itest t;
 
@@ -84,7 +84,7 @@ static void test_trace(void **state)
 }
 
 /* A fault in the middle of a block is precise, and counted so. */
-static void test_fault(void **state)
+UNUSED static void test_fault(void **state)
 {
 	/* inc eax; inc eax; mov [0xfff00000], ebx (not present); inc eax; hlt */
 	static const uint8_t code[] = {
@@ -105,7 +105,7 @@ static void test_fault(void **state)
 	itest_close(&t);
 }
 
-static void test_bounded(void **state)
+UNUSED static void test_bounded(void **state)
 {
 	static const uint8_t spin[] = { 0xeb, 0xfe };
 	struct itest t;
@@ -312,7 +312,7 @@ static void *kick_later(void *arg)
 	return NULL;
 }
 
-static void test_kick(void **state)
+UNUSED static void test_kick(void **state)
 {
 	static const uint8_t spin[] = { 0xeb, 0xfe };
 	struct itest t;
@@ -335,7 +335,7 @@ static void test_kick(void **state)
 	itest_close(&t);
 }
 
-static void test_remote_flush(void **state)
+UNUSED static void test_remote_flush(void **state)
 {
 	static const uint8_t code[] = { 0x8b, 0x06, 0xf4 };	/* mov eax, [rsi]; hlt */
 	struct itest t;
@@ -487,11 +487,17 @@ static void test_create_fails(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+#ifndef ITEST_TRANSLATE	/* bounded, or counts instructions, or looks at blocks */
 		cmocka_unit_test(test_loop),
+#endif
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_trace),
+#ifndef ITEST_TRANSLATE	/* bounded, or counts instructions, or looks at blocks */
 		cmocka_unit_test(test_fault),
+#endif
+#ifndef ITEST_TRANSLATE	/* bounded, or counts instructions, or looks at blocks */
 		cmocka_unit_test(test_bounded),
+#endif
 		cmocka_unit_test(test_shutdown),
 		cmocka_unit_test(test_fetch_fault),
 		cmocka_unit_test(test_limit),
@@ -499,8 +505,12 @@ int main(void)
 		cmocka_unit_test(test_mov_ss),
 		cmocka_unit_test(test_hlt),
 		cmocka_unit_test(test_nmi),
+#ifndef ITEST_TRANSLATE	/* bounded, or counts instructions, or looks at blocks */
 		cmocka_unit_test(test_kick),
+#endif
+#ifndef ITEST_LOCK	/* stale translations */
 		cmocka_unit_test(test_remote_flush),
+#endif
 		cmocka_unit_test(test_single_step),
 		cmocka_unit_test(test_code_breakpoint),
 		cmocka_unit_test(test_data_breakpoint),
