@@ -182,6 +182,16 @@ static void a_window_in_use_is_an_error_of_every_chip(void **s)
 static uint32_t exit_val;
 static void note_exit(void *arg, uint32_t val) { (void)arg; exit_val = val; }
 
+static unsigned synic_val[4];
+static void note_synic(void *arg, enum testdev_synic what, uint8_t vp, uint8_t sint, uint8_t conn)
+{
+	(void)arg;
+	synic_val[0] = what;
+	synic_val[1] = vp;
+	synic_val[2] = sint;
+	synic_val[3] = conn;
+}
+
 static void test_ports_do_what_test_programs_expect(void **s)
 {
 	struct testdev_conf conf = { .exit = note_exit };
@@ -206,6 +216,50 @@ static void test_ports_do_what_test_programs_expect(void **s)
 	bus_write(r.mmio, 0xff00fff8, 8, UINT64_C(0x1122334455667788));
 	CHECK_EQ(bus_read(r.mmio, 0xff00fffc, 4), 0x11223344);
 	CHECK_EQ(bus_read(r.mmio, 0xff00ffff, 2), 0xff11);
+	rig_fini(&r);
+}
+
+/* KEY's bytes, lowest first. */
+static uint64_t cfg_bytes(struct rig *r, uint16_t key, unsigned n)
+{
+	uint64_t val = 0;
+
+	rig_out(r, 0x510, 2, key);
+	for (unsigned i = 0; i < n; i++)
+		val |= (uint64_t)rig_in(r, 0x511, 1) << 8 * i;
+	return val;
+}
+
+static void test_ports_tell_the_size_of_the_machine(void **s)
+{
+	struct testdev_conf conf = { .memory = UINT64_C(0x123456000), .cpus = 0x105 };
+	struct rig r;
+
+	(void)s;
+	rig_init(&r);
+	rig_put(&r, &testdev_dev, &conf);
+	CHECK_EQ(cfg_bytes(&r, 5, 2), 0x105);
+	CHECK_EQ(cfg_bytes(&r, 15, 2), 0x105);
+	CHECK_EQ(cfg_bytes(&r, 3, 8), conf.memory);
+	CHECK_EQ(rig_in(&r, 0x511, 1), 0);	/* past the end */
+	CHECK_EQ(cfg_bytes(&r, 0x4000, 8), 0);
+	CHECK_EQ(rig_in(&r, 0x510, 2), 0xffff);
+	rig_fini(&r);
+}
+
+static void test_port_passes_synthetic_interrupts_on(void **s)
+{
+	struct testdev_conf conf = { .synic = note_synic };
+	struct rig r;
+
+	(void)s;
+	rig_init(&r);
+	rig_put(&r, &testdev_dev, &conf);
+	rig_out(&r, 0x3000, 4, 0x11030208);
+	CHECK_EQ(synic_val[0], TESTDEV_SINT_RAISE);
+	CHECK_EQ(synic_val[1], 2);
+	CHECK_EQ(synic_val[2], 8);
+	CHECK_EQ(synic_val[3], 0x11);
 	rig_fini(&r);
 }
 
@@ -234,6 +288,8 @@ int main(void)
 		cmocka_unit_test(damaged_states_are_refused_or_harmless),
 		cmocka_unit_test(a_window_in_use_is_an_error_of_every_chip),
 		cmocka_unit_test(test_ports_do_what_test_programs_expect),
+		cmocka_unit_test(test_ports_tell_the_size_of_the_machine),
+		cmocka_unit_test(test_port_passes_synthetic_interrupts_on),
 		cmocka_unit_test(absorbed_ports_read_ones),
 	};
 

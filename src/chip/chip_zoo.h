@@ -103,7 +103,8 @@ static const struct zoo_row {
 	{ &uart_dev, zoo_uart, { { false, 0x3f8, 8 } } },
 	{ &absorb_dev, zoo_absorb, { { false, 0x20, 2 }, { false, 0xcf8, 8 } } },
 	{ &testdev_dev, zoo_testdev, { { false, 0xe0, 0x18 }, { false, 0x2000, 24 },
-				       { true, 0xff000000, 0x10000 } } },
+				       { true, 0xff000000, 0x10000 },
+				       { false, 0x510, 2 } } },
 };
 
 static inline void zoo_open(struct zoo_bench *b, const struct zoo_row *row)

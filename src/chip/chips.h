@@ -58,12 +58,21 @@ struct absorb_conf {
 extern const struct dev_ops absorb_dev;
 
 /*
- * --test-devices only: debug-exit 0xF4, the latch at E0, IRQ lines at 2000,
- * 64 KiB of memory at FF000000.
+ * --test-devices only: debug-exit 0xF4, the latch at E0, sizes of the machine
+ * at 510, IRQ lines at 2000, synthetic interrupts at 3000, 64 KiB of memory at
+ * FF000000.
  */
+enum testdev_synic {
+	TESTDEV_SINT_CREATE = 1, TESTDEV_SINT_DESTROY, TESTDEV_SINT_RAISE, TESTDEV_MSG_CREATE,
+	TESTDEV_MSG_DESTROY, TESTDEV_EVENT_CREATE, TESTDEV_EVENT_DESTROY,
+};
 struct testdev_conf {
 	void (*exit)(void *arg, uint32_t val);	/* chip lock held: only note it */
+	/* Chip lock held.  WHAT may be none of the enum; NULL: nothing listens. */
+	void (*synic)(void *arg, enum testdev_synic what, uint8_t vp, uint8_t sint, uint8_t conn);
 	void *arg;
+	uint64_t memory;
+	uint16_t cpus;
 	struct irq lines[24];
 };
 extern const struct dev_ops testdev_dev;

@@ -104,6 +104,8 @@ void hv_eoi(struct hv *hv, unsigned vp, uint8_t vector);
 MUST_CHECK int hv_synic_post(struct hv *hv, unsigned vp, unsigned sint, uint32_t type,
 			     const void *payload, size_t n);
 void hv_synic_signal(struct hv *hv, unsigned vp, unsigned sint, unsigned flag);
+/* Only the interrupt of an unmasked source, with nothing in any page. */
+void hv_synic_raise(struct hv *hv, unsigned vp, unsigned sint);
 
 uint64_t hv_ref_time(struct hv *hv);	/* 100 ns since creation */
 uint64_t hv_guest_os_id(struct hv *hv);

@@ -178,6 +178,21 @@ void hv_synic_signal(struct hv *hv, unsigned vp_index, unsigned sint, unsigned f
 	hv_raise_all(vp, &raise);
 }
 
+void hv_synic_raise(struct hv *hv, unsigned vp_index, unsigned sint)
+{
+	struct hv_raise raise = { .sints = 0 };
+	struct hv_vp *vp;
+
+	if (vp_index >= hv->conf.nr_vps || sint >= HV_NR_SINTS)
+		return;
+	vp = &hv->vps[vp_index];
+	pthread_mutex_lock(&vp->lock);
+	if ((vp->synic.sint[sint] & HV_SINT_MASKED) == 0)
+		want_raise(vp, sint, &raise);
+	pthread_mutex_unlock(&vp->lock);
+	hv_raise_all(vp, &raise);
+}
+
 static void release_held(struct hv_vp *vp, unsigned sint, struct hv_raise *raise)
 {
 	uint32_t *held = vp->synic.held[sint];

@@ -325,6 +325,22 @@ static void races_lose_nothing(void **state)
 	CHECK(!slot_full(f));
 }
 
+static void a_bare_interrupt_needs_an_unmasked_source(void **state)
+{
+	struct fake *f = *state;
+
+	hv_synic_raise(f->hv, VP, SINT);
+	CHECK_EQ(f->nr_raises, 0);
+	wrmsr(f, VP, HV_MSR_SINT0 + SINT, VECTOR | HV_SINT_AUTO_EOI);
+	hv_synic_raise(f->hv, VP, SINT);
+	CHECK_EQ(f->nr_raises, 1);
+	CHECK_EQ(f->raise[0].vector, VECTOR);
+	CHECK(f->raise[0].auto_eoi);
+	hv_synic_raise(f->hv, FAKE_VPS, SINT);
+	hv_synic_raise(f->hv, VP, HV_NR_SINTS);
+	CHECK_EQ(f->nr_raises, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +357,7 @@ int main(void)
 		FAKE_TEST(queues_are_bounded),
 		FAKE_TEST(registers_keep_and_check),
 		FAKE_TEST(races_lose_nothing),
+		FAKE_TEST(a_bare_interrupt_needs_an_unmasked_source),
 	};
 
 	return cmocka_run_group_tests_name("hv-synic", tests, NULL, NULL);

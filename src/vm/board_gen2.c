@@ -126,7 +126,10 @@ static int device(struct vm *vm, const struct slot *s, void **ret_dev, struct er
 		return dev_new(s->ops, &env, &c, ret_dev, err);
 	}
 	if (s->ops == &testdev_dev) {
-		struct testdev_conf c = { .exit = on_test_exit, .arg = vm };
+		struct testdev_conf c = {
+			.exit = on_test_exit, .synic = testconn_do, .arg = vm,
+			.memory = vm->conf.memory, .cpus = (uint16_t)vm->conf.cpus,
+		};
 
 		for (int i = 0; i < (int)ARRAY_LEN(c.lines); i++)
 			c.lines[i] = line(vm, i);

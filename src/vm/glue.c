@@ -328,7 +328,10 @@ static uint16_t port_post(void *self, unsigned vp, uint32_t conn, uint32_t type,
 			  size_t n)
 {
 	struct vm *vm = self;
+	uint16_t status;
 
+	if (testconn_post(vm, conn, type, msg, n, &status))
+		return status;
 	return vmbus_post(vm->vmbus, vp, conn, type, msg, n);
 }
 
@@ -336,6 +339,8 @@ static uint16_t port_signal(void *self, uint32_t conn, uint16_t flag)
 {
 	struct vm *vm = self;
 
+	if (testconn_signal(vm, conn, flag))
+		return 0;
 	return vmbus_signal(vm->vmbus, conn, flag);
 }
 

@@ -185,6 +185,8 @@ static int new_processors(struct vm *vm, struct err *err)
 	if (rc == 0)
 		rc = vmbus_new(&vmbus, &vm->vmbus, err);
 	if (rc == 0)
+		rc = testconn_new(vm, err);
+	if (rc == 0)
 		rc = board_devices(vm, err);
 	if (rc == 0)
 		rc = services_new(vm->vmbus, &services, &vm->services, err);
@@ -268,6 +270,7 @@ void vm_free(struct vm *vm)
 	hv_free(vm->hv);
 	vcpus_free(vm);
 	trace_close(vm);
+	testconn_free(vm);
 	lapic_free(vm->lapics);
 	if (vm->shared != NULL)
 		vm->engine->shared_free(vm->shared);

@@ -110,6 +110,7 @@ struct vm {
 	struct vmbus *vmbus;
 	struct scsi *scsi[VM_MAX_CONTROLLERS];
 	struct services *services;
+	struct testconn *testconn;	/* NULL without --test-devices */
 	struct blk *blk[VM_MAX_DISKS];
 	void *dev[VM_MAX_SLOTS];	/* parallel to board->slots; NULL = absent */
 	void *ioapic;			/* one of dev[] */
@@ -152,6 +153,15 @@ extern const struct lapic_client vm_lapic_client;
 extern const struct hv_client vm_hv_client;
 extern const struct hv_port vm_hv_port;
 extern const struct vmbus_port vm_vmbus_port;
+
+/* testconn.c: connections that test programs make; NULL-safe where there are none */
+MUST_CHECK int testconn_new(struct vm *vm, struct err *err);
+void testconn_free(struct vm *vm);
+void testconn_do(void *vm, enum testdev_synic what, uint8_t vp, uint8_t sint, uint8_t conn);
+/* False: no such connection; ask VMBus. */
+bool testconn_post(struct vm *vm, uint32_t conn, uint32_t type, const void *msg, size_t n,
+		   uint16_t *ret_status);
+bool testconn_signal(struct vm *vm, uint32_t conn, uint16_t flag);
 
 /* vcpu.c */
 MUST_CHECK int vcpus_new(struct vm *vm, struct err *err);

@@ -107,6 +107,61 @@ static enum vm_end run(const struct vm_conf *c, unsigned *ret_code)
 	return end;
 }
 
+static void test_programs_learn_the_number_of_processors(void **s)
+{
+	struct vm_conf c;
+	struct image im;
+	unsigned code;
+
+	(void)s;
+	begin(&im);
+	/* OUT 0x510, AX = 5; IN AL, 0x511 */
+	put(&im, BYTES(0x66, 0xba, 0x10, 0x05, 0x66, 0xb8, 0x05, 0x00, 0x66, 0xef, 0x42, 0xec));
+	put_exit(&im);
+	c = conf(finish(&im));
+	c.cpus = 3;
+	CHECK_EQ(run(&c, &code), VM_END_TEST);
+	CHECK_EQ(code, 3);
+	unlink(im.path);
+}
+
+static void test_programs_connect_to_themselves(void **s)
+{
+	struct err e = { "" };
+	struct vm_conf c;
+	struct image im;
+	struct vm *vm;
+
+	(void)s;
+	begin(&im);
+	put_exit(&im);
+	c = conf(finish(&im));
+	CHECK_EQ(vm_new(&c, &vm, &e), 0);
+	CHECK(vm_hv_port.post(vm, 0, 0x11, 9, "message", 7) != 0);
+	CHECK(vm_hv_port.signal(vm, 0x21, 0) != 0);
+	testconn_do(vm, TESTDEV_MSG_CREATE, 0, 8, 0x11);
+	testconn_do(vm, TESTDEV_EVENT_CREATE, 0, 9, 0x21);
+	CHECK_EQ(vm_hv_port.post(vm, 0, 0x11, 9, "message", 7), 0);
+	CHECK_EQ(vm_hv_port.signal(vm, 0x21, 0), 0);
+	CHECK(vm_hv_port.post(vm, 0, 0x111, 9, "message", 7) != 0);
+	testconn_do(vm, TESTDEV_MSG_DESTROY, 0, 0, 0x11);
+	testconn_do(vm, TESTDEV_EVENT_DESTROY, 0, 0, 0x21);
+	CHECK(vm_hv_port.post(vm, 0, 0x11, 9, "message", 7) != 0);
+	CHECK(vm_hv_port.signal(vm, 0x21, 0) != 0);
+	/* Processors and sources that are not there. */
+	testconn_do(vm, TESTDEV_MSG_CREATE, 200, 200, 0x11);
+	CHECK(vm_hv_port.post(vm, 0, 0x11, 9, "message", 7) != 0);
+	testconn_do(vm, TESTDEV_SINT_RAISE, 200, 200, 0);
+	testconn_do(vm, (enum testdev_synic)77, 0, 0, 0);
+	vm_free(vm);
+	c.test_devices = false;
+	CHECK_EQ(vm_new(&c, &vm, &e), 0);
+	CHECK(vm_hv_port.post(vm, 0, 0x11, 9, "message", 7) != 0);
+	CHECK(vm_hv_port.signal(vm, 0x21, 0) != 0);
+	vm_free(vm);
+	unlink(im.path);
+}
+
 /* ---- building ------------------------------------------------------------- */
 
 static void refused(const struct vm_conf *c, int rc, const char *words)
@@ -592,6 +647,8 @@ static void the_serial_line_carries_bytes(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_programs_learn_the_number_of_processors),
+		cmocka_unit_test(test_programs_connect_to_themselves),
 		cmocka_unit_test(impossible_machines_are_refused),
 		cmocka_unit_test(any_allocation_may_fail),
 		cmocka_unit_test(ram_is_cached_and_the_gap_is_not),
