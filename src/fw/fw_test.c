@@ -322,6 +322,17 @@ static void multiboot_loads_segments_inside_memory_only(void **s)
 	CHECK_EQ(r.gpr[CPU_RAX], 0x2badb002);
 	CHECK_EQ(gmem_read(m, 0x100000, buf, 16), 0);
 	CHECK_MEM(buf, "sixteen bytes...", 16);
+	st32(k + 64, 0x8000);		/* below 1 MiB, beside what we hand over */
+	CHECK_EQ(boot(m, k, sizeof(k), "arg", &r, &e), 0);
+	CHECK_EQ(gmem_read(m, 0x8000, buf, 16), 0);
+	CHECK_MEM(buf, "sixteen bytes...", 16);
+	CHECK(r.gpr[CPU_RBX] + 4096 <= 0x8000);
+	st32(k + 64, 0x90000);
+	CHECK_EQ(boot(m, k, sizeof(k), "arg", &r, &e), 0);
+	st32(k + 64, 0xf001);		/* onto the command line */
+	CHECK_EQ(boot(m, k, sizeof(k), "arg", &r, &e), -ENOMEM);
+	st32(k + 64, 0x9f800);		/* where there is no memory to the guest */
+	CHECK_EQ(boot(m, k, sizeof(k), "arg", &r, &e), -ENOMEM);
 	st32(k + 64, 0xfffff000);	/* a hostile place */
 	CHECK_EQ(boot(m, k, sizeof(k), "arg", &r, &e), -ENOMEM);
 	st32(k + 64, 0x100000);

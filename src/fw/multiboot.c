@@ -3,7 +3,8 @@
  *
  * 32-bit ELF (or 64-bit ELF whose entry is 32-bit code) loaded by its program
  * headers; modules follow, page aligned; the information structure and its
- * strings lie in low memory.  Everything in the file is a stranger's word.
+ * strings lie in low memory.  An image for real mode may have segments there
+ * too, in the gaps that leaves.  Everything in the file is a stranger's word.
  *
  * Spec     [Multiboot 0.6.96] 3.1 header, 3.2 machine state, 3.3 information
  * Missing  the a.out kludge (flag 16) for images that are no ELF; video modes
@@ -28,12 +29,17 @@
 
 enum { INFO_MEMORY = 1, INFO_CMDLINE = 4, INFO_MODS = 8, INFO_MMAP = 64, INFO_LOADER = 512 };
 
-/* Layout of the page at BOOT_PARAMS. */
+/* Our part of low memory, which no segment may touch: GDT, this page, and the strings. */
+#define INFO_PAGE 0x2000u
+#define LOW_FREE (INFO_PAGE + 0x1000u)	/* to BOOT_CMDLINE */
+#define TEXT_LIMIT 0x80000u
+#define LOW_END 0xa0000u
+
+/* Layout of INFO_PAGE. */
 #define AT_MODS 0x100u
 #define AT_LOADER 0x600u
 #define AT_MMAP 0x800u
 #define MMAP_MAX 32u
-#define TEXT_LIMIT 0x80000u
 
 static const uint8_t *find_header(const struct blob *k)
 {
@@ -73,6 +79,14 @@ static int read_phdr(const struct blob *k, bool wide, uint64_t phoff, unsigned i
 	return 0;
 }
 
+static bool place_ok(const struct segment *s)
+{
+	uint64_t end = s->pa + s->mem;
+
+	return s->pa >= MIB || (s->pa >= TEXT_LIMIT && end <= LOW_END) ||
+	       (s->pa >= LOW_FREE && end <= BOOT_CMDLINE);
+}
+
 static int load_segment(struct gmem *m, const struct blob *k, const struct segment *s,
 			struct err *err)
 {
@@ -80,7 +94,7 @@ static int load_segment(struct gmem *m, const struct blob *k, const struct segme
 		return err_set(err, -ENOEXEC,
 			       "%s: truncated: a segment of %llu bytes at file offset %llu",
 			       k->path, (unsigned long long)s->file, (unsigned long long)s->off);
-	if (s->pa < MIB || s->pa >= 4 * GIB || s->mem > 4 * GIB - s->pa ||
+	if (s->pa >= 4 * GIB || s->mem > 4 * GIB - s->pa || !place_ok(s) ||
 	    !gmem_is_ram(m, s->pa, s->mem))
 		return err_set(err, -ENOMEM,
 			       "%s: a segment of %llu bytes at %#llx does not fit into memory",
@@ -193,7 +207,7 @@ static int load_modules(struct gmem *m, const struct fw_boot_conf *c, uint64_t e
 		end = at + n;
 	}
 	st32(page + 20, nr);
-	st32(page + 24, BOOT_PARAMS + AT_MODS);
+	st32(page + 24, INFO_PAGE + AT_MODS);
 	return 0;
 }
 
@@ -216,7 +230,7 @@ static void put_memory(const struct fw_boot_conf *c, uint8_t *page)
 			st32(page + 8, (uint32_t)((c->map[i].gpa + c->map[i].len - MIB) / KIB));
 	}
 	st32(page + 44, nr * 24);
-	st32(page + 48, BOOT_PARAMS + AT_MMAP);
+	st32(page + 48, INFO_PAGE + AT_MMAP);
 }
 
 static void set_regs(struct cpu_regs *r, uint64_t entry)
@@ -233,7 +247,7 @@ static void set_regs(struct cpu_regs *r, uint64_t entry)
 	r->rip = entry;
 	memset(r->gpr, 0, sizeof(r->gpr));
 	r->gpr[CPU_RAX] = MB_LOADED;
-	r->gpr[CPU_RBX] = BOOT_PARAMS;
+	r->gpr[CPU_RBX] = INFO_PAGE;
 }
 
 int boot_multiboot(struct gmem *m, const struct fw_boot_conf *c, const struct blob *k,
@@ -266,9 +280,9 @@ int boot_multiboot(struct gmem *m, const struct fw_boot_conf *c, const struct bl
 	put_memory(c, page);
 	st32(page, INFO_MEMORY | INFO_CMDLINE | INFO_MODS | INFO_MMAP | INFO_LOADER);
 	st32(page + 16, BOOT_CMDLINE);
-	st32(page + 64, BOOT_PARAMS + AT_LOADER);
+	st32(page + 64, INFO_PAGE + AT_LOADER);
 	memcpy(page + AT_LOADER, "genvisor", 9);
-	if (gmem_write(m, BOOT_PARAMS, page, sizeof(page)) < 0 ||
+	if (gmem_write(m, INFO_PAGE, page, sizeof(page)) < 0 ||
 	    gmem_write(m, BOOT_CMDLINE, args, strlen(args) + 1) < 0 ||
 	    gmem_write(m, BOOT_GDT, gdt, sizeof(gdt)) < 0)
 		return err_set(err, -EFAULT, "%s: low memory is missing", k->path);
