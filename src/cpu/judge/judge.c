@@ -1,9 +1,9 @@
 /*
- * judge.c - random instructions: the interpreter against the host's processor
+ * judge.c - random instructions: our engines against the host's processor
  *
- * judge [--seed N] [--cases N] [--family F] [--print N] [--list]
+ * judge [--engine NAME] [--seed N] [--cases N] [--family F] [--print N] [--list]
  *
- * Every case runs on both; registers, flags that are defined, x87 and SSE
+ * Every case runs on the host and on one engine; registers, flags that are defined, x87 and SSE
  * state, memory, and a fault's vector, error code and address must agree.  The
  * same seed makes the same cases on every host of one vendor.
  *
@@ -25,7 +25,7 @@ struct count {
 };
 
 struct judge {
-	struct judge_interp *interp;
+	struct guest *guest;
 	struct rng rng;
 	struct gen gen;
 	uint64_t gs_base;
@@ -57,7 +57,7 @@ static void poke(struct judge *j, uint64_t addr, const void *src, size_t n)
 		if (!is_data(addr + i))
 			continue;
 		*(uint8_t *)(addr + i) = p[i];
-		*interp_at(j->interp, addr + i) = p[i];
+		*guest_at(j->guest, addr + i) = p[i];
 	}
 }
 
@@ -88,6 +88,8 @@ static void refill_operands(struct judge *j, const struct gcase *g, const struct
 {
 	uint8_t fresh[32];
 
+	if (g->seq)
+		return;
 	for (unsigned i = 0; i < g->z.i.operand_count; i++) {
 		uint64_t a;
 
@@ -100,7 +102,8 @@ static void refill_operands(struct judge *j, const struct gcase *g, const struct
 			poke(j, a, fresh, sizeof(fresh));
 		if (g->branch)
 			poke(j, a, &target, sizeof(target));
-		if (g->z.i.mnemonic == ZYDIS_MNEMONIC_LDMXCSR)
+		if (g->z.i.mnemonic == ZYDIS_MNEMONIC_LDMXCSR ||
+		    g->z.i.mnemonic == ZYDIS_MNEMONIC_VLDMXCSR)
 			poke_mxcsr(j, a);
 	}
 }
@@ -112,7 +115,7 @@ static bool memory_same(struct judge *j, uint64_t *ret_at)
 
 		if (box_kinds[n] != BOX_RW)
 			continue;
-		b = interp_at(j->interp, box_page(n));
+		b = guest_at(j->guest, box_page(n));
 		if (memcmp(a, b, PAGE_SIZE) == 0)
 			continue;
 		for (unsigned i = 0; i < PAGE_SIZE; i++) {
@@ -130,7 +133,7 @@ static void memory_sync(struct judge *j)
 {
 	for (unsigned n = 0; n < BOX_PAGES; n++)
 		if (box_kinds[n] == BOX_RW)
-			memcpy(interp_at(j->interp, box_page(n)), (const void *)box_page(n),
+			memcpy(guest_at(j->guest, box_page(n)), (const void *)box_page(n),
 			       PAGE_SIZE);
 }
 
@@ -145,7 +148,7 @@ static unsigned room(uint64_t at, unsigned n)
 static void put_code(struct judge *j, uint64_t at, const uint8_t *src, unsigned n)
 {
 	native_put_code(at, src, room(at, n));
-	interp_put_code(j->interp, at, src, room(at, n));
+	guest_put_code(j->guest, at, src, room(at, n));
 }
 
 static void place(struct judge *j, const struct gcase *g)
@@ -167,10 +170,13 @@ static void unplace(struct judge *j, const struct gcase *g)
 
 /* ---- comparison -------------------------------------------------------------------------- */
 
-/* Of the kernel's half Linux does not tell us whether a page is there: it says yes. */
+/*
+ * Of the kernel's half Linux does not tell us whether a page is there: it says
+ * yes.  And low down the candidate has its tables.
+ */
 static bool fault_same(const struct outcome *host, const struct outcome *ours)
 {
-	uint32_t mask = host->cr2 >> 63 ? ~X86_PF_P : UINT32_MAX;
+	uint32_t mask = host->cr2 >> 63 || host->cr2 < MIB ? ~X86_PF_P : UINT32_MAX;
 
 	return host->vector == ours->vector && host->cr2 == ours->cr2 &&
 	       (host->code & mask) == (ours->code & mask);
@@ -246,10 +252,10 @@ static void print_code(struct judge *j, const struct gcase *g)
 	struct zin z;
 
 	for (unsigned at = 0; at < g->len; at += z.i.length) {
-		if (!ZYAN_SUCCESS(decode_zydis(interp_decoder(j->interp), g->mode, g->bytes + at,
+		if (!ZYAN_SUCCESS(decode_zydis(guest_decoder(j->guest), g->mode, g->bytes + at,
 					       g->len - at, &z)))
 			break;
-		decode_text(interp_decoder(j->interp), g->mode, g->bytes + at, g->len - at,
+		decode_text(guest_decoder(j->guest), g->mode, g->bytes + at, g->len - at,
 			    g->at + at, text, sizeof(text));
 		printf("%s%s", at ? "; " : "", text);
 	}
@@ -281,7 +287,7 @@ static void print_case(struct judge *j, const struct gcase *g, const struct stat
 		print_fx(in, host, ours);
 	if (!v->memory)
 		printf("  memory at 0x%llx: host %02x ours %02x\n", (unsigned long long)v->at,
-		       *(const uint8_t *)v->at, *interp_at(j->interp, v->at));
+		       *(const uint8_t *)v->at, *guest_at(j->guest, v->at));
 }
 
 /* ---- one case ---------------------------------------------------------------------------- */
@@ -298,7 +304,7 @@ static void run_case(struct judge *j, const struct gcase *g, struct state *s)
 		return;
 	refill_operands(j, g, s, target);
 	native_run(g, s, &host);
-	interp_case(j->interp, g, s, &ours);
+	guest_run(j->guest, g, s, &ours);
 	n->cases++;
 	n->faults += host.vector != NO_FAULT;
 	if (compare(j, g, s, &host, &ours, &v))
@@ -365,8 +371,19 @@ static const struct family *find_family(const char *name)
 	exit(2);
 }
 
+static const struct candidate *find_candidate(const char *name)
+{
+	for (unsigned i = 0; i < nr_candidates; i++)
+		if (strcmp(candidates[i].name, name) == 0)
+			return &candidates[i];
+	fprintf(stderr, "judge: no engine \"%s\"; --list shows them\n", name);
+	exit(2);
+}
+
 static int list(void)
 {
+	for (unsigned i = 0; i < nr_candidates; i++)
+		printf("%-10s %s\n", candidates[i].name, candidates[i].what);
 	for (unsigned i = 0; i < nr_families; i++)
 		printf("%-8s %s\n", families[i].name, families[i].what);
 	return 0;
@@ -374,13 +391,15 @@ static int list(void)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: judge [--seed N] [--cases N] [--family F] [--print N] [--list]\n");
+	fprintf(stderr, "usage: judge [--engine NAME] [--seed N] [--cases N] [--family F]\n"
+		"             [--print N] [--list]\n");
 	return 2;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "engine", required_argument, NULL, 'e' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "cases", required_argument, NULL, 'n' },
 		{ "family", required_argument, NULL, 'f' },
@@ -388,6 +407,7 @@ int main(int argc, char **argv)
 		{ "list", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
+	const struct candidate *who = &candidates[0];
 	const struct family *f = NULL;
 	uint64_t cases = 200000;
 	struct judge *j = new0(struct judge);
@@ -400,6 +420,7 @@ int main(int argc, char **argv)
 	j->print = 2;
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (opt) {
+		case 'e': who = find_candidate(optarg); break;
 		case 's': j->rng.s = strtoull(optarg, NULL, 0); break;
 		case 'n': cases = strtoull(optarg, NULL, 0); break;
 		case 'f': f = find_family(optarg); break;
@@ -415,13 +436,17 @@ int main(int argc, char **argv)
 	if (!native_has_32())
 		printf("this kernel runs no 32-bit code: 64-bit mode only\n");
 	j->gs_base = native_gs_base();
-	j->interp = interp_open();
-	if (!j->interp)
+	j->guest = guest_open(who);
+	if (!j->guest)
 		return 1;
-	gen_open(&j->gen, interp_decoder(j->interp));
+	if (native_catch(&err) < 0) {
+		fprintf(stderr, "judge: %s\n", err.msg);
+		return 1;
+	}
+	gen_open(&j->gen, guest_decoder(j->guest));
 	run(j, cases, f);
 	rc = summary(j);
-	interp_close(j->interp);
+	guest_close(j->guest);
 	free(j);
 	return rc;
 }

@@ -1,11 +1,11 @@
 /*
  * judge.h - inside the judge: one case, its state, who makes and runs it
  *
- * A case is one instruction, or a few that touch no memory, in user mode, 64-bit
- * or compatibility mode, with all registers and the memory around it.  It runs
- * on the host's processor and in the interpreter; what they leave must be the
- * same.  Guest linear addresses are host addresses: the sandbox is mapped at the
- * same place in both.
+ * A case is one instruction, or up to a dozen with branches among them, in user
+ * mode, 64-bit or compatibility mode, with all registers and the memory around
+ * it.  It runs on the host's processor and on a candidate, one of our engines;
+ * what they leave must be the same.  Guest linear addresses are host addresses:
+ * the sandbox is mapped at the same place in both.
  */
 #ifndef CPU_JUDGE_JUDGE_H
 #define CPU_JUDGE_JUDGE_H
@@ -77,6 +77,9 @@ struct gcase {
 	uint64_t at;		/* linear address of its first byte */
 	bool rep;		/* may have to be stepped more than once */
 	bool branch;
+	bool broken;		/* no instruction; z is of the one it was made from */
+	uint8_t anchor;		/* [seq] memory is near this register and the one 8 above */
+	bool loop;		/* [seq] RCX counts */
 	struct zin z;
 };
 
@@ -114,13 +117,17 @@ uint64_t mask_flags(const struct gcase *g, const struct state *s, bool faulted);
 bool mask_case(const struct gcase *g, const struct state *s);
 /* Whether x87 and SSE state after a fault is each processor's own affair. */
 bool mask_fault_fx(const struct gcase *g);
+/* Whether the instruction may leave a flag undefined, but for AF; or C1 of x87. */
+bool mask_undefined(const struct gcase *g);
 /* Clears what is not compared in an XSAVE image. */
 void mask_fx(const struct gcase *g, uint8_t fx[FX_BYTES]);
 
 /* ---- who runs it ------------------------------------------------------------------------- */
 
-/* Host: maps the sandbox and catches its faults.  -errno with *err filled. */
+/* Host: maps the sandbox.  -errno with *err filled. */
 MUST_CHECK int native_open(struct err *err);
+/* Catches its faults; after the candidate is there, which may want some of them. */
+MUST_CHECK int native_catch(struct err *err);
 void native_run(const struct gcase *g, const struct state *in, struct outcome *ret_o);
 bool native_has_32(void);	/* whether the host lets us run 32-bit code */
 void native_put_code(uint64_t lin, const void *src, unsigned n);
@@ -129,15 +136,24 @@ void native_way_out(const struct gcase *g, uint8_t *dst);
 uint64_t native_way_out_at(const struct gcase *g);	/* where that goes */
 uint64_t native_gs_base(void);
 
-/* Interpreter. */
-struct judge_interp;
-struct judge_interp *interp_open(void);
-void interp_close(struct judge_interp *j);
-void interp_case(struct judge_interp *j, const struct gcase *g, const struct state *in,
-		 struct outcome *ret_o);
-uint8_t *interp_at(struct judge_interp *j, uint64_t lin);	/* in the sandbox */
+/* One of our engines, in a small machine. */
+struct candidate {
+	const char *name;
+	const char *what;
+	const struct cpu_engine *engine;
+	bool steps;		/* single instructions are stepped, not run as blocks */
+};
+extern const struct candidate candidates[];
+extern const unsigned nr_candidates;
+
+struct guest;
+struct guest *guest_open(const struct candidate *c);
+void guest_close(struct guest *j);
+void guest_run(struct guest *j, const struct gcase *g, const struct state *in,
+	       struct outcome *ret_o);
+uint8_t *guest_at(struct guest *j, uint64_t lin);	/* in the sandbox */
 /* As code: what was decoded from there before is forgotten. */
-void interp_put_code(struct judge_interp *j, uint64_t lin, const void *src, unsigned n);
-const struct decoder *interp_decoder(struct judge_interp *j);
+void guest_put_code(struct guest *j, uint64_t lin, const void *src, unsigned n);
+const struct decoder *guest_decoder(struct guest *j);
 
 #endif

@@ -114,7 +114,7 @@ static void put_opcode(struct rng *r, const struct row *row, struct out *o)
 	put(o, row->lo + (unsigned)rng_below(r, row->hi - row->lo + 1u));
 }
 
-static void put_modrm(struct rng *r, const struct row *row, struct out *o)
+static void put_modrm(struct rng *r, const struct row *row, int rm, struct out *o)
 {
 	bool reg_form = rng_chance(r, 40);
 	unsigned mod = (reg_form && !(row->flags & ROW_MEM_ONLY)) || (row->flags & ROW_REG_ONLY) ?
@@ -124,10 +124,11 @@ static void put_modrm(struct rng *r, const struct row *row, struct out *o)
 	do {
 		reg = (unsigned)rng_below(r, 8);
 	} while (!(row->regs >> reg & 1));
-	put(o, mod << 6 | reg << 3 | (unsigned)rng_below(r, 8));
+	put(o, mod << 6 | reg << 3 |
+	       (rm < 0 || mod == 3 ? (unsigned)rng_below(r, 8) : (unsigned)rm));
 }
 
-static const struct row *pick_row(struct rng *r, const struct family *f)
+const struct row *gen_row(struct rng *r, const struct family *f)
 {
 	for (;;) {
 		const struct row *row = &rows[rng_below(r, nr_rows)];
@@ -261,8 +262,32 @@ static bool decode(const struct gen *n, struct gcase *g)
 	return ZYAN_SUCCESS(decode_zydis(n->d, g->mode, g->bytes, INSN_MAX_BYTES, &g->z));
 }
 
-static bool try_insn(struct rng *r, const struct gen *n, const struct row *row,
-		     struct gcase *g)
+/*
+ * Encodings that are none: a bit of the VEX prefix is turned, and what is left
+ * is no instruction.  Should the host think otherwise, its operands are those
+ * of the one it was.
+ */
+static void break_vex(struct rng *r, const struct gen *n, struct gcase *g)
+{
+	struct gcase b = *g;
+	unsigned at = 0;
+
+	/* Before a page that is missing either fault may come first; and AMD knows these with W 0. */
+	if (g->at + INSN_MAX_BYTES > box_page(2) || g->z.i.mnemonic == ZYDIS_MNEMONIC_VPERMQ ||
+	    g->z.i.mnemonic == ZYDIS_MNEMONIC_VPERMPD)
+		return;
+	while (b.bytes[at] != 0xc4 && b.bytes[at] != 0xc5)
+		at++;
+	at += b.bytes[at] == 0xc4 ? 2 : 1;
+	b.bytes[at] ^= (uint8_t)(1u << rng_below(r, b.bytes[at - 1] == 0xc5 ? 7 : 8));
+	if (decode_zydis(n->d, g->mode, b.bytes, INSN_MAX_BYTES, &b.z) !=
+	    ZYDIS_STATUS_DECODING_ERROR)
+		return;
+	memcpy(g->bytes, b.bytes, sizeof(g->bytes));
+	g->broken = true;
+}
+
+bool gen_try(struct rng *r, const struct gen *n, const struct row *row, int rm, struct gcase *g)
 {
 	struct out o = { .n = 0 };
 
@@ -272,7 +297,7 @@ static bool try_insn(struct rng *r, const struct gen *n, const struct row *row,
 	put_prefixes(r, row, g->mode, &o);
 	put_opcode(r, row, &o);
 	if (row->flags & ROW_MODRM)
-		put_modrm(r, row, &o);
+		put_modrm(r, row, rm, &o);
 	while (o.n < INSN_MAX_BYTES)
 		put(&o, (unsigned)rng_next(r) & 0xff);
 	memcpy(g->bytes, o.b, INSN_MAX_BYTES);
@@ -283,52 +308,13 @@ static bool try_insn(struct rng *r, const struct gen *n, const struct row *row,
 	g->family = &families[row->family];
 	g->branch = is_branch(&g->z.i);
 	g->rep = row->family == FAM_STRING;
+	g->broken = false;
 	patch_disp(r, g);
-	return (!g->branch || patch_branch(r, g)) && decode(n, g);
-}
-
-/*
- * May stand in a sequence: touches no memory, raises nothing, and leaves no flag
- * undefined but AF, which none of the others looks at.
- */
-static bool fits_sequence(const struct gcase *g)
-{
-	if (g->z.i.mnemonic == ZYDIS_MNEMONIC_LAHF || g->z.i.mnemonic == ZYDIS_MNEMONIC_XLAT)
+	if ((g->branch && !patch_branch(r, g)) || !decode(n, g))
 		return false;
-	for (unsigned i = 0; i < g->z.i.operand_count; i++)
-		if (g->z.op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
-		    g->z.op[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN)
-			return false;
+	if (row->map >= MAP_VEX_0F && rng_chance(r, 3))
+		break_vex(r, n, g);
 	return true;
-}
-
-/* What runs as a block must be right as a block: flags and registers handed on. */
-static void gen_sequence(struct rng *r, const struct gen *gen, struct gcase *ret_g)
-{
-	static const uint8_t from[] = {
-		FAM_ALU, FAM_ALU, FAM_UNARY, FAM_V2, FAM_ATOMIC, FAM_MOV, FAM_COND, FAM_COND, FAM_FLAG,
-	};
-	unsigned want = 2 + (unsigned)rng_below(r, SEQ_INSNS - 1), len = 0;
-	uint8_t bytes[CASE_BYTES];
-
-	for (unsigned n = 0; n < want;) {
-		const struct family *f = &families[from[rng_below(r, sizeof(from))]];
-
-		if (!try_insn(r, gen, pick_row(r, f), ret_g) || ret_g->mode != DECODE_64 ||
-		    !fits_sequence(ret_g))
-			continue;
-		memcpy(bytes + len, ret_g->bytes, ret_g->len);
-		len += ret_g->len;
-		n++;
-	}
-	memcpy(ret_g->bytes, bytes, len);
-	ret_g->len = len;
-	ret_g->seq = true;
-	ret_g->family = &families[FAM_SEQ];
-	/* Now and then across the border of two pages that are both there. */
-	ret_g->at = BOX_BASE + 0x800 + rng_below(r, 64);
-	if (rng_chance(r, 12))
-		ret_g->at = box_page(1) - rng_below(r, len);
 }
 
 /* CPUID is slow where it traps, so it is asked once. */
@@ -351,6 +337,6 @@ void gen_insn(struct rng *r, const struct gen *n, const struct family *f, struct
 	if (want == &families[FAM_SEQ])
 		gen_sequence(r, n, ret_g);
 	else
-		while (!try_insn(r, n, pick_row(r, want), ret_g))
+		while (!gen_try(r, n, gen_row(r, want), -1, ret_g))
 			;
 }

@@ -182,6 +182,14 @@ static bool any_c1(const struct gcase *g)
 	}
 }
 
+/* Whether a shift's count is such that more is undefined depends on the state: any may. */
+bool mask_undefined(const struct gcase *g)
+{
+	static const struct state s;
+
+	return (undefined_flags(g, &s) & ~(uint64_t)X86_AF) || any_c1(g);
+}
+
 void mask_fx(const struct gcase *g, uint8_t fx[FX_BYTES])
 {
 	if (any_c1(g))

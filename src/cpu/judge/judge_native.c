@@ -141,9 +141,12 @@ static struct gate *gate(void)
 /* A signal handler can be handed nothing: what it fills is found here. */
 static struct outcome *volatile caught;
 
+static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP };
+static struct sigaction before[ARRAY_LEN(signals)];
+
 /* ---- faults ----------------------------------------------------------------------------- */
 
-/* Where the frame has more than FXSAVE Linux says so in reserved bytes; initial state may be junk. */
+/* Linux says in reserved bytes whether the frame has more; what is initial may be junk. */
 static void copy_fx(const ucontext_t *u, uint8_t *fx)
 {
 	const uint8_t *p = (const uint8_t *)u->uc_mcontext.fpregs;
@@ -172,6 +175,18 @@ static void copy_context(const ucontext_t *u, struct outcome *o)
 	o->cr2 = o->vector == X86_PAGE ? (uint64_t)g[REG_CR2] : 0;
 }
 
+/* Faults of a translator's code are its own affair. */
+static void pass_on(int sig, siginfo_t *info, void *context)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(signals); i++) {
+		if (signals[i] != sig || !(before[i].sa_flags & SA_SIGINFO))
+			continue;
+		before[i].sa_sigaction(sig, info, context);
+		return;
+	}
+	signal(sig, SIG_DFL);		/* the judge itself is broken */
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *u = context;
@@ -179,9 +194,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 
 	/* The kernel leaves AC as the instruction had it; compilers do not align. */
 	__asm__ volatile("pushfq\n\tandq %0, (%%rsp)\n\tpopfq" : : "i" (~X86_AC) : "memory", "cc");
-	(void)info;
-	if (!o) {		/* not ours: the judge itself is broken */
-		signal(sig, SIG_DFL);
+	if (!o) {
+		pass_on(sig, info, context);
 		return;
 	}
 	copy_context(u, o);
@@ -191,17 +205,18 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	u->uc_mcontext.gregs[REG_CSGSFS] = (u->uc_mcontext.gregs[REG_CSGSFS] & ~0xffffLL) | CS_64;
 }
 
-static int catch_faults(struct err *err)
+int native_catch(struct err *err)
 {
-	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP };
-	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction sa = {
+		.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER,
+	};
 	stack_t alt = { .ss_size = 256 * KIB };
 
 	alt.ss_sp = base_new0(alt.ss_size);
 	if (!alt.ss_sp || sigaltstack(&alt, NULL) < 0)
 		return err_set(err, -ENOMEM, "no stack for signals");
 	for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
-		if (sigaction(signals[i], &sa, NULL) < 0)
+		if (sigaction(signals[i], &sa, &before[i]) < 0)
 			return err_set(err, -errno, "signal %d cannot be caught", signals[i]);
 	return 0;
 }
@@ -312,8 +327,6 @@ int native_open(struct err *err)
 
 	if (rc == 0)
 		rc = map_box(err);
-	if (rc == 0)
-		rc = catch_faults(err);
 	if (rc < 0)
 		return rc;
 	memcpy((uint8_t *)GATE_BASE + GATE_CODE, judge_leave,

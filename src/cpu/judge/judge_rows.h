@@ -36,6 +36,13 @@ struct row {
 	uint8_t flags;
 };
 
+/* A random row of F; and an instruction of ROW, near register RM (-1: any) where it uses memory. */
+const struct row *gen_row(struct rng *r, const struct family *f);
+bool gen_try(struct rng *r, const struct gen *n, const struct row *row, int rm, struct gcase *g);
+/* judge_seq.c */
+void gen_sequence(struct rng *r, const struct gen *gen, struct gcase *ret_g);
+void seq_state(struct rng *r, const struct gcase *g, struct state *s);
+
 extern const struct row rows[];
 extern const unsigned nr_rows;
 

@@ -136,7 +136,7 @@ static void gen_fx(struct rng *r, const struct gcase *g, struct state *s)
 	uint32_t mxcsr = 0x1f80;
 	uint8_t tags = 0xff;
 
-	if (fam < FAM_X87)
+	if (fam < FAM_X87 && !g->seq)
 		return;		/* as they were: the integer side must not touch them */
 	if (rng_chance(r, 50))
 		cw = (uint16_t)((cw & ~0xf00u) | (rng_next(r) & 0xf00));
@@ -346,18 +346,22 @@ void gen_state(struct rng *r, const struct gcase *g, uint64_t gs_base, struct st
 	if (rng_chance(r, 10))
 		s->rflags |= X86_DF;
 	/* Whether AC covers 10 and 16 bytes is each processor's own affair. */
-	if (g->family - families < FAM_X87 && rng_chance(r, 2))
+	if (g->family - families < FAM_X87 && !g->seq && rng_chance(r, 2))
 		s->rflags |= X86_AC;
 	s->gpr[CPU_RSP] = data_address(r, 8);
 	if (rng_chance(r, 75))
 		s->gpr[CPU_RSP] &= ~UINT64_C(7);
-	special(r, g, s);
-	solve_all(r, g, gs_base, s);
+	if (g->seq) {
+		seq_state(r, g, s);
+	} else {
+		special(r, g, s);
+		solve_all(r, g, gs_base, s);
+	}
 	if (g->mode == DECODE_32)
 		for (unsigned i = 0; i < 8; i++)
 			s->gpr[i] = (uint32_t)s->gpr[i];
 	gen_fx(r, g, s);
-	if (g->z.op[1].type == ZYDIS_OPERAND_TYPE_MEMORY)
+	if (!g->seq && g->z.op[1].type == ZYDIS_OPERAND_TYPE_MEMORY)
 		solve_indices(r, g, s, gs_base);
 	s->rip = g->at;
 	if (g->branch)
