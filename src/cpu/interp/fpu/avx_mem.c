@@ -22,7 +22,7 @@ static uint64_t element_ea(const struct insn *in, uint64_t ea)
 	return in->asz == 8 ? ea : in->asz == 4 ? (uint32_t)ea : (uint16_t)ea;
 }
 
-/* ---- VMASKMOV: osz bytes of vector, elements of op[1] bytes, mask in op[0] -------------------- */
+/* ---- VMASKMOV: osz bytes of vector, elements of op[1] bytes, mask in op[0] ------------------- */
 
 static void maskmov_load(struct interp *c, const struct insn *in)
 {

@@ -111,7 +111,7 @@ static void mov_g_v(struct interp *c, const struct insn *in)
 	reg_set(c, in->rm, in->osz, low64(c, in->reg));
 }
 
-/* ---- part of a register, the rest from the first source (op[0]) -------------------------------- */
+/* ---- part of a register, the rest from the first source (op[0]) ------------------------------ */
 
 static void movss(struct interp *c, const struct insn *in)
 {
@@ -160,7 +160,8 @@ static uint64_t elem_get(const void *v, unsigned size, unsigned index)
 static void pextr_g(struct interp *c, const struct insn *in)
 {
 	avx_gate(c);
-	reg_set(c, in->rm, in->osz == 8 ? 8 : 4, elem_get(&fx(c)->xmm[in->reg], in->osz, in->op[1]));
+	reg_set(c, in->rm, in->osz == 8 ? 8 : 4,
+		elem_get(&fx(c)->xmm[in->reg], in->osz, in->op[1]));
 }
 
 static void pextr_m(struct interp *c, const struct insn *in)
@@ -182,7 +183,7 @@ static void pinsr(struct interp *c, const struct insn *in)
 	avx_put128(c, in->reg, v);
 }
 
-/* ---- masks and flags: thunks that answer in RAX ------------------------------------------------- */
+/* ---- masks and flags: thunks that answer in RAX ---------------------------------------------- */
 
 #define MASKS(X) X(VPMOVMSKB) X(VMOVMSKPS) X(VMOVMSKPD)
 #define TESTS(X) X(VPTEST) X(VTESTPS) X(VTESTPD)

@@ -93,7 +93,8 @@ static bool bind_vector(const struct zin *z, const struct forms *f, struct insn 
 {
 	return bind_move(z, f, out) || bind_int_x(z, f, out) || bind_imm_x(z, f, out) ||
 	       bind_fp(z, f, out) || bind_cvt(z, f, out) || bind_elem(z, f, out) ||
-	       bind_mmx(z, f, out) || bind_str(z, f, out) || bind_sha(z, f, out) || bind_state(z, f, out);
+	       bind_mmx(z, f, out) || bind_str(z, f, out) || bind_sha(z, f, out) ||
+	       bind_state(z, f, out);
 }
 
 /* Each binder may scribble before it says no. */

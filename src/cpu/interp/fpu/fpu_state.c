@@ -316,7 +316,7 @@ static void xrstor(struct interp *c, const struct insn *in)
 		avx_restore(c, &g);
 }
 
-/* ---- registers set from outside ---------------------------------------------------------------- */
+/* ---- registers set from outside -------------------------------------------------------------- */
 
 void interp_xsave_loaded(struct interp *c)
 {

@@ -287,10 +287,9 @@ static bool inexact_two(uint32_t g, struct fp_what w, const struct fp_lanes *l, 
 /* 11 bits are kept of the source's 24. */
 static bool inexact_half(uint32_t g, const struct fp_lanes *l, unsigned piece, unsigned k)
 {
-	double v = element(l->s[piece], false, k), res;
+	double v = element(l->s[piece], false, k), res, m;
 	uint16_t h = half_of(l->r[piece], k);
-	int e;
-	double m;
+	int e, exponent = h >> 10 & 31;
 	struct wide x = { .value = (long double)v };
 
 	if (g & 0x40)
@@ -299,8 +298,8 @@ static bool inexact_half(uint32_t g, const struct fp_lanes *l, unsigned piece, u
 		return false;
 	m = ldexp(frexp(v, &e), 11);
 	x.inexact = m != (double)(int)m;
-	res = ldexp((h & 0x3ff) | (h & 0x7c00 ? 0x400 : 0), (h & 0x7c00 ? (h >> 10 & 31) - 1 : 0) - 24);
-	if ((h & 0x7c00) == 0x7c00)
+	res = ldexp((h & 0x3ff) | (exponent ? 0x400 : 0), (exponent ? exponent : 1) - 25);
+	if (exponent == 31)
 		res = __builtin_inf();
 	return lost(g, x, h & 0x8000 ? -res : res);
 }
