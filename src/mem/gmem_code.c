@@ -51,6 +51,11 @@ void gmem_code_unlisten(struct gmem *m, const _Atomic uint32_t *word)
 	pthread_mutex_unlock(&m->listen_lock);
 }
 
+unsigned gmem_code_listeners(const struct gmem *m)
+{
+	return (unsigned)m->nr_listeners;
+}
+
 uint64_t gmem_code_seq(const struct gmem *m)
 {
 	return atomic_load(&m->code_seq);

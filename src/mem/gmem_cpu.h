@@ -42,6 +42,7 @@ uint32_t gmem_page_decoding(_Atomic uint32_t *state);
  */
 MUST_CHECK int gmem_code_listen(struct gmem *m, _Atomic uint32_t *word, uint32_t bits);
 void gmem_code_unlisten(struct gmem *m, const _Atomic uint32_t *word);
+unsigned gmem_code_listeners(const struct gmem *m);
 uint64_t gmem_code_seq(const struct gmem *m);
 /* The page state written as number SEQ; NULL when the log has overwritten it: look at all pages. */
 _Atomic uint32_t *gmem_code_log(struct gmem *m, uint64_t seq);

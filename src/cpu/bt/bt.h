@@ -77,6 +77,7 @@ struct bt_block {
 	bool fp;			/* uses x87, MMX, SSE or AVX */
 	bool dead;
 	uint8_t group_fails;
+	uint16_t len;			/* bytes of its instructions */
 	uint16_t bytes, nr;		/* bytes of src that mattered; instructions */
 	uint8_t *src;
 	uint8_t *ind, *far, *poll, *body;	/* RX */
@@ -143,6 +144,7 @@ struct bt {
 	uint8_t *code_rw;		/* the writable view */
 	intptr_t code_delta;		/* RX - RW */
 	size_t code_size, hot_used, cold_used;
+	size_t hot_ready, cold_ready;	/* bytes of each half that are mapped already */
 	struct bt_arena meta;
 	size_t map_len;
 	bool has_avx, model_avx;
@@ -228,6 +230,8 @@ void *bt_low_map(size_t n, int prot, int flags, int fd);
 void *bt_low_map(size_t n, int prot, int flags, int fd);
 /* Everything goes. Not while translated code is on the stack below the caller. */
 void bt_cache_flush(struct bt *b);
+/* Before a translation. */
+void bt_cache_ready(struct bt *b);
 void *bt_alloc(struct bt *b, size_t n);
 bool bt_cache_full(const struct bt *b);
 struct bt_block *bt_lookup(struct bt *b, uint64_t lin, const struct bt_page *p, unsigned mode);
@@ -236,6 +240,12 @@ struct bt_page *bt_page_at(struct bt *b, uint64_t lin);
 void bt_insert(struct bt *b, struct bt_block *blk);
 void bt_link(struct bt *b, struct bt_site *s, struct bt_block *to);
 void bt_kill(struct bt *b, struct bt_block *blk);
+/*
+ * Before a store to [off, off + size) of a page with code, with no other processor:
+ * forgets what is changed.  False: RUNNING is, and must end after the store.
+ */
+MUST_CHECK bool bt_code_store(struct bt *b, _Atomic uint32_t *state, unsigned off, unsigned size,
+			      const struct bt_block *running);
 /* Reads the log of writes to code, after EVENT_CODE. */
 void bt_code_events(struct bt *b);
 /* The block whose code holds PC (RX), and the address of the instruction. */

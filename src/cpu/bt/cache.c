@@ -25,6 +25,11 @@
 #define ROOM_CODE (64 * KIB)
 #define ROOM_META (96 * KIB)
 #define HOT_HITS 64u
+#define READY_STEP (512 * KIB)
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22	/* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
 
 /* ---- memory below 2 GiB -------------------------------------------------------------- */
 
@@ -108,6 +113,27 @@ bool bt_cache_full(const struct bt *b)
 	return b->hot_used + ROOM_CODE > b->code_size / 2 ||
 	       b->cold_used + ROOM_CODE > b->code_size / 2 ||
 	       b->meta.used + ROOM_META > b->meta.size;
+}
+
+/*
+ * Pages of the cache that are about to be written, at once: one by one each would
+ * cost two page faults, which on some hosts take longer than the translation.
+ */
+static void make_ready(struct bt *b, size_t at, size_t *ready)
+{
+	uint8_t *rw = b->code_rw + *ready + (ready == &b->cold_ready ? b->code_size / 2 : 0);
+
+	if (at + ROOM_CODE <= *ready || *ready >= b->code_size / 2)
+		return;
+	(void)madvise(rw, READY_STEP, MADV_POPULATE_WRITE);
+	(void)madvise(rw + b->code_delta, READY_STEP, MADV_POPULATE_READ);
+	*ready += READY_STEP;
+}
+
+void bt_cache_ready(struct bt *b)
+{
+	make_ready(b, b->hot_used, &b->hot_ready);
+	make_ready(b, b->cold_used, &b->cold_ready);
 }
 
 static void jumps_clear(struct bt *b)
@@ -392,6 +418,82 @@ static void page_written(struct bt *b, _Atomic uint32_t *state)
 			killed += check_blocks(b, p, all);
 	if (!all)
 		cool_down(b, state, killed);
+}
+
+/* Bytes of K on page P: [*ret_at, *ret_at + result). */
+static unsigned part(const struct bt_block *k, const struct bt_page *p, unsigned *ret_at)
+{
+	unsigned first = (unsigned)(PAGE_SIZE - (k->lin & PAGE_MASK));
+
+	if (first > k->len)
+		first = k->len;
+	*ret_at = k->page == p ? (unsigned)(k->lin & PAGE_MASK) : 0;
+	return k->page == p ? first : k->len - first;
+}
+
+static bool overlaps(const struct bt_block *k, const struct bt_page *p, unsigned off, unsigned size)
+{
+	unsigned at, n = part(k, p, &at);
+
+	return off < at + n && at < off + size;
+}
+
+/* Kills the blocks of P that overlap; 0, or 1 when KEEP is among them, which stays. */
+static unsigned kill_overlaps(struct bt *b, struct bt_page *p, unsigned off, unsigned size,
+			      const struct bt_block *keep)
+{
+	struct bt_block *k, *next;
+	unsigned kept = 0;
+
+	for (k = p->blocks; k != NULL; k = next) {
+		next = k->page_next;
+		if (k == keep && overlaps(k, p, off, size))
+			kept = 1;
+		else if (overlaps(k, p, off, size))
+			bt_kill(b, k);
+	}
+	for (k = p->blocks2; k != NULL; k = next) {
+		next = k->page2_next;
+		if (k == keep && overlaps(k, p, off, size))
+			kept = 1;
+		else if (overlaps(k, p, off, size))
+			bt_kill(b, k);
+	}
+	return kept;
+}
+
+static uint64_t pieces_left(const struct bt_page *p)
+{
+	uint64_t bits = 0;
+	unsigned at, n;
+
+	for (const struct bt_block *k = p->blocks; k != NULL; k = k->page_next)
+		if ((n = part(k, p, &at)) != 0)
+			bits |= gmem_pieces_mask(at, n);
+	for (const struct bt_block *k = p->blocks2; k != NULL; k = k->page2_next)
+		if ((n = part(k, p, &at)) != 0)
+			bits |= gmem_pieces_mask(at, n);
+	return bits;
+}
+
+bool bt_code_store(struct bt *b, _Atomic uint32_t *state, unsigned off, unsigned size,
+		   const struct bt_block *running)
+{
+	uint64_t left = 0;
+
+	for (struct bt_page *p = *state_bucket(b, state); p != NULL; p = p->state_next) {
+		if (p->state != state)
+			continue;
+		if (kill_overlaps(b, p, off, size, running))
+			return false;
+		left |= pieces_left(p);
+	}
+	/* The interpreter's own blocks look at the word, whatever the bits say. */
+	atomic_store(gmem_code_pieces(b->c.conf.mem, state), left);
+	atomic_fetch_add(state, GMEM_GEN_STEP);
+	if (left == 0)
+		cool_down(b, state, 0);
+	return true;
 }
 
 void bt_code_events(struct bt *b)

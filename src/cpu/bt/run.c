@@ -170,6 +170,25 @@ static bool across(struct bt *b, struct bt_site *s, uint64_t lin)
 	return true;
 }
 
+/*
+ * A store to a page with code.  True: it may be made as if there were none, for
+ * nothing translated is changed by it any more.
+ */
+static bool beside_code(struct bt *b, const struct bt_site *s, const struct xlat *x, uint64_t lin)
+{
+	struct gmem *m = b->c.conf.mem;
+	unsigned off = (unsigned)(lin & PAGE_MASK);
+
+	if (!(atomic_load(gmem_code_pieces(m, x->state)) & gmem_pieces_mask(off, s->size))) {
+		/* The interpreter's blocks look at the word, whatever the bits say. */
+		atomic_fetch_add(x->state, GMEM_GEN_STEP);
+		return true;
+	}
+	b->stats.code_writes++;
+	return b->lock == NULL && gmem_code_listeners(m) == 1 &&
+	       bt_code_store(b, x->state, off, s->size, s->block);
+}
+
 static uint8_t *memory(struct bt *b, struct bt_site *s)
 {
 	struct interp *c = &b->c;
@@ -197,10 +216,8 @@ static uint8_t *memory(struct bt *b, struct bt_site *s)
 		return by_handler(b, s, s->after);
 	}
 	if (s->access == ACCESS_WRITE && (atomic_load(x.state) & GMEM_HAS_CODE) &&
-	    (atomic_load(gmem_code_pieces(c->conf.mem, x.state)) & gmem_pieces_mask(lin, s->size))) {
-		b->stats.code_writes++;
+	    !beside_code(b, s, &x, lin))
 		return by_handler(b, s, s->after);
-	}
 	if (s->access == ACCESS_WRITE)
 		interp_tlb_fill_store(c, lin, interp_set(c));
 	b->delta = (uint64_t)(uintptr_t)x.hva - lin;

@@ -610,7 +610,9 @@ void scan_undefined(struct scan *s)
 	for (unsigned n = 0; n < s->nr; n++) {
 		struct scan_insn *i = &s->insn[n];
 
-		if (i->cls == SCAN_JCC ? undef : i->f_read & undef) {
+		if ((i->cls == SCAN_JCC ? undef : i->f_read & undef) ||
+		    i->in.mnemonic == ZYDIS_MNEMONIC_RDRAND ||
+		    i->in.mnemonic == ZYDIS_MNEMONIC_RDSEED) {
 			i->cls = SCAN_INTERP;
 			i->mem.on = i->stk.on = 0;
 		}

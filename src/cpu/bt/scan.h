@@ -91,8 +91,8 @@ void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const
 		unsigned mode, struct scan *ret_s);
 
 /*
- * Lock step: instructions that use flags which the manual leaves undefined go to
- * their handlers, for two processors may differ there.
+ * Lock step: instructions that use flags which the manual leaves undefined, and
+ * random numbers, go to their handlers: two processors may differ there.
  */
 void scan_undefined(struct scan *s);
 /* Finds groups among the accesses, or says there are none. */

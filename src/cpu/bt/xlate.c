@@ -212,6 +212,9 @@ static void translate_into(struct xl *x)
 	blk->code = em_rx(&x->e);
 	blk->fp = s->fp;
 	blk->nr = (uint16_t)s->nr;
+	/* What is no instruction was judged by more bytes than it has. */
+	blk->len = s->nr == 0 || s->insn[s->nr - 1].in.mnemonic == 0 ? blk->bytes :
+								       (uint16_t)s->bytes;
 	entry_ind(x, quiet);
 	entry_far(x, quiet);
 	entry_poll(x, quiet);
@@ -283,6 +286,7 @@ struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, uns
 	struct bt_page *p2 = NULL;
 	unsigned n;
 
+	bt_cache_ready(b);
 	x->b = b, x->s = b->scan;
 	x->nr_stubs = 0;
 	x->mode = mode & ~(unsigned)BT_PLAIN;

@@ -51,6 +51,8 @@ struct interp_tlb {
 	 * another shall not need one slot for both.
 	 */
 	struct tlb_entry data[NR_SETS * 2][TLB_SLOTS];
+	/* By slot: the page may be written, but holds code (interp.h: code_guard). */
+	uint8_t guarded[NR_SETS][TLB_SLOTS];
 	struct tlb_code_entry code[2][TLB_CODE_SLOTS];	/* supervisor, user */
 	/* For pages with a debugger's breakpoints, found by nobody: even and odd pages. */
 	struct tlb_code_entry code_once[2];

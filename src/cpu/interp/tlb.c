@@ -208,6 +208,7 @@ static void fill(struct interp *c, uint64_t lin, unsigned set, const struct walk
 	e->wtag = writable && c->save_page == NULL && write_guarded(c, page->state) ? e->rtag : no_tag(t, e);
 	e->add = (uint64_t)(uintptr_t)page->hva - e->rtag;
 	e->state = page->state;
+	t->guarded[set][(lin >> PAGE_SHIFT) % TLB_SLOTS] = writable && e->wtag != e->rtag;
 	if (!w->global)
 		log_one(t->log[0], &t->nr_log[0], at);
 	log_one(t->log[1], &t->nr_log[1], at);
@@ -245,6 +246,13 @@ int interp_translate(struct interp *c, uint64_t lin, enum access a, unsigned set
 	struct walk w;
 
 	if (likely((a == ACCESS_WRITE ? e->wtag : e->rtag) == (lin & ~PAGE_MASK))) {
+		ret_x->hva = host_ptr(e->add, lin);
+		ret_x->state = e->state;
+		return 0;
+	}
+	if (a == ACCESS_WRITE && e->rtag == (lin & ~PAGE_MASK) &&
+	    c->tlb->guarded[set][(lin >> PAGE_SHIFT) % TLB_SLOTS] && c->save_page == NULL &&
+	    (atomic_load(e->state) & GMEM_HAS_CODE)) {
 		ret_x->hva = host_ptr(e->add, lin);
 		ret_x->state = e->state;
 		return 0;
@@ -311,8 +319,11 @@ static void drop_writes(struct interp_tlb *t, const uint8_t *hva)
 		unsigned at = all ? i : t->log[1][i];
 		struct tlb_entry *e = &t->data[at / TLB_SLOTS][at % TLB_SLOTS];
 
-		if (e->add + e->wtag == (uint64_t)(uintptr_t)hva)
-			e->wtag = no_tag(t, e);
+		if (e->add + e->wtag != (uint64_t)(uintptr_t)hva)
+			continue;
+		if (at / TLB_SLOTS < NR_SETS)
+			t->guarded[at / TLB_SLOTS][at % TLB_SLOTS] = e->rtag == e->wtag;
+		e->wtag = no_tag(t, e);
 	}
 }
 
