@@ -112,7 +112,7 @@ static inline void zoo_open(struct zoo_bench *b, const struct zoo_row *row)
 	memset(b, 0, sizeof(*b));
 	rig_init(&b->r);
 	BUG_IF(lapic_new(&(struct lapic_conf){ ZOO_LAPICS, b->r.clock, 200000000, 2000000000,
-					       &zoo_client, b }, &b->lapics, NULL) < 0);
+					       &zoo_client, b, 52 }, &b->lapics, NULL) < 0);
 	row->put(b);
 }
 

@@ -33,7 +33,7 @@ static int setup(void **state)
 
 	CHECK(b != NULL);
 	rig_init(&b->r);
-	CHECK_EQ(lapic_new(&(struct lapic_conf){ 2, b->r.clock, 1000, 1000, &client, b },
+	CHECK_EQ(lapic_new(&(struct lapic_conf){ 2, b->r.clock, 1000, 1000, &client, b, 52 },
 			   &b->lapics, NULL), 0);
 	rig_put(&b->r, &ioapic_dev, &(struct ioapic_conf){ BASE, b->lapics });
 	lapic_write(b->lapics, 0, 0xf0, 0x1ff);

@@ -301,8 +301,10 @@ static int base_write(struct lapic *l, uint64_t val)
 	uint64_t old = atomic_load(&l->base);
 	uint32_t from = old & (APIC_BASE_EN | APIC_BASE_EXTD);
 	uint32_t to = val & (APIC_BASE_EN | APIC_BASE_EXTD);
+	unsigned phys_bits = l->set->conf.phys_bits;
 
-	if ((val & APIC_BASE_RSVD) != 0 || to == APIC_BASE_EXTD)
+	if ((val & APIC_BASE_RSVD) != 0 || val >> (phys_bits == 0 ? 52 : phys_bits) != 0 ||
+	    to == APIC_BASE_EXTD)
 		return -ENOENT;
 	if (from == 0 && (to & APIC_BASE_EXTD) != 0)
 		return -ENOENT;
@@ -373,6 +375,11 @@ uint64_t lapic_page(struct lapic_set *s, unsigned vp)
 bool lapic_x2apic(struct lapic_set *s, unsigned vp)
 {
 	return apic_is_x2(lapic_of(s, vp));
+}
+
+bool lapic_enabled(struct lapic_set *s, unsigned vp)
+{
+	return apic_on(lapic_of(s, vp));
 }
 
 uint8_t lapic_cr8(struct lapic_set *s, unsigned vp)

@@ -34,6 +34,7 @@ struct lapic_conf {
 	uint64_t tsc_hz;
 	const struct lapic_client *client;
 	void *self;
+	unsigned phys_bits;		/* of an address in IA32_APIC_BASE; 0 = 52 */
 };
 
 MUST_CHECK int lapic_new(const struct lapic_conf *conf, struct lapic_set **ret_s, struct err *err);
@@ -54,6 +55,8 @@ MUST_CHECK int lapic_msr_write(struct lapic_set *s, unsigned vp, uint32_t msr, u
 /* GPA of the xAPIC page, or 0 when off or in x2APIC mode. */
 uint64_t lapic_page(struct lapic_set *s, unsigned vp);
 bool lapic_x2apic(struct lapic_set *s, unsigned vp);
+/* Not switched off in IA32_APIC_BASE; CPUID shows it. */
+bool lapic_enabled(struct lapic_set *s, unsigned vp);
 int lapic_take(struct lapic_set *s, unsigned vp);	/* acknowledge: vector, or -1 */
 bool lapic_ready(struct lapic_set *s, unsigned vp);
 uint8_t lapic_cr8(struct lapic_set *s, unsigned vp);

@@ -35,7 +35,7 @@ enum lapic_lvt {	/* in the order of their registers */
 
 #define SVR_ENABLED 0x100u
 
-#define APIC_BASE_RSVD (~UINT64_C(0xffffffffffd00))	/* bits 0-7, 9 and 52 up */
+#define APIC_BASE_RSVD UINT64_C(0x2ff)	/* and all above the physical address */
 #define APIC_BASE_BSP 0x100u
 #define APIC_BASE_EXTD 0x400u
 #define APIC_BASE_EN 0x800u
@@ -54,7 +54,7 @@ struct lapic_timer {
 	struct timer *timer;		/* [owned] */
 	/* [lock] all below */
 	uint64_t start_ns;		/* when the count was COUNT */
-	uint32_t count, initial;
+	uint32_t count, initial;	/* count 0: it stands still until INITIAL is written */
 	uint32_t divide;		/* the register */
 	uint64_t deadline;		/* TSC; 0 = none */
 	uint64_t due;			/* what the clock's timer is armed for */

@@ -53,7 +53,7 @@ static int setup(void **state)
 
 	CHECK(w != NULL);
 	CHECK_EQ(clock_new_manual(&w->c), 0);
-	CHECK_EQ(lapic_new(&(struct lapic_conf){ NR, w->c, TIMER_HZ, TSC_HZ, &client, w },
+	CHECK_EQ(lapic_new(&(struct lapic_conf){ NR, w->c, TIMER_HZ, TSC_HZ, &client, w, 52 },
 			   &w->s, NULL), 0);
 	for (unsigned i = 0; i < NR; i++)
 		lapic_write(w->s, i, LAPIC_SVR, 0x1ff);
@@ -325,11 +325,16 @@ static void apic_base_is_a_one_way_circle(void **state)
 	lapic_reset(w->s, 1, false);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		CHECK_EQ(lapic_msr_write(w->s, 1, 0x1b, 0xfee00800 | bad[i]), -ENOENT);
+	CHECK_EQ(lapic_msr_write(w->s, 1, 0x1b, 0xfee00800 | UINT64_C(1) << 51), 0);
+	w->s->conf.phys_bits = 46;
+	CHECK_EQ(lapic_msr_write(w->s, 1, 0x1b, 0xfee00800 | UINT64_C(1) << 46), -ENOENT);
 	CHECK_EQ(lapic_msr_write(w->s, 1, 0x1b, 0xfed00800), 0);
 	CHECK_EQ(lapic_page(w->s, 1), 0xfed00000);
+	CHECK(lapic_enabled(w->s, 1));
 	lapic_write(w->s, 1, LAPIC_TPR, 0x30);
 	CHECK_EQ(lapic_msr_write(w->s, 1, 0x1b, 0xfee00000), 0);
 	CHECK_EQ(lapic_page(w->s, 1), 0);
+	CHECK(!lapic_enabled(w->s, 1));
 	CHECK_EQ(lapic_read(w->s, 1, LAPIC_VERSION), 0);
 	lapic_post(w->s, 1, 0x40, false, false);
 	CHECK_EQ(lapic_msr_write(w->s, 1, 0x1b, 0xfee00800), 0);
@@ -441,6 +446,35 @@ static void the_count_runs_once_or_again(void **state)
 	CHECK_EQ(lapic_take(w->s, 0), -1);
 }
 
+/* [SDM 3] 11.5.4: between one-shot and periodic the count neither restarts nor revives. */
+static void the_count_goes_on_when_the_mode_changes(void **state)
+{
+	struct world *w = *state;
+
+	lapic_write(w->s, 0, LAPIC_TDCR, 0xb);		/* 5 ns a tick */
+	lapic_write(w->s, 0, LAPIC_LVT, 0x30);
+	lapic_write(w->s, 0, LAPIC_TMICT, 200000);
+	clock_step(w->c, 750000);
+	lapic_write(w->s, 0, LAPIC_LVT, 0x20030);	/* periodic from here */
+	CHECK_EQ(lapic_read(w->s, 0, LAPIC_TMCCT), 50000);
+	clock_step(w->c, 500000);
+	CHECK_EQ(lapic_take(w->s, 0), 0x30);
+	lapic_write(w->s, 0, LAPIC_EOI, 0);
+	CHECK_EQ(lapic_read(w->s, 0, LAPIC_TMCCT), 150000);
+	lapic_write(w->s, 0, LAPIC_LVT, 0x30);		/* once more only */
+	CHECK_EQ(lapic_read(w->s, 0, LAPIC_TMCCT), 150000);
+	clock_step(w->c, 750000);
+	CHECK_EQ(lapic_take(w->s, 0), 0x30);
+	lapic_write(w->s, 0, LAPIC_EOI, 0);
+	lapic_write(w->s, 0, LAPIC_LVT, 0x20030);	/* too late */
+	CHECK_EQ(lapic_read(w->s, 0, LAPIC_TMCCT), 0);
+	clock_step(w->c, 5000000);
+	CHECK_EQ(lapic_read(w->s, 0, LAPIC_TMCCT), 0);
+	CHECK_EQ(lapic_take(w->s, 0), -1);
+	lapic_write(w->s, 0, LAPIC_TMICT, 1000);
+	CHECK_EQ(lapic_read(w->s, 0, LAPIC_TMCCT), 1000);
+}
+
 /* A rate that does not divide a second: never early, so never twice. */
 static void an_odd_rate_fires_once(void **state)
 {
@@ -448,7 +482,7 @@ static void an_odd_rate_fires_once(void **state)
 
 	(void)state;
 	CHECK_EQ(clock_new_manual(&w.c), 0);
-	CHECK_EQ(lapic_new(&(struct lapic_conf){ 1, w.c, 333333331, TSC_HZ, &client, &w },
+	CHECK_EQ(lapic_new(&(struct lapic_conf){ 1, w.c, 333333331, TSC_HZ, &client, &w, 52 },
 			   &w.s, NULL), 0);
 	lapic_write(w.s, 0, LAPIC_SVR, 0x1ff);
 	lapic_write(w.s, 0, LAPIC_TDCR, 0xb);
@@ -536,7 +570,7 @@ static void what_is_saved_loads_and_saves_the_same(void **state)
 	CHECK(n <= sizeof(one));
 
 	CHECK_EQ(clock_new_manual(&other.c), 0);
-	CHECK_EQ(lapic_new(&(struct lapic_conf){ NR, other.c, TIMER_HZ, TSC_HZ, &client, &other },
+	CHECK_EQ(lapic_new(&(struct lapic_conf){ NR, other.c, TIMER_HZ, TSC_HZ, &client, &other, 52 },
 			   &other.s, NULL), 0);
 	for (size_t cut = 0; cut < n; cut++)
 		CHECK_EQ(lapic_load(other.s, 0, one, cut, &err), -EBADMSG);
@@ -580,7 +614,7 @@ static void posting_needs_no_lock(void **state)
 
 	(void)state;
 	CHECK_EQ(clock_new(&w.c), 0);
-	CHECK_EQ(lapic_new(&(struct lapic_conf){ NR, w.c, TIMER_HZ, TSC_HZ, &client, &w },
+	CHECK_EQ(lapic_new(&(struct lapic_conf){ NR, w.c, TIMER_HZ, TSC_HZ, &client, &w, 52 },
 			   &w.s, NULL), 0);
 	lapic_write(w.s, 0, LAPIC_SVR, 0x1ff);
 	lapic_write(w.s, 0, LAPIC_LVT, 0x20031);
@@ -610,7 +644,7 @@ static void failed_allocations_are_reported(void **state)
 {
 	struct world *w = *state;
 	struct lapic_set *s = NULL;
-	struct lapic_conf conf = { NR, w->c, TIMER_HZ, TSC_HZ, &client, w };
+	struct lapic_conf conf = { NR, w->c, TIMER_HZ, TSC_HZ, &client, w, 52 };
 
 	for (unsigned n = 1; n <= 1 + NR; n++) {
 		base_fail_alloc(n);
@@ -640,6 +674,7 @@ int main(void)
 		T(x2apic_msrs_refuse_reserved_bits),
 		T(x2apic_ipis_use_all_of_the_destination),
 		T(the_count_runs_once_or_again),
+		T(the_count_goes_on_when_the_mode_changes),
 		cmocka_unit_test(an_odd_rate_fires_once),
 		T(a_period_of_one_tick_is_no_flood),
 		T(a_tsc_deadline_fires_once_and_reads_zero),

@@ -60,7 +60,7 @@ static uint32_t current_at(const struct lapic *l, uint64_t now)
 	const struct lapic_timer *t = &l->t;
 	uint64_t ticks;
 
-	if (t->initial == 0 || timer_mode(l) == LVT_TIMER_DEADLINE)
+	if (t->count == 0 || timer_mode(l) == LVT_TIMER_DEADLINE)
 		return 0;
 	ticks = ticks_since(l, now);
 	if (ticks < t->count)
@@ -76,7 +76,7 @@ static uint64_t next_expiry(const struct lapic *l, uint64_t now)
 	const struct lapic_timer *t = &l->t;
 	uint64_t ticks, periods;
 
-	if (t->initial == 0)
+	if (t->count == 0)
 		return TIMER_NEVER;
 	ticks = ticks_since(l, now);
 	if (ticks < t->count)
@@ -194,18 +194,24 @@ void lapic_timer_reset(struct lapic *l)
 void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)
 {
 	struct lapic_timer *t = &l->t;
+	uint32_t old, left;
 	uint64_t now;
-	uint32_t old;
 
 	pthread_mutex_lock(&t->lock);
 	now = now_ns(l);
 	timer_expire(l, now);
 	old = timer_mode(l);
+	left = current_at(l, now);
 	atomic_store(&l->lvt[LVT_TIMER], lvt);
-	/* Between counting and the TSC the timer is disarmed. */
 	if ((old == LVT_TIMER_DEADLINE) != (timer_mode(l) == LVT_TIMER_DEADLINE)) {
+		/* Between counting and the TSC the timer is disarmed. */
 		t->initial = 0;
+		t->count = 0;
 		t->deadline = 0;
+	} else if (old != timer_mode(l)) {
+		/* Once or again: the count goes on from where it is, and zero stays zero. */
+		t->count = left;
+		t->start_ns = now;
 	}
 	timer_rearm(l, now, now);
 	pthread_mutex_unlock(&t->lock);

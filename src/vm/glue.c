@@ -96,6 +96,8 @@ static void topology(const struct vcpu *v, uint32_t leaf, uint32_t sub, uint32_t
 		r[1] = (r[1] & 0xffff) | v->index << 24 | (nr > 255 ? 255 : nr) << 16;
 		if (nr > 1)
 			r[3] |= 1u << 28;		/* HTT: the count above is valid */
+		if (!lapic_enabled(v->vm->lapics, v->index))
+			r[3] &= ~(1u << 9);
 		break;
 	case 4:
 		if ((r[0] & 0x1f) != 0)

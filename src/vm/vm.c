@@ -164,6 +164,7 @@ static int new_processors(struct vm *vm, struct err *err)
 	const struct lapic_conf lapic = {
 		.nr = vm->conf.cpus, .clock = vm->clock, .timer_hz = vm->board->lapic_hz,
 		.tsc_hz = cpu_host_tsc_hz(), .client = &vm_lapic_client, .self = vm,
+		.phys_bits = VM_PHYS_BITS,
 	};
 	const struct hv_conf hv = {
 		.nr_vps = vm->conf.cpus, .mem = vm->mem, .clock = vm->clock,

@@ -125,6 +125,26 @@ static void test_programs_learn_the_number_of_processors(void **s)
 	unlink(im.path);
 }
 
+static void cpuid_hides_a_local_apic_that_is_off(void **s)
+{
+	struct vm_conf c;
+	struct image im;
+	unsigned code;
+
+	(void)s;
+	begin(&im);
+	/* ECX = 1B; RDMSR; AH &= ~8; WRMSR */
+	put(&im, BYTES(0xb9, 0x1b, 0, 0, 0, 0x0f, 0x32, 0x80, 0xe4, 0xf7, 0x0f, 0x30));
+	/* EAX = 1; CPUID; EAX = EDX >> 9 & 1 */
+	put(&im, BYTES(0xb8, 1, 0, 0, 0, 0x0f, 0xa2, 0xc1, 0xea, 0x09, 0x89, 0xd0, 0x24, 0x01));
+	put(&im, BYTES(0x04, 0x10));		/* ADD AL, 16 */
+	put_exit(&im);
+	c = conf(finish(&im));
+	CHECK_EQ(run(&c, &code), VM_END_TEST);
+	CHECK_EQ(code, 16);
+	unlink(im.path);
+}
+
 static void test_programs_connect_to_themselves(void **s)
 {
 	struct err e = { "" };
@@ -649,6 +669,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_programs_learn_the_number_of_processors),
 		cmocka_unit_test(test_programs_connect_to_themselves),
+		cmocka_unit_test(cpuid_hides_a_local_apic_that_is_off),
 		cmocka_unit_test(impossible_machines_are_refused),
 		cmocka_unit_test(any_allocation_may_fail),
 		cmocka_unit_test(ram_is_cached_and_the_gap_is_not),
