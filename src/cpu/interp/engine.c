@@ -140,7 +140,10 @@ void interp_engine_notify(struct cpu *cpu)
 
 void interp_engine_nmi(struct cpu *cpu)
 {
-	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_NMI);
+	struct interp *c = INTERP_OF(cpu);
+
+	if (atomic_fetch_or(&c->events, EVENT_NMI) & EVENT_NMI)
+		atomic_fetch_or(&c->events, EVENT_NMI_2ND);
 }
 
 /*
@@ -274,7 +277,7 @@ int interp_engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err
 			      (r->shadow_mov_ss ? SHADOW_MOV_SS : 0));
 	c->nmi_masked = r->nmi_masked;
 	c->nmi_wait = r->nmi_pending;
-	atomic_fetch_and(&c->events, ~(uint32_t)EVENT_NMI);
+	atomic_fetch_and(&c->events, ~(uint32_t)(EVENT_NMI | EVENT_NMI_2ND));
 	c->irq_wait = 1;
 	memcpy(c->xsave, r->xsave, sizeof(c->xsave));
 	interp_xsave_loaded(c);

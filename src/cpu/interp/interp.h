@@ -72,7 +72,8 @@ struct insn {
 };
 
 enum { EVENT_KICK = 1, EVENT_IRQ = 2, EVENT_NMI = 4, EVENT_FLUSH = 8, EVENT_TRACE = 16,
-       EVENT_CODE = 32 /* code was written: the translator looks into the log */ };
+       EVENT_CODE = 32 /* code was written: the translator looks into the log */,
+       EVENT_NMI_2ND = 64 /* another before the first was seen */ };
 
 struct interp {
 	struct cpu cpu;			/* first: the contract */
@@ -94,7 +95,7 @@ struct interp {
 	 * until that engine says otherwise.
 	 */
 	uint8_t code_guard;
-	uint8_t nmi_wait;		/* an NMI is to be delivered when not masked */
+	uint8_t nmi_wait;		/* NMIs to be delivered when not masked: one in service, one latched */
 	_Alignas(8) _Atomic uint32_t events;	/* EVENT_* */
 	/*
 	 * The translator's: FPU state is in xsave, not in the host's registers.

@@ -190,15 +190,16 @@ static bool debug_moved(const struct interp *c)
 
 static void take_events(struct interp *c)
 {
-	const uint32_t ours = EVENT_IRQ | EVENT_NMI | EVENT_FLUSH;
+	const uint32_t ours = EVENT_IRQ | EVENT_NMI | EVENT_NMI_2ND | EVENT_FLUSH;
 	uint32_t ev = atomic_fetch_and(&c->events, ~ours);
+	unsigned nmis = c->nmi_wait + !!(ev & EVENT_NMI) + !!(ev & EVENT_NMI_2ND);
 
 	if (ev & EVENT_FLUSH)
 		interp_tlb_flush(c, true);
 	if (ev & EVENT_IRQ)
 		c->irq_wait = 1;
-	if (ev & EVENT_NMI)
-		c->nmi_wait = 1;
+	/* Hardware would have begun the first of two that we meet at one boundary. */
+	c->nmi_wait = (uint8_t)min_u64(nmis, c->nmi_masked ? 1 : 2);
 }
 
 /* NMI, then interrupts.  False = shutdown. */
@@ -210,7 +211,7 @@ static bool take_interrupts(struct interp *c)
 		int v;
 
 		if (c->nmi_wait && !c->nmi_masked) {
-			c->nmi_wait = 0;
+			c->nmi_wait--;
 			if (interp_deliver(c, X86_NMI, DELIVER_NMI, false, 0) != 0)
 				return false;
 			continue;

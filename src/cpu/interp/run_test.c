@@ -277,6 +277,37 @@ static void test_hlt(void **state)
 	itest_close(&t);
 }
 
+/* The handler that was entered runs IRET, and what waits is delivered on top of its HLT. */
+static void test_two_nmis(void **state)
+{
+	static const uint8_t code[] = { 0x90, 0xf4 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	ITEST_CODE_IS(&t, code);
+	itest_put(&t, ITEST_HANDLERS + X86_NMI * 16, "\x48\xff\xc3\x48\xcf", 5);	/* INC RBX; IRETQ */
+	t.c->gpr[CPU_RBX] = 0;
+	for (unsigned i = 0; i < 3; i++)	/* more than two are two */
+		t.cpu->engine->nmi(t.cpu);
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RBX], 2);
+	/* One in service: only one more can wait. */
+	t.c->nmi_masked = 1;
+	t.c->halted = 0;
+	for (unsigned i = 0; i < 3; i++)
+		t.cpu->engine->nmi(t.cpu);
+	t.c->rip = ITEST_CODE;
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RBX], 2);
+	t.c->nmi_masked = 0;
+	t.c->halted = 0;
+	t.c->rip = ITEST_CODE;
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RBX], 3);
+	itest_close(&t);
+}
+
 static void test_nmi(void **state)
 {
 	static const uint8_t code[] = { 0x90, 0xf4 };
@@ -505,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_mov_ss),
 		cmocka_unit_test(test_hlt),
 		cmocka_unit_test(test_nmi),
+		cmocka_unit_test(test_two_nmis),
 #ifndef ITEST_TRANSLATE	/* bounded, or counts instructions, or looks at blocks */
 		cmocka_unit_test(test_kick),
 #endif
