@@ -83,6 +83,7 @@ struct bt_block {
 	uint8_t *ind, *far, *poll, *body;	/* RX */
 	uint8_t *code, *code_end;	/* RX, [code, code_end) */
 	struct bt_map *map;
+	struct insn *insn;		/* [lock step] */
 	struct bt_block *hash_next, *page_next, *page2_next;
 	struct bt_site *in;		/* sites linked to us, by in_next */
 	struct bt_site *out;		/* our own sites, by next */

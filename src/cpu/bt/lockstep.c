@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define LINE 64u
 #define LOCK_PAGES 256u		/* pages one unit can write to; a block has 48 instructions */
 
 struct lock_state {
@@ -37,6 +38,7 @@ struct lock_page {
 
 struct bt_lock {
 	struct interp_tlb tlb;
+	uint64_t changes;		/* of the real TLB, when ours was last flushed */
 	struct lock_state start, want, got;
 	struct lock_page page[LOCK_PAGES];
 	unsigned nr;
@@ -96,9 +98,13 @@ static void save_page(struct interp *c, uint8_t *hva)
 static void put_back(struct lock_page *p)
 {
 	memcpy(p->after, p->hva, PAGE_SIZE);
-	for (unsigned i = 0; i < PAGE_SIZE; i++)
-		if (p->after[i] != p->before[i])
-			p->hva[i] = p->before[i];
+	for (unsigned at = 0; at < PAGE_SIZE; at += LINE) {
+		if (memcmp(p->after + at, p->before + at, LINE) == 0)
+			continue;
+		for (unsigned i = at; i < at + LINE; i++)
+			if (p->after[i] != p->before[i])
+				p->hva[i] = p->before[i];
+	}
 }
 
 /* Instructions of K in a row; where it stops, the translated code must stop too. */
@@ -114,7 +120,9 @@ static void shadow_insns(struct interp *c, const struct bt_block *k)
 			return;
 		}
 		l->at = n;
-		(void)interp_step(c);
+		c->next_rip = c->rip + k->insn[n].len;
+		k->insn[n].fn(c, &k->insn[n]);
+		c->rip = c->next_rip;
 	}
 }
 
@@ -128,7 +136,10 @@ static void shadow(struct bt *b, const struct bt_block *k)
 
 	l->nr = 0;
 	c->tlb = &l->tlb;
-	interp_tlb_flush(c, true);
+	if (l->changes != b->tlb.changes)
+		interp_tlb_flush(c, true);
+	l->changes = b->tlb.changes;
+	c->code_state = k->page->state;
 	c->save_page = save_page;
 	c->unwind = &env;
 	l->live = BT_FLAGS;
@@ -165,12 +176,22 @@ static bool same(const struct lock_state *a, const struct lock_state *b, uint64_
 	       ((a->rflags ^ b->rflags) & ~undef) == 0 && same_xsave(a->xsave, b->xsave);
 }
 
+/* Only what the interpreter changed counts: devices write to the same pages. */
+static bool same_line(const struct lock_page *p, unsigned at)
+{
+	if (memcmp(p->hva + at, p->after + at, LINE) == 0)
+		return true;
+	for (unsigned i = at; i < at + LINE; i++)
+		if (p->after[i] != p->before[i] && p->hva[i] != p->after[i])
+			return false;
+	return true;
+}
+
 static bool same_pages(const struct bt_lock *l)
 {
 	for (unsigned i = 0; i < l->nr; i++)
-		for (unsigned n = 0; n < PAGE_SIZE; n++)
-			if (l->page[i].after[n] != l->page[i].before[n] &&
-			    l->page[i].hva[n] != l->page[i].after[n])
+		for (unsigned at = 0; at < PAGE_SIZE; at += LINE)
+			if (!same_line(&l->page[i], at))
 				return false;
 	return true;
 }

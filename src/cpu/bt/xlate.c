@@ -310,6 +310,11 @@ struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, uns
 	};
 	x->blk->src = bt_alloc(b, n);
 	memcpy(x->blk->src, b->scan->copy, n);
+	if (b->lock != NULL) {
+		x->blk->insn = bt_alloc(b, sizeof(struct insn) * b->scan->nr);
+		for (unsigned i = 0; i < b->scan->nr; i++)
+			x->blk->insn[i] = b->scan->insn[i].in;
+	}
 	translate_into(x);
 	bt_insert(b, x->blk);
 	b->stats.blocks++;

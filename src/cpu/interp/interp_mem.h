@@ -70,7 +70,7 @@ struct interp_tlb {
 	unsigned nr_large_1g;		/* above the array's length: anywhere */
 	/* Host addresses of pages that hold page tables; RAM never moves, so no flush. */
 	struct tlb_table tables[TLB_TABLES];
-	uint64_t flushes, fills;
+	uint64_t flushes, fills, changes;	/* changes: flushes and INVLPGs */
 };
 
 /* The right that accesses of the present instruction have. */
@@ -195,6 +195,13 @@ static inline bool interp_flat_lin(const struct interp *c, enum cpu_sreg s, uint
 	return c->flat && s < CPU_FS;
 }
 
+/* The same for a store: a code segment is never writable. */
+static inline bool interp_flat_lin_w(const struct interp *c, enum cpu_sreg s, uint64_t off,
+				     uint64_t *ret_lin)
+{
+	return interp_flat_lin(c, s, off, ret_lin) && (likely(c->code64) || s != CPU_CS);
+}
+
 /* After every store to RAM. */
 static inline void interp_stored(struct interp *c, _Atomic uint32_t *state)
 {
@@ -221,7 +228,7 @@ static inline void interp_store(struct interp *c, enum cpu_sreg s, uint64_t off,
 {
 	uint64_t lin;
 
-	if (likely(interp_flat_lin(c, s, off, &lin))) {
+	if (likely(interp_flat_lin_w(c, s, off, &lin))) {
 		const struct tlb_entry *e = tlb_slot(c, interp_set(c), lin);
 
 		if (likely(e->wtag == ((lin + size - 1) & ~PAGE_MASK))) {
@@ -254,7 +261,7 @@ static inline void interp_store_n(struct interp *c, enum cpu_sreg s, uint64_t of
 {
 	uint64_t lin;
 
-	if (likely(interp_flat_lin(c, s, off, &lin))) {
+	if (likely(interp_flat_lin_w(c, s, off, &lin))) {
 		const struct tlb_entry *e = tlb_slot(c, interp_set(c), lin);
 
 		if (likely(n != 0 && e->wtag == ((lin + n - 1) & ~PAGE_MASK))) {
@@ -276,7 +283,7 @@ static inline void interp_rmw_begin(struct interp *c, struct rmw *m, enum cpu_sr
 {
 	uint64_t lin;
 
-	if (likely(interp_flat_lin(c, s, off, &lin))) {
+	if (likely(interp_flat_lin_w(c, s, off, &lin))) {
 		const struct tlb_entry *e = tlb_slot(c, interp_set(c), lin);
 
 		if (likely(e->wtag == ((lin + size - 1) & ~PAGE_MASK))) {
