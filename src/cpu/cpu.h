@@ -55,6 +55,8 @@ struct cpu_regs {
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t pat, apic_base, tsc_offset;
+	/* MSRs 3B, 1A0, 48; zero where the engine's processor does not have them */
+	uint64_t tsc_adjust, misc_enable, spec_ctrl;
 	/* [SDM 3] 12.11: default type; 64K, 16K x 2, 4K x 8 fixed; base and mask of 8 ranges */
 	uint64_t mtrr_def, mtrr_fixed[11], mtrr_var[16];
 	bool halted;			/* in HLT */

@@ -207,6 +207,9 @@ void interp_engine_get_regs(struct cpu *cpu, struct cpu_regs *r)
 	memcpy(r->mtrr_var, c->mtrr_var, sizeof(r->mtrr_var));
 	r->apic_base = c->apic_base;
 	r->tsc_offset = c->tsc_offset;
+	r->tsc_adjust = c->tsc_adjust;
+	r->misc_enable = c->misc_enable;
+	r->spec_ctrl = c->spec_ctrl;
 	r->halted = c->halted;
 	r->shadow_sti = c->shadow & SHADOW_STI;
 	r->shadow_mov_ss = c->shadow & SHADOW_MOV_SS;
@@ -272,6 +275,9 @@ int interp_engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err
 	memcpy(c->mtrr_var, r->mtrr_var, sizeof(c->mtrr_var));
 	c->apic_base = r->apic_base;
 	c->tsc_offset = r->tsc_offset;
+	c->tsc_adjust = r->tsc_adjust;
+	c->misc_enable = r->misc_enable;
+	c->spec_ctrl = r->spec_ctrl;
 	c->halted = r->halted;
 	c->shadow = (uint8_t)((r->shadow_sti ? SHADOW_STI : 0) |
 			      (r->shadow_mov_ss ? SHADOW_MOV_SS : 0));

@@ -187,6 +187,38 @@ static void walk_msrs(struct msr_list *m, struct cpu_regs *r, bool to_regs)
 	BUG_IF(n != NR_MSRS);
 }
 
+/* What a host's KVM may not know, or not let this model have: one by one, and no error. */
+static const struct {
+	uint32_t msr;
+	size_t off;
+} optional_msrs[] = {
+	{ X86_MSR_TSC_ADJUST, offsetof(struct cpu_regs, tsc_adjust) },
+	{ X86_MSR_MISC_ENABLE, offsetof(struct cpu_regs, misc_enable) },
+	{ 0x48, offsetof(struct cpu_regs, spec_ctrl) },
+};
+
+static void get_optional_msrs(struct kvm_cpu *c, struct cpu_regs *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(optional_msrs); i++) {
+		struct msr_list m = { .nmsrs = 1, .e[0].index = optional_msrs[i].msr };
+
+		if (ioctl(c->fd, KVM_GET_MSRS, &m) == 1)
+			memcpy((char *)r + optional_msrs[i].off, &m.e[0].data, sizeof(uint64_t));
+	}
+}
+
+static void set_optional_msrs(struct kvm_cpu *c, const struct cpu_regs *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(optional_msrs); i++) {
+		struct msr_list m = { .nmsrs = 1, .e[0].index = optional_msrs[i].msr };
+
+		memcpy(&m.e[0].data, (const char *)r + optional_msrs[i].off, sizeof(uint64_t));
+		if (ioctl(c->fd, KVM_SET_MSRS, &m) != 1)
+			log_debug("kvm", "processor %u does not take MSR %#x", c->conf.index,
+				  optional_msrs[i].msr);
+	}
+}
+
 static int get_msrs(struct kvm_cpu *c, struct cpu_regs *r)
 {
 	struct msr_list m = { .nmsrs = NR_MSRS };
@@ -195,6 +227,7 @@ static int get_msrs(struct kvm_cpu *c, struct cpu_regs *r)
 	if (ioctl(c->fd, KVM_GET_MSRS, &m) < (int)NR_MSRS - 1)
 		return -EIO;
 	walk_msrs(&m, r, true);
+	get_optional_msrs(c, r);
 	return 0;
 }
 
@@ -292,7 +325,10 @@ static int set_msrs(struct kvm_cpu *c, const struct cpu_regs *r)
 	struct cpu_regs copy = *r;
 
 	walk_msrs(&m, &copy, false);
-	return ioctl(c->fd, KVM_SET_MSRS, &m) < (int)NR_MSRS - 1 ? -EINVAL : 0;
+	if (ioctl(c->fd, KVM_SET_MSRS, &m) < (int)NR_MSRS - 1)
+		return -EINVAL;
+	set_optional_msrs(c, r);
+	return 0;
 }
 
 static int set_fpu(struct kvm_cpu *c, const struct cpu_regs *r)
@@ -391,6 +427,8 @@ static void reset_power_on(struct cpu_regs *r)
 	r->kernel_gs_base = r->tsc_aux = 0;
 	r->sysenter_cs = r->sysenter_esp = r->sysenter_eip = 0;
 	r->pat = X86_PAT_RESET;
+	r->tsc_adjust = r->spec_ctrl = 0;
+	r->misc_enable = 1;			/* fast strings */
 	r->mtrr_def = 0;
 	memset(r->mtrr_fixed, 0, sizeof(r->mtrr_fixed));
 	memset(r->mtrr_var, 0, sizeof(r->mtrr_var));

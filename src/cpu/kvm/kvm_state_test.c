@@ -33,6 +33,7 @@ static void registers_come_back(void **state)
 	in.dr7 = 0x401;
 	in.xcr0 = 3;
 	in.tsc_offset = (uint64_t)-5000000000;
+	in.tsc_adjust = 12345;
 	in.cr8 = 7;
 	in.nmi_masked = true;
 	in.shadow_sti = true;
@@ -72,6 +73,7 @@ static void registers_come_back(void **state)
 	CHECK_EQ(out.dr7, 0x401);
 	CHECK_EQ(out.xcr0, 3);
 	CHECK_EQ(out.tsc_offset, in.tsc_offset);
+	CHECK_EQ(out.tsc_adjust, 12345);
 	CHECK(out.nmi_masked && out.shadow_sti && !out.shadow_mov_ss && !out.halted);
 	CHECK_MEM(out.xsave + 160, in.xsave + 160, 256);
 	CHECK_EQ(ld16(out.xsave), 0x37f);
