@@ -7,7 +7,8 @@
  *
  * Spec     [SDM 3] 2.5 control registers, 4.1.2 mode transitions, 4.10.4.1
  *          invalidation, 9.8.5 entering IA-32e mode, 17.2 debug registers
- * Missing  a MOV to CR3 with bit 63 flushes although it need not
+ * Missing  a MOV to CR3 with bit 63 flushes although it need not: the TLB has
+ *          no PCID tags
  * Lock     none: a vCPU's own thread
  */
 #include "cpu/interp/sys/sys.h"
@@ -278,8 +279,6 @@ void sys_invpcid(struct interp *c, const struct insn *in)
 {
 	uint64_t g_desc[2], type;
 
-	if (interp_real(c))
-		interp_ud(c);
 	sys_need_cpl0(c);
 	interp_load_n(c, in->seg, insn_ea(c, in), g_desc, sizeof(g_desc));
 	type = reg_get(c, in->reg, c->code64 ? 8 : 4);
@@ -289,7 +288,10 @@ void sys_invpcid(struct interp *c, const struct insn *in)
 		interp_gp(c);
 	if (type == 0 && !sys_canonical(c, g_desc[1]))
 		interp_gp(c);
-	/* The TLB has no tags: all of it, or all that is not global. */
+	/*
+	 * The TLB has no tags and a MOV to CR3 always flushes, so it never holds
+	 * what belongs to another PCID; dropping more than was asked is allowed.
+	 */
 	if (type == 0)
 		interp_tlb_invlpg(c, g_desc[1]);
 	else

@@ -49,6 +49,150 @@ static void cr0_rules(void **state)
 	itest_close(&t);
 }
 
+static const uint8_t from_cr3[] = { 0x0f, 0x20, 0xd8 };
+
+/* [SDM 3] 4.10.1: where CR4.PCIDE may be set, and what CR3 then holds. */
+static void pcid_rules(void **state)
+{
+	const uint64_t no_flush = UINT64_C(1) << 63;
+	struct itest t;
+	uint64_t cr4;
+
+	(void)state;
+	itest_open(&t, ITEST_64);				/* a model without it */
+	set_cr(&t, to_cr4, t.c->cr4 | X86_CR4_PCIDE, X86_GP);
+	itest_close(&t);
+	itest_open_as(&t, ITEST_32, &ITEST_ENGINE, "x86-64-v3");
+	set_cr(&t, to_cr4, t.c->cr4 | X86_CR4_PCIDE, X86_GP);	/* outside of long mode */
+	itest_mode(&t, ITEST_64);
+	cr4 = t.c->cr4;
+	set_cr(&t, to_cr3, ITEST_PML4 | no_flush, X86_GP);
+	set_cr(&t, to_cr3, ITEST_PML4 | 0x18, ITEST_HLT);	/* PWT, PCD so far */
+	set_cr(&t, to_cr4, cr4 | X86_CR4_PCIDE, X86_GP);	/* as PCID 18 it would be */
+	CHECK_EQ(t.c->cr4, cr4);
+	set_cr(&t, to_cr3, ITEST_PML4, ITEST_HLT);
+	set_cr(&t, to_cr4, cr4 | X86_CR4_PCIDE, ITEST_HLT);
+	set_cr(&t, to_cr3, ITEST_PML4 | 0xfff, ITEST_HLT);
+	set_cr(&t, to_cr3, ITEST_PML4 | 0x123 | no_flush, ITEST_HLT);
+	OK(&t, from_cr3);
+	CHECK_EQ(t.c->gpr[CPU_RAX], ITEST_PML4 | 0x123);	/* bit 63 is never stored */
+	set_cr(&t, to_cr3, ITEST_PML4 | UINT64_C(1) << 62, X86_GP);
+	set_cr(&t, to_cr3, ITEST_PML4 | UINT64_C(1) << 46 | no_flush, X86_GP);
+	CHECK_EQ(t.c->cr3, ITEST_PML4 | 0x123);
+	/* From compatibility mode paging could go, but not with PCIDE. */
+	t.c->seg[CPU_CS].attr = (t.c->seg[CPU_CS].attr & ~(uint32_t)SEG_L) | SEG_DB;
+	interp_mode_changed(t.c);
+	set_cr(&t, to_cr0, t.c->cr0 & ~X86_CR0_PG, X86_GP);
+	itest_mode(&t, ITEST_64);
+	t.c->cr4 |= X86_CR4_PCIDE;
+	t.c->cr3 = ITEST_PML4 | 5;
+	set_cr(&t, to_cr4, cr4, ITEST_HLT);			/* off with any PCID */
+	CHECK_EQ(t.c->cr3, ITEST_PML4 | 5);
+	itest_close(&t);
+}
+
+/* A mapping changed under one PCID is seen when another, or it again, is loaded. */
+static void pcid_switches(void **state)
+{
+	const uint64_t lin = 0x200000, rights = X86_PTE_P | X86_PTE_W | X86_PTE_U;
+	struct itest t;
+
+	(void)state;
+	itest_open_as(&t, ITEST_64, &ITEST_ENGINE, "x86-64-v3");
+	itest_put64(&t, 0x200000, 1);
+	itest_put64(&t, 0x300000, 2);
+	set_cr(&t, to_cr4, t.c->cr4 | X86_CR4_PCIDE, ITEST_HLT);
+	CHECK_EQ(interp_load(t.c, CPU_DS, lin, 8), 1);
+	itest_put64(&t, itest_pte(lin), 0x300000 | rights);
+	set_cr(&t, to_cr3, ITEST_PML4 | 1, ITEST_HLT);
+	CHECK_EQ(interp_load(t.c, CPU_DS, lin, 8), 2);
+	itest_put64(&t, itest_pte(lin), 0x200000 | rights | X86_PTE_G);
+	set_cr(&t, to_cr3, ITEST_PML4 | UINT64_C(1) << 63 | 2, ITEST_HLT);
+	CHECK_EQ(interp_load(t.c, CPU_DS, lin, 8), 1);
+	itest_close(&t);
+}
+
+static int invpcid(struct itest *t, uint64_t type, uint64_t pcid, uint64_t lin)
+{
+	static const uint8_t code[] = { 0x66, 0x0f, 0x38, 0x82, 0x03 };	/* invpcid rax, [rbx] */
+
+	itest_put64(t, ITEST_DATA, pcid);
+	itest_put64(t, ITEST_DATA + 8, lin);
+	t->c->gpr[CPU_RAX] = type;
+	t->c->gpr[CPU_RBX] = ITEST_DATA;
+	return STEP(t, code);
+}
+
+static void invpcid_checks(void **state)
+{
+	const uint64_t bad_lin = UINT64_C(1) << 47;
+	static const uint8_t real[] = { 0x66, 0x0f, 0x38, 0x82, 0x07 };	/* invpcid eax, [bx] */
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	CHECK_EQ(invpcid(&t, 2, 0, 0), X86_UD);			/* a model without it */
+	itest_close(&t);
+	itest_open_as(&t, ITEST_64, &ITEST_ENGINE, "x86-64-v3");
+	for (uint64_t type = 0; type < 4; type++) {
+		CHECK_EQ(invpcid(&t, type, 0, 0), ITEST_HLT);
+		CHECK_EQ(invpcid(&t, type, 0x1000, 0), X86_GP);
+		CHECK_EQ(invpcid(&t, type, UINT64_C(1) << 63, 0), X86_GP);
+		CHECK_EQ(invpcid(&t, type, 5, 0), type < 2 ? X86_GP : ITEST_HLT);
+		CHECK_EQ(invpcid(&t, type, 0, bad_lin), type == 0 ? X86_GP : ITEST_HLT);
+	}
+	CHECK_EQ(invpcid(&t, 4, 0, 0), X86_GP);
+	CHECK_EQ(invpcid(&t, UINT64_C(1) << 32, 0, 0), X86_GP);	/* all of the register counts */
+	set_cr(&t, to_cr4, t.c->cr4 | X86_CR4_PCIDE, ITEST_HLT);
+	for (uint64_t type = 0; type < 4; type++)
+		CHECK_EQ(invpcid(&t, type, 0xfff, 0), ITEST_HLT);
+	itest_put64(&t, itest_pte(ITEST_DATA), 0);		/* the descriptor is read like data */
+	interp_tlb_flush(t.c, true);
+	ITEST_CODE_IS(&t, real);
+	t.c->gpr[CPU_RDI] = ITEST_DATA;
+	CHECK_EQ(itest_step(&t), X86_PAGE);
+	itest_user(&t);
+	CHECK_EQ(itest_step(&t), X86_GP);
+	itest_mode(&t, ITEST_16);
+	itest_put64(&t, 0x80000 + 0x10, 0);
+	t.c->gpr[CPU_RAX] = UINT64_C(1) << 32;			/* of which EAX is all */
+	t.c->gpr[CPU_RBX] = 0x10;
+	ITEST_CODE_IS(&t, real);
+	CHECK_EQ(itest_step(&t), ITEST_HLT);
+	itest_close(&t);
+}
+
+/* What each type must drop, and the one that must keep global pages. */
+static void invpcid_types(void **state)
+{
+	const uint64_t lin = 0x200000, rights = X86_PTE_P | X86_PTE_W | X86_PTE_U;
+	struct itest t;
+
+	(void)state;
+	itest_open_as(&t, ITEST_64, &ITEST_ENGINE, "x86-64-v3");
+	itest_put64(&t, 0x200000, 1);
+	itest_put64(&t, 0x300000, 2);
+	set_cr(&t, to_cr4, t.c->cr4 | X86_CR4_PCIDE, ITEST_HLT);
+	for (uint64_t type = 0; type < 4; type++) {
+		itest_put64(&t, itest_pte(lin), 0x200000 | rights);
+		interp_tlb_flush(t.c, true);
+		CHECK_EQ(interp_load(t.c, CPU_DS, lin, 8), 1);
+		itest_put64(&t, itest_pte(lin), 0x300000 | rights);
+		CHECK_EQ(interp_load(t.c, CPU_DS, lin, 8), 1);
+		CHECK_EQ(invpcid(&t, type, 0, lin), ITEST_HLT);
+		CHECK_EQ(interp_load(t.c, CPU_DS, lin, 8), 2);
+	}
+	for (uint64_t type = 1; type < 4; type++) {
+		itest_put64(&t, itest_pte(lin), 0x200000 | rights | X86_PTE_G);
+		interp_tlb_flush(t.c, true);
+		CHECK_EQ(interp_load(t.c, CPU_DS, lin, 8), 1);
+		itest_put64(&t, itest_pte(lin), 0x300000 | rights | X86_PTE_G);
+		CHECK_EQ(invpcid(&t, type, 0, lin), ITEST_HLT);
+		CHECK_EQ(interp_load(t.c, CPU_DS, lin, 8), type == 2 ? 2 : 1);
+	}
+	itest_close(&t);
+}
+
 static void entering_long_mode(void **state)
 {
 	struct itest t;
@@ -434,6 +578,10 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cr0_rules),
+		cmocka_unit_test(pcid_rules),
+		cmocka_unit_test(pcid_switches),
+		cmocka_unit_test(invpcid_checks),
+		cmocka_unit_test(invpcid_types),
 		cmocka_unit_test(entering_long_mode),
 		cmocka_unit_test(efer_rules),
 		cmocka_unit_test(pae_checks_its_top_entries),
