@@ -450,6 +450,29 @@ static void test_stack(void **state)
 	itest_close(&t);
 }
 
+/* With all segments flat nothing is checked but this: a code segment is not written. */
+static void test_flat_code(void **state)
+{
+	const uint64_t lin = 0x200000;
+	uint8_t buf[4] = { 0 };
+	struct itest t;
+	struct rmw m;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	CHECK(t.c->flat);
+	itest_put64(&t, lin, 7);
+	interp_store(t.c, CPU_DS, lin, 4, 8);		/* now the TLB knows the page */
+	CHECK_EQ(RAISED(&t, interp_store(t.c, CPU_CS, lin, 4, 9)), X86_GP);
+	CHECK_EQ(RAISED(&t, interp_store_n(t.c, CPU_CS, lin, buf, 4)), X86_GP);
+	CHECK_EQ(RAISED(&t, interp_rmw_begin(t.c, &m, CPU_CS, lin, 4, false)), X86_GP);
+	CHECK_EQ(interp_load(t.c, CPU_CS, lin, 4), 8);
+	itest_mode(&t, ITEST_64);			/* where the override means nothing */
+	interp_store(t.c, CPU_CS, lin, 4, 9);
+	CHECK_EQ(interp_load(t.c, CPU_CS, lin, 4), 9);
+	itest_close(&t);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -470,6 +493,7 @@ int main(void)
 #endif
 		cmocka_unit_test(test_span),
 		cmocka_unit_test(test_stack),
+		cmocka_unit_test(test_flat_code),
 	};
 
 	return cmocka_run_group_tests_name("interp_memory", tests, NULL, NULL);
