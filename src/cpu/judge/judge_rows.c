@@ -27,7 +27,7 @@ const struct family families[FAM_NR] = {
 	[FAM_MOV] = { "mov", "MOV MOVZX MOVSX MOVSXD LEA XLAT MOVNTI conversions" },
 	[FAM_COND] = { "cond", "CMOVcc SETcc" },
 	[FAM_FLAG] = { "flag", "CLC STC CMC CLD STD LAHF SAHF" },
-	[FAM_HINT] = { "hint", "NOP, prefetches, fences, PAUSE, CLFLUSH, UD" },
+	[FAM_HINT] = { "hint", "NOP, prefetches, fences, PAUSE, CLFLUSH, CLWB, UD" },
 	[FAM_STACK] = { "stack", "PUSH POP ENTER LEAVE" },
 	[FAM_BRANCH] = { "branch", "JMP CALL RET Jcc LOOP JRCXZ" },
 	[FAM_STRING] = { "string", "MOVS STOS LODS CMPS SCAS with and without REP" },
@@ -124,7 +124,7 @@ const struct row rows[] = {
 	TWOR(HINT, ANY, 0x1f, 0x1f, ALL), TWOR(HINT, ANY, 0x0d, 0x0d, DIGIT(0) | DIGIT(1)),
 	ONE(HINT, ANY, 0x90, 0x90), TWO(HINT, ANY, 0x0b, 0x0b), TWOR(HINT, ANY, 0xb9, 0xb9, ALL),
 	{ FAM_HINT, MAP_0F, PRE_NONE, 0xae, 0xae, DIGIT(5) | DIGIT(6), ROW_MODRM | ROW_REG_ONLY },
-	TWOR(HINT, NONE, 0xae, 0xae, DIGIT(7)),
+	TWOR(HINT, NONE, 0xae, 0xae, DIGIT(7)), TWOR(HINT, 66, 0xae, 0xae, DIGIT(6) | DIGIT(7)),
 
 	ONE(STACK, ANY, 0x50, 0x5f), ONE(STACK, ANY, 0x68, 0x68), ONE(STACK, ANY, 0x6a, 0x6a),
 	ONER(STACK, ANY, 0x8f, 0x8f, DIGIT(0)), ONER(STACK, ANY, 0xff, 0xff, DIGIT(6)),
