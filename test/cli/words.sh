@@ -31,6 +31,7 @@ expect 2 '^usage: genvisor' "$g"
 expect 0 'usage: genvisor run' "$g" run --help
 expect 0 'complete -o filenames -F _genvisor' "$g" completion bash
 expect 0 'engine interpret  yes' "$g" doctor
+expect 0 'model  x86-64-v2  yes' "$g" doctor
 one_sentence 'no verb "rum"' "$g" rum
 one_sentence 'did you mean --memory' "$g" run --memry 1G
 one_sentence 'expected SIZE after it' "$g" run --memory
@@ -43,6 +44,7 @@ one_sentence 'generation 1: not built yet' "$g" run --generation 1 --kernel "$d/
 one_sentence 'No such file' "$g" run --kernel "$d/absent"
 one_sentence 'neither a Linux' "$g" run --kernel "$d/kernel"
 one_sentence 'give --kernel' "$g" run
+one_sentence 'processor model "host" is not known' "$g" run --cpu-model host --kernel "$d/kernel"
 one_sentence 'engine "fast"' "$g" run --engine fast --kernel "$d/kernel"
 one_sentence 'expected FILE, FILE,blocks' "$g" run --trace "$d/t,lines" --kernel "$d/kernel"
 one_sentence 'No such file' "$g" run --trace "$d/none/t" --kernel "$d/kernel"
