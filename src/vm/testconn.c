@@ -6,6 +6,10 @@
  * messages or signals events, and which leads back to one of its processors.
  * Its ids are small, and it never opens VMBus, so the two do not meet.
  *
+ * One suite also makes a hypercall of the hypervisor it was written for, which
+ * sends an interrupt to a set of processors.  It is answered to guests that
+ * have not told Hyper-V who they are.
+ *
  * Lock     none: each connection is one atomic word; hv takes its VP lock
  */
 #include "vm/vm_priv.h"
@@ -61,6 +65,25 @@ void testconn_do(void *self, enum testdev_synic what, uint8_t vp, uint8_t sint, 
 		atomic_store(&t->event[conn], 0);
 		break;
 	}
+}
+
+#define SEND_IPI 10u
+
+/* RBX and RCX: a bit for each processor from RDX on; RSI: vector and mode as in the ICR. */
+bool testconn_hypercall(struct vm *vm, uint64_t gpr[16])
+{
+	uint64_t mask[2] = { gpr[CPU_RBX], gpr[CPU_RCX] }, first = gpr[CPU_RDX];
+	uint32_t icr = (uint32_t)gpr[CPU_RSI], sent = 0;
+
+	if (vm->testconn == NULL || gpr[CPU_RAX] != SEND_IPI || hv_guest_os_id(vm->hv) != 0)
+		return false;
+	for (unsigned i = 0; i < 128; i++)
+		if ((mask[i / 64] >> i % 64 & 1) != 0 && first < vm->conf.cpus &&
+		    first + i < vm->conf.cpus)
+			sent += lapic_deliver(vm->lapics, (uint32_t)first + i, false,
+					      icr >> 8 & 7, icr & 0xff, false);
+	gpr[CPU_RAX] = sent;
+	return true;
 }
 
 static bool find(const _Atomic uint32_t *table, uint32_t conn, uint32_t *ret_to)

@@ -162,6 +162,8 @@ void testconn_do(void *vm, enum testdev_synic what, uint8_t vp, uint8_t sint, ui
 bool testconn_post(struct vm *vm, uint32_t conn, uint32_t type, const void *msg, size_t n,
 		   uint16_t *ret_status);
 bool testconn_signal(struct vm *vm, uint32_t conn, uint16_t flag);
+/* False: none of the test device's; ask Hyper-V's interface. */
+bool testconn_hypercall(struct vm *vm, uint64_t gpr[16]);
 
 /* vcpu.c */
 MUST_CHECK int vcpus_new(struct vm *vm, struct err *err);

@@ -145,6 +145,39 @@ static void cpuid_hides_a_local_apic_that_is_off(void **s)
 	unlink(im.path);
 }
 
+static void test_programs_send_interrupts_to_a_set(void **s)
+{
+	uint64_t gpr[16] = { [CPU_RAX] = 10, [CPU_RBX] = 6, [CPU_RSI] = 0x44 };
+	struct err e = { "" };
+	struct vm_conf c;
+	struct image im;
+	struct vm *vm;
+
+	(void)s;
+	begin(&im);
+	put_exit(&im);
+	c = conf(finish(&im));
+	c.cpus = 3;
+	CHECK_EQ(vm_new(&c, &vm, &e), 0);
+	for (unsigned i = 0; i < 3; i++)
+		lapic_write(vm->lapics, i, 0xf0, 0x1ff);
+	CHECK(testconn_hypercall(vm, gpr));
+	CHECK_EQ(gpr[CPU_RAX], 2);
+	CHECK_EQ(lapic_take(vm->lapics, 0), -1);
+	CHECK_EQ(lapic_take(vm->lapics, 1), 0x44);
+	CHECK_EQ(lapic_take(vm->lapics, 2), 0x44);
+	gpr[CPU_RAX] = 10;
+	gpr[CPU_RDX] = UINT64_MAX;		/* nobody there */
+	CHECK(testconn_hypercall(vm, gpr));
+	CHECK_EQ(gpr[CPU_RAX], 0);
+	CHECK(!testconn_hypercall(vm, gpr));	/* none of ours */
+	gpr[CPU_RAX] = 10;
+	CHECK_EQ(hv_msr_write(vm->hv, 0, 0x40000000, 1), 0);
+	CHECK(!testconn_hypercall(vm, gpr));	/* a guest of Hyper-V */
+	vm_free(vm);
+	unlink(im.path);
+}
+
 static void test_programs_connect_to_themselves(void **s)
 {
 	struct err e = { "" };
@@ -669,6 +702,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_programs_learn_the_number_of_processors),
 		cmocka_unit_test(test_programs_connect_to_themselves),
+		cmocka_unit_test(test_programs_send_interrupts_to_a_set),
 		cmocka_unit_test(cpuid_hides_a_local_apic_that_is_off),
 		cmocka_unit_test(impossible_machines_are_refused),
 		cmocka_unit_test(any_allocation_may_fail),
