@@ -42,7 +42,7 @@ static inline uint64_t zoo_tsc(void *self)
 }
 
 static const struct lapic_client zoo_client = {
-	zoo_vp, zoo_vp, zoo_vp, zoo_sipi, zoo_eoi, zoo_tsc,
+	zoo_vp, zoo_vp, zoo_vp, zoo_sipi, zoo_eoi, zoo_tsc, NULL,
 };
 
 #define ZOO_LAPICS 3
@@ -62,6 +62,11 @@ static inline void zoo_ioapic(struct zoo_bench *b)
 static inline void zoo_rtc(struct zoo_bench *b)
 {
 	rig_put(&b->r, &rtc_dev, &(struct rtc_conf){ 0x70, rig_irq(&b->r), zoo_time, b });
+}
+
+static inline void zoo_pic(struct zoo_bench *b)
+{
+	rig_put(&b->r, &pic_dev, &(struct pic_conf){ rig_irq(&b->r), { 8, 0x70 }, { 0, 0 } });
 }
 
 static inline void zoo_pm(struct zoo_bench *b)
@@ -105,6 +110,7 @@ static const struct zoo_row {
 	{ &testdev_dev, zoo_testdev, { { false, 0xe0, 0x18 }, { false, 0x2000, 24 },
 				       { true, 0xff000000, 0x10000 },
 				       { false, 0x510, 2 } } },
+	{ &pic_dev, zoo_pic, { { false, 0x20, 2 }, { false, 0xa0, 2 }, { false, 0x4d0, 2 } } },
 };
 
 static inline void zoo_open(struct zoo_bench *b, const struct zoo_row *row)
@@ -155,6 +161,10 @@ static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
 		ioapic_pin(b->r.dev, what / 4 % 24, (what & 2) != 0);
 	else if (b->r.ops == &ioapic_dev)
 		ioapic_eoi(b->r.dev, val);
+	else if (b->r.ops == &pic_dev && (what & 1) != 0)
+		pic_pin(b->r.dev, what / 4 % 16, (what & 2) != 0);
+	else if (b->r.ops == &pic_dev)
+		(void)pic_ack(b->r.dev);
 	else if (b->r.ops == &pm_dev && (what & 1) != 0)
 		pm_power_button(b->r.dev);
 	else if (b->r.ops == &pm_dev)

@@ -18,6 +18,15 @@ extern const struct dev_ops ioapic_dev;
 void ioapic_pin(void *self, unsigned pin, bool level);	/* chip lock held; irq.set of lines */
 void ioapic_eoi(void *self, uint8_t vector);		/* chip lock held */
 
+/* Two 8259As. */
+struct pic_conf {
+	struct irq intr;		/* to LINT0 of the boot processor */
+	uint8_t base[2], mask[2];	/* after reset, as firmware leaves them */
+};
+extern const struct dev_ops pic_dev;
+void pic_pin(void *self, unsigned pin, bool level);	/* chip lock held; 0 to 15 */
+uint8_t pic_ack(void *self);				/* chip lock held: the vector */
+
 struct rtc_conf {
 	uint16_t port;			/* 0x70 */
 	struct irq irq;

@@ -25,7 +25,7 @@ static void b_eoi(void *self, unsigned vp, uint8_t vector, bool level)
 
 static uint64_t b_tsc(void *self) { (void)self; return 0; }
 
-static const struct lapic_client client = { b_notify, b_nmi, b_init, b_sipi, b_eoi, b_tsc };
+static const struct lapic_client client = { b_notify, b_nmi, b_init, b_sipi, b_eoi, b_tsc, NULL };
 
 static int setup(void **state)
 {

@@ -214,6 +214,8 @@ static void write_lvt(struct lapic *l, unsigned which, uint32_t val)
 		lapic_timer_set_lvt(l, val);
 	else
 		atomic_store(&l->lvt[which], val);
+	if (which == LVT_LINT0)
+		lapic_wake_if_ready(l);
 }
 
 static void write_tpr(struct lapic *l, uint32_t val)

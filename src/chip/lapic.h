@@ -16,7 +16,8 @@ struct lapic_set;
 
 /*
  * Any thread may be calling, perhaps with a timer's lock held: call nothing
- * of lapic_* from inside but lapic_post, lapic_deliver and lapic_ready.
+ * of lapic_* from inside but lapic_post, lapic_deliver, lapic_lint0 and
+ * lapic_ready.
  */
 struct lapic_client {
 	void (*notify)(void *self, unsigned vp);	/* something may be deliverable: wake it */
@@ -25,6 +26,11 @@ struct lapic_client {
 	void (*sipi)(void *self, unsigned vp, uint8_t vector);
 	void (*eoi)(void *self, unsigned vp, uint8_t vector, bool level);	/* vp's own thread */
 	uint64_t (*tsc)(void *self);			/* guest TSC now */
+	/*
+	 * vp's own thread: LINT0 is asserted as ExtINT and the processor
+	 * acknowledges; the vector.  NULL: nothing is wired to LINT0.
+	 */
+	uint8_t (*extint)(void *self, unsigned vp);
 };
 
 struct lapic_conf {
@@ -64,6 +70,8 @@ void lapic_set_cr8(struct lapic_set *s, unsigned vp, uint8_t cr8);
 
 /* Any thread.  A fixed interrupt; level: EOI is reported with level set; auto_eoi: over on delivery. */
 void lapic_post(struct lapic_set *s, unsigned vp, uint8_t vector, bool level, bool auto_eoi);
+/* The pin: a PIC's wire, if there is a PIC. */
+void lapic_lint0(struct lapic_set *s, unsigned vp, bool level);
 /*
  * A message as IOAPIC and MSI send it: destination, logical mode, delivery
  * mode (ICR encoding).  Whether some APIC accepted it.

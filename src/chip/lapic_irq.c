@@ -11,8 +11,7 @@
  *
  * Spec     [SDM 3] 11.6 IPIs, 11.6.2 destinations, 11.8 handling;
  *          [TLFS] 11.8.2 AutoEOI
- * Missing  SMI and ExtINT (no machine of ours has SMM; the PIC comes with
- *          Generation 1)
+ * Missing  SMI (no machine of ours has SMM); ExtINT other than by LINT0
  * Lock     none
  */
 #include "chip/lapic_priv.h"
@@ -63,16 +62,34 @@ static int deliverable(const struct lapic *l)
 	return irr;
 }
 
+/*
+ * LINT0 as the wire of a PIC: an APIC that is off passes it straight on, and
+ * the priorities of this one do not count.
+ */
+static bool extint_waits(const struct lapic *l)
+{
+	uint32_t lvt = atomic_load(&l->lvt[LVT_LINT0]);
+
+	if (!atomic_load(&l->lint0) || l->set->conf.client->extint == NULL)
+		return false;
+	return !apic_on(l) || ((lvt & LVT_MASKED) == 0 && LVT_MODE(lvt) == MODE_EXTINT);
+}
+
 bool lapic_ready(struct lapic_set *s, unsigned vp)
 {
-	return deliverable(lapic_of(s, vp)) >= 0;
+	const struct lapic *l = lapic_of(s, vp);
+
+	return extint_waits(l) || deliverable(l) >= 0;
 }
 
 int lapic_take(struct lapic_set *s, unsigned vp)
 {
 	struct lapic *l = lapic_of(s, vp);
-	int vector = deliverable(l);
+	int vector;
 
+	if (extint_waits(l))
+		return s->conf.client->extint(s->conf.self, vp);
+	vector = deliverable(l);
 	if (vector < 0)
 		return -1;
 	set_bit(l->irr, (uint8_t)vector, false);
@@ -85,7 +102,7 @@ void lapic_wake_if_ready(struct lapic *l)
 {
 	const struct lapic_conf *conf = &l->set->conf;
 
-	if (deliverable(l) >= 0)
+	if (extint_waits(l) || deliverable(l) >= 0)
 		conf->client->notify(conf->self, l->vp);
 }
 
@@ -138,6 +155,16 @@ void lapic_local(struct lapic *l, enum lapic_lvt which)
 		conf->client->nmi(conf->self, l->vp);
 	else if (LVT_MODE(lvt) == MODE_FIXED || which == LVT_TIMER || which == LVT_ERROR)
 		lapic_accept(l, lvt & LVT_VECTOR, false, false);
+}
+
+/* Fixed and NMI modes act on the edge; a level there would need remote IRR, and no board asks. */
+void lapic_lint0(struct lapic_set *s, unsigned vp, bool level)
+{
+	struct lapic *l = lapic_of(s, vp);
+
+	if (!atomic_exchange(&l->lint0, level) && level && apic_on(l))
+		lapic_local(l, LVT_LINT0);
+	lapic_wake_if_ready(l);
 }
 
 void lapic_post(struct lapic_set *s, unsigned vp, uint8_t vector, bool level, bool auto_eoi)

@@ -72,6 +72,7 @@ struct lapic {
 	_Atomic uint32_t irr[8];
 	_Atomic uint32_t isr[8], tmr[8];
 	_Atomic uint32_t auto_eoi[8];	/* of those in irr: over on delivery */
+	_Atomic bool lint0;		/* the pin; who drives it saves it */
 	struct lapic_timer t;
 };
 

@@ -13,7 +13,7 @@
 struct world {
 	struct clock *c;
 	struct lapic_set *s;
-	_Atomic unsigned notify[NR];
+	_Atomic unsigned acks[NR], notify[NR];
 	unsigned nmi[NR], init[NR], sipi[NR], eoi;
 	uint8_t sipi_vector, eoi_vector;
 	bool eoi_level;
@@ -27,6 +27,12 @@ static void w_sipi(void *self, unsigned vp, uint8_t vector)
 {
 	((struct world *)self)->sipi[vp]++;
 	((struct world *)self)->sipi_vector = vector;
+}
+
+static uint8_t w_extint(void *self, unsigned vp)
+{
+	((struct world *)self)->acks[vp]++;
+	return 0x73;
 }
 
 static void w_eoi(void *self, unsigned vp, uint8_t vector, bool level)
@@ -45,7 +51,7 @@ static uint64_t w_tsc(void *self)
 	return 1000 + mul_div(clock_now_ns(((struct world *)self)->c), TSC_HZ, NS_PER_SEC);
 }
 
-static const struct lapic_client client = { w_notify, w_nmi, w_init, w_sipi, w_eoi, w_tsc };
+static const struct lapic_client client = { w_notify, w_nmi, w_init, w_sipi, w_eoi, w_tsc, w_extint };
 
 static int setup(void **state)
 {
@@ -446,6 +452,39 @@ static void the_count_runs_once_or_again(void **state)
 	CHECK_EQ(lapic_take(w->s, 0), -1);
 }
 
+static void lint0_is_the_wire_of_a_pic(void **state)
+{
+	struct world *w = *state;
+	unsigned woken;
+
+	lapic_lint0(w->s, 1, true);
+	CHECK(!lapic_ready(w->s, 1));			/* masked after reset */
+	woken = w->notify[1];
+	lapic_write(w->s, 1, 0x350, 0x700);		/* ExtINT */
+	CHECK_EQ(w->notify[1], woken + 1);
+	CHECK(lapic_ready(w->s, 1));
+	lapic_write(w->s, 1, LAPIC_TPR, 0xf0);
+	CHECK_EQ(lapic_take(w->s, 1), 0x73);
+	CHECK_EQ(w->acks[1], 1);
+	CHECK(lapic_ready(w->s, 1));			/* the PIC lets go, not we */
+	lapic_lint0(w->s, 1, false);
+	CHECK(!lapic_ready(w->s, 1));
+	CHECK_EQ(lapic_take(w->s, 1), -1);
+	lapic_write(w->s, 1, 0x350, 0x400);		/* NMI: an edge each */
+	lapic_lint0(w->s, 1, true);
+	lapic_lint0(w->s, 1, true);
+	CHECK_EQ(w->nmi[1], 1);
+	CHECK(!lapic_ready(w->s, 1));
+	lapic_lint0(w->s, 1, false);
+	lapic_write(w->s, 1, 0x350, 0x10700);
+	CHECK_EQ(lapic_msr_write(w->s, 1, 0x1b, 0xfee00000), 0);
+	woken = w->notify[1];
+	lapic_lint0(w->s, 1, true);			/* off: straight through */
+	CHECK_EQ(w->notify[1], woken + 1);
+	CHECK_EQ(lapic_take(w->s, 1), 0x73);
+	CHECK_EQ(w->acks[1], 2);
+}
+
 /* [SDM 3] 11.5.4: between one-shot and periodic the count neither restarts nor revives. */
 static void the_count_goes_on_when_the_mode_changes(void **state)
 {
@@ -675,6 +714,7 @@ int main(void)
 		T(x2apic_ipis_use_all_of_the_destination),
 		T(the_count_runs_once_or_again),
 		T(the_count_goes_on_when_the_mode_changes),
+		T(lint0_is_the_wire_of_a_pic),
 		cmocka_unit_test(an_odd_rate_fires_once),
 		T(a_period_of_one_tick_is_no_flood),
 		T(a_tsc_deadline_fires_once_and_reads_zero),
