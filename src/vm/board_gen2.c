@@ -3,6 +3,7 @@
  *
  * What a guest finds, where, and on which interrupt.  No PIC, PIT, PCI,
  * keyboard controller or DMA; accesses to their ports vanish (row "absent").
+ * Test programs find a PIC, for some of them run without a local APIC.
  *
  * Spec     machines.md 2.1 address map, 2.3 devices, 2.4 PM block
  * Missing  the firmware device (ports 28, 2C), TPM, guest watchdog, battery
@@ -24,11 +25,13 @@ static const struct slot gen2[] = {
 	{ "pm",		&pm_dev,	0x400,		9,	NULL },
 	{ "com1",	&uart_dev,	0x3f8,		4,	has_com1 },
 	{ "com2",	&uart_dev,	0x2f8,		3,	has_com2 },
+	{ "pic",	&pic_dev,	0x20,		-1,	has_test },
 	{ "test",	&testdev_dev,	0xf4,		-1,	has_test },
 	{ "absent",	&absorb_dev,	0,		-1,	NULL },
 };
 
-/* Ports of what the machine does not have; guests probe them all the same. */
+/* Ports of what the machine does not have, the PIC's first; guests probe them all the same. */
+#define ABSENT_PIC 2u
 static const struct absorb_range absent[] = {
 	{ 0x20, 2 }, { 0xa0, 2 }, { 0x40, 4 }, { 0x61, 1 }, { 0x80, 1 }, { 0x87, 1 }, { 0xcf8, 8 },
 };
@@ -79,12 +82,28 @@ int board_memory(struct vm *vm, struct gmem_range ranges[2], size_t *ret_nr, str
 	return 0;
 }
 
-/* A line of the IOAPIC; the chip lock is held by whoever moves it. */
+/* The chip lock is held by whoever moves a line. */
+static void set_line(void *self, unsigned pin, bool level)
+{
+	struct vm *vm = self;
+
+	ioapic_pin(vm->ioapic, pin, level);
+	if (vm->pic != NULL && pin < 16)
+		pic_pin(vm->pic, pin, level);
+}
+
 static struct irq line(struct vm *vm, int pin)
 {
 	if (pin < 0)
 		return (struct irq){ 0 };
-	return (struct irq){ .set = ioapic_pin, .self = vm->ioapic, .pin = (unsigned)pin };
+	return (struct irq){ .set = set_line, .self = vm, .pin = (unsigned)pin };
+}
+
+static void set_intr(void *self, unsigned vp, bool level)
+{
+	struct vm *vm = self;
+
+	lapic_lint0(vm->lapics, vp, level);
 }
 
 static void on_power_off(void *arg) { vm_request(arg, REQ_POWER_OFF); }
@@ -125,6 +144,15 @@ static int device(struct vm *vm, const struct slot *s, void **ret_dev, struct er
 
 		return dev_new(s->ops, &env, &c, ret_dev, err);
 	}
+	if (s->ops == &pic_dev) {
+		/* As a BIOS leaves it: vectors 08 and 70, open for PCI's 10 and 11. */
+		const struct pic_conf c = {
+			.intr = { .set = set_intr, .self = vm },
+			.base = { 0x08, 0x70 }, .mask = { 0xfb, 0xf3 },
+		};
+
+		return dev_new(s->ops, &env, &c, ret_dev, err);
+	}
 	if (s->ops == &testdev_dev) {
 		struct testdev_conf c = {
 			.exit = on_test_exit, .synic = testconn_do, .arg = vm,
@@ -135,7 +163,8 @@ static int device(struct vm *vm, const struct slot *s, void **ret_dev, struct er
 			c.lines[i] = line(vm, i);
 		return dev_new(s->ops, &env, &c, ret_dev, err);
 	}
-	const struct absorb_conf c = { .ranges = absent, .nr = ARRAY_LEN(absent) };
+	const unsigned skip = vm->pic == NULL ? 0 : ABSENT_PIC;
+	const struct absorb_conf c = { .ranges = absent + skip, .nr = ARRAY_LEN(absent) - skip };
 
 	return dev_new(s->ops, &env, &c, ret_dev, err);
 }
@@ -155,6 +184,8 @@ int board_devices(struct vm *vm, struct err *err)
 			return err_prefix(err, rc, s->name);
 		if (s->ops == &ioapic_dev)
 			vm->ioapic = vm->dev[i];
+		if (s->ops == &pic_dev)
+			vm->pic = vm->dev[i];
 	}
 	return 0;
 }

@@ -242,9 +242,21 @@ static void lapic_eoi(void *self, unsigned vp, uint8_t vector, bool level)
 	pthread_mutex_unlock(&vm->chip_lock);
 }
 
+static uint8_t lapic_extint(void *self, unsigned vp)
+{
+	struct vm *vm = self;
+	uint8_t vector;
+
+	(void)vp;
+	pthread_mutex_lock(&vm->chip_lock);
+	vector = pic_ack(vm->pic);
+	pthread_mutex_unlock(&vm->chip_lock);
+	return vector;
+}
+
 const struct lapic_client vm_lapic_client = {
 	.notify = lapic_notify, .nmi = lapic_nmi, .init = lapic_init, .sipi = lapic_sipi,
-	.eoi = lapic_eoi, .tsc = guest_tsc,
+	.eoi = lapic_eoi, .tsc = guest_tsc, .extint = lapic_extint,
 };
 
 /* ---- hypervisor interface ----------------------------------------------- */

@@ -114,6 +114,7 @@ struct vm {
 	struct blk *blk[VM_MAX_DISKS];
 	void *dev[VM_MAX_SLOTS];	/* parallel to board->slots; NULL = absent */
 	void *ioapic;			/* one of dev[] */
+	void *pic;			/* one of dev[]; NULL: this machine has none */
 	struct vcpu *vcpus;		/* [conf.cpus] */
 	struct fw_mem map[VM_MAX_MAP];
 	unsigned nr_map;
