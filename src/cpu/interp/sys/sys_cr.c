@@ -11,6 +11,7 @@
  *          no PCID tags
  * Lock     none: a vCPU's own thread
  */
+#include "cpu/interp/mem_priv.h"
 #include "cpu/interp/sys/sys.h"
 
 #define CR0_KNOWN (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
@@ -335,14 +336,15 @@ void sys_mov_to_dr(struct interp *c, const struct insn *in)
 	unsigned nr = dr_number(c, in);
 	uint64_t v = reg_get(c, in->rm, in->osz);
 
-	if (nr < 4) {
-		c->dr[nr] = v;
-		return;
-	}
-	if (v >> 32)
+	if (nr >= 6 && v >> 32)
 		interp_gp(c);
-	if (nr == 6)
+	if (nr < 4)
+		c->dr[nr] = v;
+	else if (nr == 6)
 		c->dr6 = (v & DR6_FREE) | DR6_FIXED;
 	else
 		c->dr7 = (v & DR7_FREE) | DR7_FIXED;
+	/* Before the next instruction runs, whoever runs it. */
+	if (nr == 7 || (nr < 4 && (c->dr7 & 0xff) != 0))
+		interp_debug_changed(c);
 }

@@ -492,6 +492,36 @@ static void debug_registers(void **state)
 	itest_close(&t);
 }
 
+/* A breakpoint on data counts from the next instruction on, whoever runs that. */
+static void data_breakpoints_begin_at_once(void **state)
+{
+	static const uint8_t dr0[] = { 0x0f, 0x23, 0xc0 }, dr7[] = { 0x0f, 0x23, 0xf8 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	interp_store(t.c, CPU_DS, ITEST_DATA, 4, 1);		/* the TLB knows the page */
+	t.c->gpr[CPU_RAX] = ITEST_DATA;
+	OK(&t, dr0);
+	t.c->gpr[CPU_RAX] = 0xd0401;				/* 4 bytes, written */
+	OK(&t, dr7);
+	CHECK_EQ(t.c->watch, 1);
+	interp_store(t.c, CPU_DS, ITEST_DATA, 4, 2);
+	CHECK_EQ(t.c->watch_hit, 1);
+	t.c->watch_hit = 0;
+	t.c->gpr[CPU_RAX] = ITEST_DATA + 64;
+	OK(&t, dr0);
+	interp_store(t.c, CPU_DS, ITEST_DATA, 4, 3);
+	CHECK_EQ(t.c->watch_hit, 0);
+	interp_store(t.c, CPU_DS, ITEST_DATA + 66, 1, 3);
+	CHECK_EQ(t.c->watch_hit, 1);
+	t.c->watch_hit = 0;
+	t.c->gpr[CPU_RAX] = 0x400;
+	OK(&t, dr7);
+	CHECK_EQ(t.c->watch, 0);
+	itest_close(&t);
+}
+
 /* Segments need no checks only when all four that matter are flat. */
 static void flat_is_derived(void **state)
 {
@@ -593,6 +623,7 @@ int main(void)
 		cmocka_unit_test(cr8_is_the_client_s),
 		cmocka_unit_test(machine_status_word),
 		cmocka_unit_test(debug_registers),
+		cmocka_unit_test(data_breakpoints_begin_at_once),
 		cmocka_unit_test(flat_is_derived),
 		cmocka_unit_test(reset_and_init),
 	};
