@@ -392,8 +392,11 @@ static unsigned check_blocks(struct bt *b, struct bt_page *p, bool all)
 	return killed;
 }
 
-/* A page that is written again and again and not run: stores shall be fast there. */
-static void cool_down(struct bt *b, _Atomic uint32_t *state, unsigned killed)
+/*
+ * A page that is written again and again and not run: stores shall be fast there.
+ * True: it is no page with code any more, and our own blocks of it must go.
+ */
+static bool cool_down(struct bt *b, _Atomic uint32_t *state, unsigned killed)
 {
 	size_t n = ((uintptr_t)state >> 2) % ARRAY_LEN(b->hot);
 
@@ -401,23 +404,31 @@ static void cool_down(struct bt *b, _Atomic uint32_t *state, unsigned killed)
 		b->hot[n].hits = 0;
 	b->hot[n].state = state;
 	if (++b->hot[n].hits < HOT_HITS)
-		return;
+		return false;
 	b->hot[n].hits = 0;
 	atomic_fetch_and(state, ~GMEM_HAS_CODE);
-	/* The others find the bit clear and forget their blocks, as we do. */
+	/* The others find the bit clear and forget their blocks. */
 	gmem_code_notify(b->c.conf.mem, state);
+	return true;
 }
 
-static void page_written(struct bt *b, _Atomic uint32_t *state)
+static unsigned check_pages(struct bt *b, const _Atomic uint32_t *state, bool all)
 {
-	bool all = !(atomic_load(state) & GMEM_HAS_CODE);
 	unsigned killed = 0;
 
 	for (struct bt_page *p = *state_bucket(b, state); p != NULL; p = p->state_next)
 		if (p->state == state)
 			killed += check_blocks(b, p, all);
-	if (!all)
-		cool_down(b, state, killed);
+	return killed;
+}
+
+static void page_written(struct bt *b, _Atomic uint32_t *state)
+{
+	bool all = !(atomic_load(state) & GMEM_HAS_CODE);
+	unsigned killed = check_pages(b, state, all);
+
+	if (!all && cool_down(b, state, killed))
+		(void)check_pages(b, state, true);
 }
 
 /* Bytes of K on page P: [*ret_at, *ret_at + result). */
@@ -492,7 +503,7 @@ bool bt_code_store(struct bt *b, _Atomic uint32_t *state, unsigned off, unsigned
 	atomic_store(gmem_code_pieces(b->c.conf.mem, state), left);
 	atomic_fetch_add(state, GMEM_GEN_STEP);
 	if (left == 0)
-		cool_down(b, state, 0);
+		(void)cool_down(b, state, 0);
 	return true;
 }
 

@@ -147,6 +147,31 @@ static void copy_lea(struct xl *x, const struct scan_insn *i)
 		e_store(e, xl_slot(x, i->reg.n), out);
 }
 
+/* Instructions whose r/m operand may as well be memory. */
+static bool takes_memory(const struct scan_insn *i)
+{
+	switch (i->in.mnemonic) {
+	case ZYDIS_MNEMONIC_ADD: case ZYDIS_MNEMONIC_OR: case ZYDIS_MNEMONIC_ADC:
+	case ZYDIS_MNEMONIC_SBB: case ZYDIS_MNEMONIC_AND: case ZYDIS_MNEMONIC_SUB:
+	case ZYDIS_MNEMONIC_XOR: case ZYDIS_MNEMONIC_CMP: case ZYDIS_MNEMONIC_TEST:
+	case ZYDIS_MNEMONIC_MOV: case ZYDIS_MNEMONIC_MOVZX: case ZYDIS_MNEMONIC_MOVSX:
+	case ZYDIS_MNEMONIC_MOVSXD: case ZYDIS_MNEMONIC_INC: case ZYDIS_MNEMONIC_DEC:
+		return i->has_modrm && !i->vex;
+	default:
+		return false;
+	}
+}
+
+/*
+ * A register that lives in memory, used there: unless 32 bits are written, for
+ * that clears the others.
+ */
+static bool in_its_slot(const struct scan_insn *i)
+{
+	return far_register(&i->rm) && !i->hi8 && !i->rcx_in && !i->rcx_out && takes_memory(i) &&
+	       (i->rexw || !i->rm.out);
+}
+
 static bool writes_rcx(const struct scan_reg *r)
 {
 	return r->role == ROLE_GPR && r->n == CPU_RCX && r->out;
@@ -162,6 +187,14 @@ void xl_copy(struct xl *x, const struct scan_insn *i)
 
 	if (i->mem.on == 2) {
 		copy_lea(x, i);
+		return;
+	}
+	if (i->mem.on == 0 && in_its_slot(i)) {
+		op = xl_slot(x, i->rm.n);
+		f.reg = field(x, i, &i->reg, &t);
+		f.rm = f.vvvv = f.oreg = 0;
+		put(x, i, &f, &op);
+		put_back(x, &i->reg, f.reg);
 		return;
 	}
 	if (i->mem.on == 1) {

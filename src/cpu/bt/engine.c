@@ -69,6 +69,14 @@ static struct bt *alloc_bt(void)
 	return b;
 }
 
+/* Of what never began. */
+static void engine_destroy_early(struct bt *b)
+{
+	free(b->xl);
+	free(b->scan);
+	munmap(b, b->map_len);
+}
+
 static void leaving(struct interp *c)
 {
 	bt_park(BT_OF(c));
@@ -82,6 +90,12 @@ static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct
 	if (b == NULL)
 		return err_set(err, -ENOMEM, "no memory for processor %u", conf->index);
 	b->c.cpu.engine = &cpu_engine_translate;
+	if (cpu_model_find(conf->model) != NULL && !cpu_model_host_ok(cpu_model_find(conf->model))) {
+		engine_destroy_early(b);
+		return err_set(err, -ENOTSUP,
+			       "processor model \"%s\": this host lacks some of its instructions, "
+			       "which the translator copies", conf->model);
+	}
 	b->c.conf = *conf;
 	b->has_avx = bt_host_avx();
 	interp_tlb_init(&b->tlb);

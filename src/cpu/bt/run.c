@@ -36,6 +36,7 @@ static struct bt_block *block_at(struct bt *b)
 	struct interp *c = &b->c;
 	struct bt_block *k;
 	struct bt_page *p;
+	uint64_t seq;
 	unsigned mode;
 
 	if (!bt_mode(c, &mode) || !lin_canonical(c->rip))
@@ -60,9 +61,10 @@ static struct bt_block *block_at(struct bt *b)
 		if (p == NULL)
 			return NULL;
 	}
+	seq = c->flush_seq[0];
 	k = bt_translate(b, c->rip, p, mode);
-	/* The shoot-down may have let in what makes the page doubtful: look again. */
-	if (atomic_load(&c->events) != 0)
+	/* While we waited for others they may have flushed us: look again. */
+	if (atomic_load(&c->events) != 0 || seq != c->flush_seq[0])
 		return NULL;
 	return k;
 }
@@ -172,21 +174,23 @@ static bool across(struct bt *b, struct bt_site *s, uint64_t lin)
 
 /*
  * A store to a page with code.  True: it may be made as if there were none, for
- * nothing translated is changed by it any more.
+ * nothing translated is changed by it any more.  With other processors never:
+ * one of them might read the old bytes between our look and the store.
  */
 static bool beside_code(struct bt *b, const struct bt_site *s, const struct xlat *x, uint64_t lin)
 {
 	struct gmem *m = b->c.conf.mem;
 	unsigned off = (unsigned)(lin & PAGE_MASK);
 
+	if (b->lock != NULL || gmem_code_listeners(m) != 1)
+		return false;
 	if (!(atomic_load(gmem_code_pieces(m, x->state)) & gmem_pieces_mask(off, s->size))) {
 		/* The interpreter's blocks look at the word, whatever the bits say. */
 		atomic_fetch_add(x->state, GMEM_GEN_STEP);
 		return true;
 	}
 	b->stats.code_writes++;
-	return b->lock == NULL && gmem_code_listeners(m) == 1 &&
-	       bt_code_store(b, x->state, off, s->size, s->block);
+	return bt_code_store(b, x->state, off, s->size, s->block);
 }
 
 static uint8_t *memory(struct bt *b, struct bt_site *s)
@@ -207,7 +211,7 @@ static uint8_t *memory(struct bt *b, struct bt_site *s)
 		c->rip = s->rip;
 		if (unlikely(b->lock != NULL))
 			return NULL;
-		interp_page_fault(c, lin, code);
+		return by_handler(b, s, s->after);	/* which knows what is raised first */
 	}
 	if (x.hva == NULL) {
 		c->rip = s->rip;
@@ -379,6 +383,7 @@ static bool run_once(struct bt *b)
 		b->lock_next = NULL;
 	}
 	if (k == NULL) {
+		/* A page that was doubtful for a moment is no reason to interpret. */
 		if (atomic_load(&c->events) == 0 || interp_must_step(c) || c->debugger != NULL)
 			interpret(b);
 		return true;
