@@ -94,6 +94,7 @@ void interp_tlb_flush(struct interp *c, bool global_too)
 	unsigned which = global_too ? 1 : 0;
 
 	t->flushes++;
+	t->changes++;
 	c->stop = 1;
 	c->flush_seq[0]++;
 	if (global_too)
@@ -152,6 +153,7 @@ void interp_tlb_invlpg(struct interp *c, uint64_t lin)
 {
 	struct interp_tlb *t = c->tlb;
 
+	t->changes++;
 	c->stop = 1;
 	if (c->code_filter[lin >> 18 & 63] >> (lin >> PAGE_SHIFT & 63) & 1) {
 		c->flush_seq[0]++;
