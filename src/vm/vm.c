@@ -97,13 +97,6 @@ static int choose_engine(struct vm *vm, struct err *err)
 
 		if (!any && strcmp((*e)->name, name) != 0)
 			continue;
-		/*
-		 * With several processors the translator is for those who ask: about
-		 * one boot in a hundred, on a busy host, loses a store of a program
-		 * (doc/design/translator.md).
-		 */
-		if (any && *e == &cpu_engine_translate && vm->conf.cpus > 1)
-			continue;
 		if (vm->conf.trace != NULL && !(*e)->traces) {
 			if (any)
 				continue;

@@ -1,0 +1,81 @@
+/*
+ * bt_test.c - what only the translator can get wrong
+ */
+#include "cpu/bt/bt.h"
+#include "cpu/interp/itest.h"
+
+#include "base/test.h"
+
+#include <string.h>
+
+static const uint8_t pattern[16] = {
+	1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+};
+
+/* Runs CODE between a load of XMM0 and its store: whatever it calls must leave XMM0 alone. */
+static void keeps_xmm0(struct itest *t, const uint8_t *code, size_t n)
+{
+	/* movdqu xmm0, [rsi] ... movdqu [rsi+16], xmm0; hlt */
+	static const uint8_t load[] = { 0xf3, 0x0f, 0x6f, 0x06 };
+	static const uint8_t store[] = { 0xf3, 0x0f, 0x7f, 0x46, 0x10, 0xf4 };
+	uint8_t all[64], got[16];
+
+	memcpy(all, load, sizeof(load));
+	memcpy(all + sizeof(load), code, n);
+	memcpy(all + sizeof(load) + n, store, sizeof(store));
+	t->c->cr4 |= X86_CR4_OSFXSR;
+	itest_put(t, ITEST_DATA, pattern, sizeof(pattern));
+	t->c->gpr[CPU_RSI] = ITEST_DATA;
+	for (unsigned i = 0; i < 3; i++) {
+		itest_code(t, all, sizeof(load) + n + sizeof(store));
+		CHECK_EQ(itest_go(t, 1000), CPU_EXIT_HLT);
+		itest_get(t, ITEST_DATA + 16, got, sizeof(got));
+		CHECK_MEM(got, pattern, sizeof(got));
+	}
+}
+
+/* With another processor a store to a page with code goes by its handler. */
+static void store_to_code_keeps_vectors(void **state)
+{
+	static const uint8_t code[] = { 0x48, 0x89, 0x07 };	/* mov [rdi], rax */
+	struct itest t, other;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_open_second(&other, &t);
+	t.c->gpr[CPU_RDI] = ITEST_CODE + 0x800;
+	keeps_xmm0(&t, code, sizeof(code));
+	itest_close(&other);
+	itest_close(&t);
+}
+
+static void handlers_keep_vectors(void **state)
+{
+	static const uint8_t wrmsr[] = { 0x0f, 0x30 };
+	static const uint8_t rdmsr[] = { 0x0f, 0x32 };
+	static const uint8_t cpuid[] = { 0x0f, 0xa2 };
+	static const uint8_t movs[] = { 0xf3, 0xa4 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	t.c->gpr[CPU_RCX] = 0x2ff;			/* IA32_MTRR_DEF_TYPE: asks the model */
+	keeps_xmm0(&t, wrmsr, sizeof(wrmsr));
+	keeps_xmm0(&t, rdmsr, sizeof(rdmsr));
+	t.c->gpr[CPU_RAX] = 0;
+	keeps_xmm0(&t, cpuid, sizeof(cpuid));
+	t.c->gpr[CPU_RCX] = 0;
+	t.c->gpr[CPU_RDI] = ITEST_DATA + 0x100;
+	keeps_xmm0(&t, movs, sizeof(movs));
+	itest_close(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(store_to_code_keeps_vectors),
+		cmocka_unit_test(handlers_keep_vectors),
+	};
+
+	return cmocka_run_group_tests_name("bt", tests, NULL, NULL);
+}
