@@ -127,7 +127,7 @@ static void check_quick_quiet(struct xl *x, const struct scan_mem *m, uint8_t **
 	e_load(e, T1, quiet_field(x, m, offsetof(struct tlb_entry, add)));
 	e_not(e, T0);
 	if (m->index != H_NONE) {
-		e_lea(e, T0, m_sum(T0, base, 0));
+		e_lea(e, T0, m_sum(base, T0, 0));
 		e_lea(e, T0, (struct mop){ T0, xl_host((unsigned)m->index), m->scale, disp });
 	} else {
 		e_lea(e, T0, m_sum(base, T0, disp));
@@ -212,10 +212,51 @@ static struct bt_site *check(struct xl *x, enum bt_kind kind, const struct scan_
 	return site;
 }
 
+static bool uses(const struct scan_insn *i, int group)
+{
+	return (i->mem.on == 1 && i->mem.group == group) || (i->stk.on && i->stk.group == group);
+}
+
+static bool keeps_t1(const struct scan_insn *i, int group)
+{
+	switch (i->cls) {
+	case SCAN_COPY:
+		return xl_copy_keeps_t1(i, group);
+	case SCAN_PUSH:
+		return i->mem.on == 0 && i->stk.group == group;
+	case SCAN_POP:
+	case SCAN_LEAVE:
+		return i->stk.group == group;
+	default:
+		return i->cls == SCAN_NOP || i->cls == SCAN_JCC;
+	}
+}
+
+/* Whether T1 holds the answer of group N until its last user. */
+static bool stays(const struct xl *x, unsigned n)
+{
+	const struct scan *s = x->s;
+	unsigned at = s->group[n].at, last = at;
+
+	for (unsigned k = at; k < s->nr; k++)
+		if (uses(&s->insn[k], (int)n))
+			last = k;
+	for (unsigned g = 0; g < s->nr_groups; g++)
+		if (g != n && s->group[g].at <= last &&
+		    (s->group[g].at > at || (s->group[g].at == at && g > n)))
+			return false;
+	for (unsigned k = at; k < last; k++)
+		if (!keeps_t1(&s->insn[k], (int)n))
+			return false;
+	return true;
+}
+
 void xl_group(struct xl *x, const struct scan_insn *i, unsigned n)
 {
 	(void)check(x, SITE_GROUP, i, &x->s->group[n].all, i->live != 0);
-	e_store(&x->e, m_abs(&x->b->group[n]), T1);
+	if (!stays(x, n))
+		e_store(&x->e, m_abs(&x->b->group[n]), T1);
+	x->e.r15_holds = (int)n;
 }
 
 struct bt_site *xl_check(struct xl *x, const struct scan_insn *i, const struct scan_mem *m,
@@ -223,7 +264,10 @@ struct bt_site *xl_check(struct xl *x, const struct scan_insn *i, const struct s
 {
 	if (m->group < 0)
 		return check(x, SITE_MEM, i, m, flags_live);
-	e_load(&x->e, T1, m_abs(&x->b->group[(unsigned)m->group]));
+	if (x->e.r15_holds != m->group) {
+		e_load(&x->e, T1, m_abs(&x->b->group[(unsigned)m->group]));
+		x->e.r15_holds = m->group;
+	}
 	return &x->no_site;
 }
 

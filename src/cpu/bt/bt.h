@@ -6,10 +6,11 @@
  * the way its memory operand takes through the software TLB of the
  * interpreter, on whose register file and handlers the translator stands.
  *
- * Registers: twelve guest registers live in the host's of the same number.
- * RCX lives in R14 and RSP in R13, R13 to R15 in memory.  Host RCX and R15 are
- * scratch (T0, T1), host RSP is a host stack.  x87, MMX, SSE and AVX state is the
- * host's own while it is not parked in c.xsave.
+ * Registers: thirteen guest registers live in the host's of the same number, RSP
+ * among them: there is no host stack in translated code, signals have one of
+ * their own (fault.c).  RCX lives in R14, and R14 and R15 in memory.  Host RCX and
+ * R15 are scratch (T0, T1).  x87, MMX, SSE and AVX state is the host's own while it
+ * is not parked in c.xsave.
  *
  * Everything the code touches lies below 2 GiB.
  *
@@ -27,6 +28,8 @@
 #include "cpu/bt/emit.h"
 #include "cpu/interp/block.h"
 #include "cpu/interp/engine.h"
+
+#include <signal.h>
 
 #define T0 H_RCX
 #define T1 H_R15
@@ -47,6 +50,7 @@ enum {
 #define BT_JUMP_SLOTS 65536u
 #define BT_MAX_INSNS 48u
 #define BT_MAX_GROUPS 16u
+#define BT_SIGNAL_STACK (64 * KIB)
 #define BT_FLAGS 0x8d5u		/* arithmetic flags */
 
 /* A page of code at a linear address. */
@@ -132,11 +136,13 @@ struct bt {
 	uint64_t tmp, tmp2;
 	uint64_t group[BT_MAX_GROUPS];	/* host - linear of the present block's groups */
 	_Alignas(64) uint8_t bounce[64];	/* what a load across pages reads */
-	uint64_t host_rsp, gate_rsp;
+	uint64_t host_rsp;
 	uint64_t mask_index, mask_page;	/* for PEXT and PDEP */
 	uint64_t mask_not_if, mask_not_ac, mask_arith, mask_pushed;
 	void *fn_gate, *fn_fault;	/* called by the gates */
 	uint64_t fault_pc;
+	void *signal_stack;		/* [owned] */
+	stack_t signal_before;		/* the thread's own */
 	uint8_t *gate, *gate_fault, *enter;	/* RX */
 	uint8_t *gate_miss;		/* T0 is a target nobody knows */
 	uint8_t *gate_miss_rip;		/* c.rip is */
@@ -227,8 +233,6 @@ MUST_CHECK int bt_cache_init(struct bt *b, size_t code_size, size_t meta_size);
 void bt_cache_fini(struct bt *b);
 /* Memory below 2 GiB, or NULL. */
 void *bt_low_map(size_t n, int prot, int flags, int fd);
-/* Memory below 2 GiB, or NULL. */
-void *bt_low_map(size_t n, int prot, int flags, int fd);
 /* Everything goes. Not while translated code is on the stack below the caller. */
 void bt_cache_flush(struct bt *b);
 /* Before a translation. */
@@ -279,6 +283,8 @@ MUST_CHECK bool bt_lock_block(struct bt *b, struct bt_block *k);
 /* ---- fault.c: host exceptions in translated code --------------------------------------- */
 
 void bt_signals_install(void);
-void bt_signals_thread(struct bt *b);
+/* Around all translated code: the thread's signals get a stack that is not the guest's. */
+void bt_signals_enter(struct bt *b);
+void bt_signals_leave(struct bt *b);
 
 #endif

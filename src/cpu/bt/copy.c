@@ -41,6 +41,7 @@ static int field(struct xl *x, const struct scan_insn *i, const struct scan_reg 
 		}
 	BUG_IF(t->nr == 0);
 	h = t->free[--t->nr];
+	e_names(&x->e, h);
 	t->held[t->nr_held].guest = r->n;
 	t->held[t->nr_held++].host = h;
 	if (r->in)
@@ -51,6 +52,18 @@ static int field(struct xl *x, const struct scan_insn *i, const struct scan_reg 
 static bool far_register(const struct scan_reg *r)
 {
 	return r->role == ROLE_GPR && xl_host(r->n) == H_NONE;
+}
+
+bool xl_copy_keeps_t1(const struct scan_insn *i, int group)
+{
+	const struct scan_mem *m = &i->mem;
+
+	if (far_register(&i->reg) || far_register(&i->rm) || far_register(&i->vvvv) ||
+	    far_register(&i->oreg))
+		return false;
+	if (m->on == 2)
+		return m->index == H_NONE || xl_host((unsigned)m->index) != H_NONE;
+	return m->on == 0 || (m->group == group && !i->rcx_in && !i->rcx_out && !i->hi8);
 }
 
 static void put_back(struct xl *x, const struct scan_reg *r, int h)

@@ -16,10 +16,15 @@ enum {
 	H_NONE = -1,
 };
 
-/* A cursor in the writable view of the code cache; RX = P + DELTA is where it will run. */
+/*
+ * A cursor in the writable view of the code cache; RX = P + DELTA is where it will run.
+ * R15_HOLDS is for who wants to know whether R15 is still what it was: whatever names
+ * it as an operand here, other than in an address, sets -1.
+ */
 struct em {
 	uint8_t *p, *end;
 	intptr_t delta;
+	int r15_holds;
 };
 
 struct mop {			/* a memory operand of the host */
@@ -87,11 +92,18 @@ static inline void e_modrm_mem(struct em *e, unsigned reg, struct mop m)
 		e8(e, (unsigned)m.disp);
 }
 
+static inline void e_names(struct em *e, int reg)
+{
+	if (reg == H_R15)
+		e->r15_holds = -1;
+}
+
 /* One-byte opcodes only. */
 static inline void e_rm(struct em *e, bool w, unsigned op, int reg, struct mop m)
 {
 	unsigned rex = (w ? 8u : 0) | (reg >= 8 ? 4u : 0) | m_rex(m);
 
+	e_names(e, reg);
 	if (rex)
 		e8(e, 0x40 | rex);
 	e8(e, op);
@@ -102,6 +114,8 @@ static inline void e_rr(struct em *e, bool w, unsigned op, int reg, int rm)
 {
 	unsigned rex = (w ? 8u : 0) | (reg >= 8 ? 4u : 0) | (rm >= 8 ? 1u : 0);
 
+	e_names(e, reg);
+	e_names(e, rm);
 	if (rex)
 		e8(e, 0x40 | rex);
 	e8(e, op);
@@ -119,6 +133,7 @@ static inline void e_imm(struct em *e, int reg, uint64_t v)
 {
 	unsigned b = reg >= 8 ? 1u : 0;
 
+	e_names(e, reg);
 	if (v == (uint32_t)v) {
 		if (b)
 			e8(e, 0x41);
@@ -141,6 +156,7 @@ static inline void e_alu_imm(struct em *e, bool w, unsigned ext, int reg, int32_
 {
 	unsigned rex = (w ? 8u : 0) | (reg >= 8 ? 1u : 0);
 
+	e_names(e, reg);
 	if (rex)
 		e8(e, 0x40 | rex);
 	e8(e, v == (int8_t)v ? 0x83 : 0x81);
@@ -172,6 +188,7 @@ static inline void e_store_imm(struct em *e, struct mop m, int32_t v)
 static inline void e_vex(struct em *e, unsigned map, unsigned pp, unsigned op, int reg, int vvvv,
 			 struct mop m)
 {
+	e_names(e, reg);
 	e8(e, 0xc4);
 	e8(e, ((reg >= 8 ? 0u : 0x80) | (m.index >= 8 ? 0u : 0x40) | (m.base >= 8 ? 0u : 0x20)) | map);
 	e8(e, 0x80u | (~(unsigned)vvvv & 15) << 3 | pp);
@@ -181,6 +198,7 @@ static inline void e_vex(struct em *e, unsigned map, unsigned pp, unsigned op, i
 
 static inline void e_rorx(struct em *e, int dst, int src, unsigned n)
 {
+	e_names(e, dst);
 	e8(e, 0xc4);
 	e8(e, (dst >= 8 ? 0u : 0x80) | 0x40 | (src >= 8 ? 0u : 0x20) | 3);
 	e8(e, 0x80 | 15u << 3 | 3);
@@ -196,6 +214,7 @@ static inline void e_pext(struct em *e, int dst, int src, struct mop mask)
 
 static inline void e_not(struct em *e, int reg)
 {
+	e_names(e, reg);
 	e8(e, 0x48 | (reg >= 8 ? 1u : 0));
 	e8(e, 0xf7);
 	e8(e, 0xd0 | ((unsigned)reg & 7));

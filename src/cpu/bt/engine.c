@@ -52,6 +52,7 @@ static void engine_destroy(struct cpu *cpu)
 	bt_cache_fini(b);
 	free(b->xl);
 	free(b->scan);
+	free(b->signal_stack);
 	munmap(b, b->map_len);
 }
 
@@ -66,6 +67,7 @@ static struct bt *alloc_bt(void)
 	b->map_len = n;
 	b->xl = new0(struct xl);
 	b->scan = new0(struct scan);
+	b->signal_stack = base_new0(BT_SIGNAL_STACK);
 	return b;
 }
 
@@ -74,6 +76,7 @@ static void engine_destroy_early(struct bt *b)
 {
 	free(b->xl);
 	free(b->scan);
+	free(b->signal_stack);
 	munmap(b, b->map_len);
 }
 
@@ -112,7 +115,7 @@ static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct
 	rc = interp_init(&b->c, conf, &b->tlb, err);
 	if (rc == 0) {
 		b->model_avx = (cpu_model_xcr0(b->c.model) & 4) != 0;
-		rc = b->xl == NULL || b->scan == NULL ? -ENOMEM :
+		rc = b->xl == NULL || b->scan == NULL || b->signal_stack == NULL ? -ENOMEM :
 		     bt_cache_init(b, CODE_BYTES, META_BYTES);
 		if (rc == 0)
 			rc = gmem_code_listen(conf->mem, &b->c.events, EVENT_CODE);
@@ -147,10 +150,11 @@ static enum cpu_exit engine_run(struct cpu *cpu)
 	struct interp *c = INTERP_OF(cpu);
 	enum cpu_exit exit;
 
-	bt_signals_thread(BT_OF(c));
+	bt_signals_enter(BT_OF(c));
 	atomic_store(&c->running, 1);
 	exit = bt_run(BT_OF(c));
 	atomic_store(&c->running, 0);
+	bt_signals_leave(BT_OF(c));
 	return exit;
 }
 

@@ -7,6 +7,10 @@
  * and raises the exception in the guest.  A signal from anywhere else goes to
  * whoever had it before.
  *
+ * Host RSP is the guest's in translated code.  So the handlers have a stack of
+ * their own, which the kernel disarms while it is in use: else a guest that
+ * guesses its address could have the kernel take RSP for a place on it.
+ *
  * Lock     the previous handlers are written once, before the first vCPU runs
  */
 #include "cpu/bt/bt.h"
@@ -15,6 +19,10 @@
 #include <signal.h>
 #include <string.h>
 #include <ucontext.h>
+
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1u << 31)	/* Linux 4.7; not every libc has it */
+#endif
 
 static const int signals[] = { SIGFPE, SIGSEGV, SIGBUS, SIGILL };
 
@@ -58,7 +66,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void install(void)
 {
-	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
 
 	sigemptyset(&sa.sa_mask);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
@@ -70,7 +78,42 @@ void bt_signals_install(void)
 	(void)pthread_once(&once, install);
 }
 
-void bt_signals_thread(struct bt *b)
+/* What would be handled on the stack it interrupts may not come while that is the guest's. */
+static void block_others(void)
 {
+	struct sigaction sa;
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigaction(sig, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL &&
+		    sa.sa_handler != SIG_IGN && !(sa.sa_flags & SA_ONSTACK))
+			sigaddset(&set, sig);
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		sigdelset(&set, signals[i]);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void bt_signals_enter(struct bt *b)
+{
+	static _Thread_local bool blocked;
+	stack_t alt = {
+		.ss_sp = b->signal_stack, .ss_size = BT_SIGNAL_STACK,
+		.ss_flags = (int)SS_AUTODISARM,
+	};
+
+	if (!blocked)
+		block_others();
+	blocked = true;
+	if (sigaltstack(&alt, &b->signal_before) < 0) {	/* Linux before 4.7 */
+		alt.ss_flags = 0;
+		(void)sigaltstack(&alt, &b->signal_before);
+	}
 	running = b;
+}
+
+void bt_signals_leave(struct bt *b)
+{
+	running = NULL;
+	(void)sigaltstack(&b->signal_before, NULL);
 }

@@ -11,7 +11,7 @@
 
 static void add_rsp(struct xl *x, int32_t n)
 {
-	e_lea(&x->e, H_R13, m_at(H_R13, n));
+	e_lea(&x->e, H_RSP, m_at(H_RSP, n));
 }
 
 /* Checks the slot that is pushed to or popped from. */
@@ -23,14 +23,14 @@ static struct bt_site *check_stack(struct xl *x, const struct scan_insn *i)
 /* T0 or another register goes to the slot that was checked. */
 static void store_push(struct xl *x, int reg)
 {
-	e_store(&x->e, m_sum(H_R13, T1, -8), reg);
+	e_store(&x->e, m_sum(H_RSP, T1, -8), reg);
 	add_rsp(x, -8);
 }
 
 static void push_const(struct xl *x, uint64_t v)
 {
 	if (v == (uint64_t)(int64_t)(int32_t)v) {
-		e_store_imm(&x->e, m_sum(H_R13, T1, -8), (int32_t)v);
+		e_store_imm(&x->e, m_sum(H_RSP, T1, -8), (int32_t)v);
 		add_rsp(x, -8);
 	} else {
 		e_imm(&x->e, T0, v);
@@ -76,7 +76,7 @@ static void flow_pop(struct xl *x, const struct scan_insn *i)
 	struct bt_site *site = check_stack(x, i);
 	int h = xl_host(i->oreg.n);
 
-	e_load(&x->e, h == H_NONE ? T0 : h, m_sum(H_R13, T1, 0));
+	e_load(&x->e, h == H_NONE ? T0 : h, m_sum(H_RSP, T1, 0));
 	if (h == H_NONE)
 		e_store(&x->e, xl_slot(x, i->oreg.n), T0);
 	add_rsp(x, 8);
@@ -87,7 +87,7 @@ static void flow_leave(struct xl *x, const struct scan_insn *i)
 {
 	struct bt_site *site = xl_check(x, i, &i->stk, i->live != 0);
 
-	e_lea(&x->e, H_R13, m_at(H_RBP, 8));
+	e_lea(&x->e, H_RSP, m_at(H_RBP, 8));
 	e_load(&x->e, H_RBP, m_sum(H_RBP, T1, 0));
 	site->after = em_rx(&x->e);
 }
@@ -126,7 +126,7 @@ static void leave_indirect(struct xl *x, const struct scan_insn *i)
 static void flow_ret(struct xl *x, const struct scan_insn *i)
 {
 	(void)check_stack(x, i);
-	e_load(&x->e, T0, m_sum(H_R13, T1, 0));
+	e_load(&x->e, T0, m_sum(H_RSP, T1, 0));
 	add_rsp(x, (int32_t)(8 + i->imm_val));
 	leave_indirect(x, i);
 }

@@ -38,8 +38,9 @@ static void put_flags(struct bt *b, struct em *e)
 
 static void spill(struct bt *b, struct em *e)
 {
-	for (unsigned g = 0; g < 13; g++)
+	for (unsigned g = 0; g < 14; g++)
 		e_store(e, m_abs(&b->c.gpr[g]), xl_host(g));
+	e_load(e, H_RSP, m_abs(&b->host_rsp));
 	get_flags(b, e);
 }
 
@@ -47,7 +48,7 @@ static void spill(struct bt *b, struct em *e)
 static void reload_and_go(struct bt *b, struct em *e)
 {
 	put_flags(b, e);
-	for (unsigned g = 0; g < 13; g++)
+	for (unsigned g = 0; g < 14; g++)
 		e_load(e, xl_host(g), m_abs(&b->c.gpr[g]));
 	e_load(e, T1, m_abs(&b->delta));
 	e8(e, 0xff), e8(e, 0xe1);				/* jmp rcx */
@@ -78,12 +79,10 @@ static uint8_t *make_gate(struct bt *b, struct em *e, void *const *fn)
 	uint8_t *at = em_rx(e), *out;
 
 	spill(b, e);
-	e_store(e, m_abs(&b->gate_rsp), H_RSP);
 	e_alu_imm(e, true, 4, H_RSP, -16);
 	e_imm(e, H_RDI, (uint64_t)(uintptr_t)b);
 	e_mov(e, H_RSI, T1);
 	e_rm(e, false, 0xff, 2, m_abs(fn));			/* call */
-	e_load(e, H_RSP, m_abs(&b->gate_rsp));
 	e_rr(e, true, 0x85, H_RAX, H_RAX);			/* test */
 	out = e_jcc(e, CC_Z);
 	e_mov(e, H_RCX, H_RAX);
@@ -98,7 +97,7 @@ static uint8_t *make_gate(struct bt *b, struct em *e, void *const *fn)
 
 void bt_gates_make(struct bt *b)
 {
-	struct em e = { b->code_rw + b->hot_used, b->code_rw + b->code_size / 2, b->code_delta };
+	struct em e = { b->code_rw + b->hot_used, b->code_rw + b->code_size / 2, b->code_delta, -1 };
 
 	b->fn_gate = (void *)bt_gate;
 	b->fn_fault = (void *)bt_fault;

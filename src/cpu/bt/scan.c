@@ -184,7 +184,7 @@ static bool take_register(const struct zin *z, const ZydisDecodedOperand *op, st
 		s->rcx_in |= r.in;
 		s->rcx_out |= r.out;
 	}
-	return r.n != CPU_RSP && (r.n < 13 || op->encoding == ZYDIS_OPERAND_ENCODING_NONE);
+	return r.n != CPU_RSP && (r.n < 14 || op->encoding == ZYDIS_OPERAND_ENCODING_NONE);
 }
 
 static bool take_memory(const struct zin *z, const ZydisDecodedOperand *op, struct scan_insn *s)
@@ -292,12 +292,7 @@ static bool take_encoding(const struct zin *z, const uint8_t *bytes, struct scan
 
 static unsigned in_memory(const struct scan_reg *r)
 {
-	return r->role == ROLE_GPR && r->n >= 13;
-}
-
-static bool is_rsp(const struct scan_reg *r)
-{
-	return r->role == ROLE_GPR && !r->hi && r->n == CPU_RSP;
+	return r->role == ROLE_GPR && r->n >= 14;
 }
 
 /* Whether two scratch registers are enough. */
@@ -309,7 +304,7 @@ static bool fits(const struct scan_insn *s)
 
 	if (s->rcx_in || s->rcx_out || s->hi8)
 		have--;
-	if (s->hi8 && (s->mem.on == 1 || s->force_rex || is_rsp(&s->reg) || is_rsp(&s->rm)))
+	if (s->hi8 && (s->mem.on == 1 || s->force_rex))
 		return false;
 	if (s->mem.on == 2)		/* LEA: the destination may replace what it was made of */
 		return !s->p66;

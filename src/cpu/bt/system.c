@@ -39,6 +39,8 @@ static void sys_sti(struct xl *x, const struct scan_insn *i)
 	struct em *e = &x->e;
 	struct bt_site *site = xl_site(x, SITE_INTERP, i);
 
+	e_names(e, T1);				/* the gate does not keep it */
+
 	e8(e, 0x0f);				/* movzx ecx, byte */
 	e8(e, 0xb6);
 	e_modrm_mem(e, T0, m_abs(&x->b->c.irq_wait));
@@ -54,8 +56,11 @@ static void sys_pushfq(struct xl *x, const struct scan_insn *i)
 	struct em *e = &x->e;
 	struct bt_site *site;
 
+	e_mov(e, T1, H_RSP);			/* which is the guest's */
+	e_load(e, H_RSP, m_abs(&x->b->host_rsp));
 	e8(e, 0x9c);				/* pushfq; pop rcx */
 	e8(e, 0x59);
+	e_mov(e, H_RSP, T1);
 	keep_bits(e, T0, &x->b->mask_arith);
 	e_load(e, T1, m_abs(&x->b->c.rflags));
 	keep_bits(e, T1, &x->b->mask_pushed);

@@ -30,8 +30,8 @@ struct xl {
 static inline int xl_host(unsigned g)
 {
 	static const int8_t host[16] = {
-		H_RAX, H_R14, H_RDX, H_RBX, H_R13, H_RBP, H_RSI, H_RDI,
-		H_R8, H_R9, H_R10, H_R11, H_R12, H_NONE, H_NONE, H_NONE,
+		H_RAX, H_R14, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI,
+		H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_NONE, H_NONE,
 	};
 
 	return host[g & 15];
@@ -61,6 +61,8 @@ struct mop xl_collapse(struct xl *x, struct mop m);
 
 /* copy.c */
 void xl_copy(struct xl *x, const struct scan_insn *i);
+/* Whether T1 is after xl_copy what it was before, when that was the answer of GROUP. */
+bool xl_copy_keeps_t1(const struct scan_insn *i, int group);
 
 /* flow.c */
 /* A jump to TARGET; the mode stays, unless the caller changes it in the site. */

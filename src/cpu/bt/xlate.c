@@ -52,7 +52,7 @@ static void write_stubs(struct xl *x)
 {
 	struct bt *b = x->b;
 	uint8_t *base = b->code_rw + b->code_size / 2;
-	struct em e = { base + b->cold_used, base + b->code_size / 2, b->code_delta };
+	struct em e = { base + b->cold_used, base + b->code_size / 2, b->code_delta, -1 };
 
 	for (unsigned n = 0; n < x->nr_stubs; n++) {
 		const struct xl_stub *t = &x->stub[n];
@@ -208,7 +208,7 @@ static void translate_into(struct xl *x)
 	bool quiet = s->nr != 0 && s->insn[0].live != 0;
 
 	blk->map = bt_alloc(b, sizeof(*blk->map) * s->nr);
-	x->e = (struct em){ b->code_rw + b->hot_used, b->code_rw + b->code_size / 2, b->code_delta };
+	x->e = (struct em){ b->code_rw + b->hot_used, b->code_rw + b->code_size / 2, b->code_delta, -1 };
 	blk->code = em_rx(&x->e);
 	blk->fp = s->fp;
 	blk->nr = (uint16_t)s->nr;
