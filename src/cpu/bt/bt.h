@@ -46,7 +46,7 @@ enum {
 	BT_MODES = 128,
 };
 
-#define BT_JUMP_MODES 4u	/* modes with a jump cache: USER and AC only */
+#define BT_JUMP_TABLES 8u	/* jump caches: one for each of the modes in use */
 #define BT_JUMP_SLOTS 65536u
 #define BT_MAX_INSNS 48u
 #define BT_MAX_GROUPS 16u
@@ -169,7 +169,9 @@ struct bt {
 	struct bt_block **sorted;	/* by code address, for faults */
 	size_t nr_sorted, max_sorted;
 	struct { _Atomic uint32_t *state; uint32_t hits; } hot[64];
-	uint8_t *jump[BT_JUMP_MODES][BT_JUMP_SLOTS];
+	uint8_t jump_of[BT_MODES];	/* the table of a mode + 1; 0: none */
+	unsigned nr_jumps;
+	uint8_t *jump[BT_JUMP_TABLES][BT_JUMP_SLOTS];
 	struct interp_tlb tlb;
 };
 
@@ -209,10 +211,12 @@ static inline unsigned bt_set(unsigned mode)
 	return mode & BT_USER ? SET_USER : mode & BT_AC ? SET_SUPER_AC : SET_SUPER;
 }
 
-/* Modes that differ in FPU access alone share a jump cache only when all is allowed. */
-static inline bool bt_has_jump(unsigned mode)
+/* Where blocks of MODE are by the low bits of their address, or NULL. */
+static inline uint8_t **bt_jumps(struct bt *b, unsigned mode)
 {
-	return (mode & ~(unsigned)BT_PLAIN) < BT_JUMP_MODES;
+	unsigned n = b->jump_of[mode & ~(unsigned)BT_PLAIN];
+
+	return n == 0 ? NULL : b->jump[n - 1];
 }
 
 /* ---- fpu.c: the guest's FPU state in the host's registers, or in c.xsave -------------- */
@@ -243,6 +247,8 @@ struct bt_block *bt_lookup(struct bt *b, uint64_t lin, const struct bt_page *p, 
 /* Page record for c->rip's page; raises a page fault; NULL where it is not RAM. */
 struct bt_page *bt_page_at(struct bt *b, uint64_t lin);
 void bt_insert(struct bt *b, struct bt_block *blk);
+/* Before a translation in MODE: it gets a table of jumps, while there is one. */
+void bt_jumps_for(struct bt *b, unsigned mode);
 void bt_link(struct bt *b, struct bt_site *s, struct bt_block *to);
 void bt_kill(struct bt *b, struct bt_block *blk);
 /*

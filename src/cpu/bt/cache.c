@@ -136,11 +136,14 @@ void bt_cache_ready(struct bt *b)
 	make_ready(b, b->cold_used, &b->cold_ready);
 }
 
-static void jumps_clear(struct bt *b)
+void bt_jumps_for(struct bt *b, unsigned mode)
 {
-	for (unsigned m = 0; m < BT_JUMP_MODES; m++)
-		for (unsigned i = 0; i < BT_JUMP_SLOTS; i++)
-			b->jump[m][i] = b->gate_miss;
+	mode &= ~(unsigned)BT_PLAIN;
+	if (likely(b->jump_of[mode] != 0) || b->nr_jumps == BT_JUMP_TABLES)
+		return;
+	for (unsigned i = 0; i < BT_JUMP_SLOTS; i++)
+		b->jump[b->nr_jumps][i] = b->gate_miss;
+	b->jump_of[mode] = (uint8_t)++b->nr_jumps;
 }
 
 void bt_cache_flush(struct bt *b)
@@ -154,7 +157,8 @@ void bt_cache_flush(struct bt *b)
 	b->hot_used = b->cold_used = b->meta.used = 0;
 	b->nr_sorted = 0;
 	bt_gates_make(b);
-	jumps_clear(b);
+	memset(b->jump_of, 0, sizeof(b->jump_of));
+	b->nr_jumps = 0;
 	b->stats.flushes++;
 }
 
@@ -328,6 +332,7 @@ static void unlink_in(struct bt *b, struct bt_block *k)
 
 void bt_kill(struct bt *b, struct bt_block *k)
 {
+	uint8_t **jumps = bt_jumps(b, k->mode);
 	struct bt_block **at;
 
 	if (k->dead)
@@ -335,9 +340,8 @@ void bt_kill(struct bt *b, struct bt_block *k)
 	k->dead = true;
 	unlink_out(k);
 	unlink_in(b, k);
-	if (!(k->mode & BT_PLAIN) && bt_has_jump(k->mode) &&
-	    b->jump[k->mode][k->lin % BT_JUMP_SLOTS] == k->ind)
-		b->jump[k->mode][k->lin % BT_JUMP_SLOTS] = b->gate_miss;
+	if (jumps != NULL && jumps[k->lin % BT_JUMP_SLOTS] == k->ind)
+		jumps[k->lin % BT_JUMP_SLOTS] = b->gate_miss;
 	for (at = bucket(b, k->lin, k->mode); *at != NULL; at = &(*at)->hash_next)
 		if (*at == k) {
 			*at = k->hash_next;

@@ -112,11 +112,12 @@ struct bt_site *xl_exit(struct xl *x, uint8_t *patch, uint64_t target, const str
 static void leave_indirect(struct xl *x, const struct scan_insn *i)
 {
 	struct em *e = &x->e;
+	uint8_t **jumps = bt_jumps(x->b, x->mode);
 
-	if (bt_has_jump(x->mode)) {
+	if (jumps != NULL) {
 		e8(e, 0x44), e8(e, 0x0f), e8(e, 0xb7), e8(e, 0xf9);	/* movzx r15d, cx */
 		e_rm(e, false, 0xff, 4, (struct mop){ H_NONE, T1, 3,
-						      (int32_t)(intptr_t)x->b->jump[x->mode] });
+						      (int32_t)(intptr_t)jumps });
 		return;
 	}
 	e_store(e, m_abs(&x->b->c.rip), T0);

@@ -95,6 +95,7 @@ static uint8_t *go_on(struct bt *b, struct bt_site *s)
 static uint8_t *indirect(struct bt *b)
 {
 	struct bt_block *k;
+	uint8_t **jumps;
 
 	b->stats.indirect_misses++;
 	if (unlikely(attention(b) || b->lock != NULL))
@@ -102,8 +103,9 @@ static uint8_t *indirect(struct bt *b)
 	k = block_at(b);
 	if (k == NULL)
 		return NULL;
-	if (bt_has_jump(k->mode) && !k->dead)
-		b->jump[k->mode][k->lin % BT_JUMP_SLOTS] = k->ind;
+	jumps = bt_jumps(b, k->mode);
+	if (jumps != NULL && !k->dead)
+		jumps[k->lin % BT_JUMP_SLOTS] = k->ind;
 	return enter_at(b, k);
 }
 

@@ -287,6 +287,7 @@ struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, uns
 	unsigned n;
 
 	bt_cache_ready(b);
+	bt_jumps_for(b, mode);
 	x->b = b, x->s = b->scan;
 	x->nr_stubs = 0;
 	x->mode = mode & ~(unsigned)BT_PLAIN;

@@ -1,0 +1,60 @@
+/*
+ * cost_test.c - what must not go through gates again and again
+ *
+ * Speed cannot be tested by a clock on a busy machine, but what costs it can be
+ * counted.
+ */
+#include "cpu/bt/bt.h"
+#include "cpu/interp/itest.h"
+
+#include "base/test.h"
+
+static const struct bt_stats *stats(const struct itest *t)
+{
+	return &BT_OF(t->c)->stats;
+}
+
+/* call rbx, a hundred times; a RET is at RBX. */
+static void call_often(struct itest *t)
+{
+	static const uint8_t loop[] = {
+		0xb9, 100, 0, 0, 0,		/* mov ecx, 100 */
+		0xff, 0xd3,			/* call rbx */
+		0xff, 0xc9,			/* dec ecx */
+		0x75, 0xfa,			/* jnz */
+		0xf4,
+	};
+	static const uint8_t ret = 0xc3;
+
+	itest_put(t, ITEST_CODE + 0x100, &ret, 1);
+	t->c->gpr[CPU_RBX] = ITEST_CODE + 0x100;
+	ITEST_CODE_IS(t, loop);
+	CHECK_EQ(itest_go(t, 10000), CPU_EXIT_HLT);
+}
+
+/* Whatever the FPU's mode is: that of a kernel which unpacks itself, or after CLTS. */
+static void indirect_branches_in_every_mode(void **state)
+{
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t before = stats(&t)->indirect_misses;
+
+		t.c->cr4 = (t.c->cr4 & ~(uint64_t)X86_CR4_OSFXSR) | (i ? X86_CR4_OSFXSR : 0);
+		t.c->cr0 = (t.c->cr0 & ~(uint64_t)X86_CR0_TS) | (i == 2 ? X86_CR0_TS : 0);
+		call_often(&t);
+		CHECK(stats(&t)->indirect_misses - before < 10);
+	}
+	itest_close(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(indirect_branches_in_every_mode),
+	};
+
+	return cmocka_run_group_tests_name("bt_cost", tests, NULL, NULL);
+}
