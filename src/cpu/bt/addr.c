@@ -232,6 +232,20 @@ static bool keeps_t1(const struct scan_insn *i, int group)
 	}
 }
 
+/* Whether T1 is still what it was when instruction I, the last user of GROUP, uses it. */
+static bool finds_t1(const struct scan_insn *i, int group)
+{
+	switch (i->cls) {
+	case SCAN_PUSH:
+	case SCAN_CALL_IND:
+		return i->mem.on == 0 || i->mem.group == group;
+	case SCAN_SYS:
+		return false;
+	default:
+		return true;
+	}
+}
+
 /* Whether T1 holds the answer of group N until its last user. */
 static bool stays(const struct xl *x, unsigned n)
 {
@@ -248,7 +262,7 @@ static bool stays(const struct xl *x, unsigned n)
 	for (unsigned k = at; k < last; k++)
 		if (!keeps_t1(&s->insn[k], (int)n))
 			return false;
-	return true;
+	return finds_t1(&s->insn[last], (int)n);
 }
 
 void xl_group(struct xl *x, const struct scan_insn *i, unsigned n)

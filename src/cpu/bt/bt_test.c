@@ -70,11 +70,47 @@ static void handlers_keep_vectors(void **state)
 	itest_close(&t);
 }
 
+/*
+ * CALL and PUSH with an operand in memory look at two pages, the operand's first: what
+ * was known of the stack's since earlier pushes must be found again.
+ */
+static void stack_after_operand(void **state)
+{
+	static const uint8_t call[] = {
+		0x53, 0x55,			/* push rbx; push rbp */
+		0xff, 0x50, 0x08,		/* call [rax+8] */
+	};
+	static const uint8_t push[] = {
+		0x53, 0x55,
+		0xff, 0x70, 0x08,		/* push [rax+8] */
+		0xf4,
+	};
+	static const uint8_t hlt = 0xf4;
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_put(&t, ITEST_CODE + 0x100, &hlt, 1);
+	itest_put64(&t, ITEST_DATA + 8, ITEST_CODE + 0x100);
+	for (unsigned i = 0; i < 2; i++) {
+		t.c->gpr[CPU_RAX] = ITEST_DATA;
+		t.c->gpr[CPU_RSP] = ITEST_STACK;
+		BT_OF(t.c)->group[0] = BT_OF(t.c)->group[1] = UINT64_C(1) << 60;
+		itest_code(&t, i ? push : call, i ? sizeof(push) : sizeof(call));
+		CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+		CHECK_EQ(itest_get64(&t, ITEST_STACK - 24),
+			 i ? ITEST_CODE + 0x100 : ITEST_CODE + sizeof(call));
+		CHECK_EQ(BT_OF(t.c)->stats.faults, 0);
+	}
+	itest_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(store_to_code_keeps_vectors),
 		cmocka_unit_test(handlers_keep_vectors),
+		cmocka_unit_test(stack_after_operand),
 	};
 
 	return cmocka_run_group_tests_name("bt", tests, NULL, NULL);
