@@ -50,6 +50,7 @@ enum {
 #define BT_JUMP_SLOTS 65536u
 #define BT_MAX_INSNS 48u
 #define BT_MAX_GROUPS 16u
+#define BT_EPOCH_NEVER UINT64_MAX
 #define BT_SIGNAL_STACK (64 * KIB)
 #define BT_FLAGS 0x8d5u		/* arithmetic flags */
 
@@ -246,6 +247,8 @@ bool bt_cache_full(const struct bt *b);
 struct bt_block *bt_lookup(struct bt *b, uint64_t lin, const struct bt_page *p, unsigned mode);
 /* Page record for c->rip's page; raises a page fault; NULL where it is not RAM. */
 struct bt_page *bt_page_at(struct bt *b, uint64_t lin);
+/* INVLPG of LIN. */
+void bt_page_gone(struct interp *c, uint64_t lin);
 void bt_insert(struct bt *b, struct bt_block *blk);
 /* Before a translation in MODE: it gets a table of jumps, while there is one. */
 void bt_jumps_for(struct bt *b, unsigned mode);

@@ -105,12 +105,50 @@ static void stack_after_operand(void **state)
 	itest_close(&t);
 }
 
+/* The page that is called leads elsewhere after INVLPG, whether it is a piece of a large one or not. */
+static void invlpg_of_code(void **state)
+{
+	static const uint8_t twice[] = {
+		0xff, 0xd3, 0x89, 0xc5,		/* call rbx; mov ebp, eax */
+		0x4c, 0x89, 0x0e,		/* mov [rsi], r9 */
+		0x0f, 0x01, 0x3f,		/* invlpg [rdi] */
+		0xff, 0xd3, 0xf4,		/* call rbx */
+	};
+	static const uint8_t one[] = { 0xb8, 1, 0, 0, 0, 0xc3 }, two[] = { 0xb8, 2, 0, 0, 0, 0xc3 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	for (unsigned large = 0; large < 2; large++)
+		for (unsigned i = 0; i < 3; i++) {
+			uint64_t lin = large ? 6 * MIB + 0x3000 : ITEST_DATA + 0x3000;
+			uint64_t other = large ? 4 * MIB + 0x3000 : ITEST_DATA + 0x4000;
+
+			itest_again(&t, ITEST_64);
+			if (large)
+				itest_put64(&t, ITEST_PML4 + 0x2000 + 3 * 8, 6 * MIB | 0xe7);
+			interp_tlb_flush(t.c, true);
+			itest_put(&t, lin, one, sizeof(one));
+			itest_put(&t, other, two, sizeof(two));
+			t.c->gpr[CPU_RBX] = lin;
+			t.c->gpr[CPU_RSI] = large ? ITEST_PML4 + 0x2000 + 3 * 8 : itest_pte(lin);
+			t.c->gpr[CPU_R9] = large ? 4 * MIB | 0xe7 : other | 0x67;
+			t.c->gpr[CPU_RDI] = large ? lin + 0x10000 : lin;
+			ITEST_CODE_IS(&t, twice);
+			CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+			CHECK_EQ(t.c->gpr[CPU_RBP], 1);
+			CHECK_EQ(t.c->gpr[CPU_RAX], 2);
+		}
+	itest_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(store_to_code_keeps_vectors),
 		cmocka_unit_test(handlers_keep_vectors),
 		cmocka_unit_test(stack_after_operand),
+		cmocka_unit_test(invlpg_of_code),
 	};
 
 	return cmocka_run_group_tests_name("bt", tests, NULL, NULL);

@@ -153,7 +153,6 @@ void bt_cache_flush(struct bt *b)
 	memset(b->plain, 0, sizeof(b->plain));
 	memset(b->by_lin, 0, sizeof(b->by_lin));
 	memset(b->by_state, 0, sizeof(b->by_state));
-	memset(b->c.code_filter, 0, sizeof(b->c.code_filter));
 	b->hot_used = b->cold_used = b->meta.used = 0;
 	b->nr_sorted = 0;
 	bt_gates_make(b);
@@ -186,9 +185,18 @@ static struct bt_page *page_new(struct bt *b, uint64_t lin, const struct tlb_cod
 	};
 	*lin_bucket(b, lin) = p;
 	*state_bucket(b, te->state) = p;
-	b->c.code_filter[lin >> 18 & 63] |= UINT64_C(1) << (lin >> PAGE_SHIFT & 63);
 	b->stats.code_pages++;
 	return p;
+}
+
+void bt_page_gone(struct interp *c, uint64_t lin)
+{
+	struct bt *b = BT_OF(c);
+
+	lin &= ~PAGE_MASK;
+	for (struct bt_page *p = *lin_bucket(b, lin); p != NULL; p = p->lin_next)
+		if (p->lin == lin)
+			p->epoch = BT_EPOCH_NEVER;
 }
 
 struct bt_page *bt_page_at(struct bt *b, uint64_t lin)

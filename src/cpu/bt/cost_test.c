@@ -50,10 +50,48 @@ static void indirect_branches_in_every_mode(void **state)
 	itest_close(&t);
 }
 
+/* INVLPG of pages without code, a hundred times between calls to another page. */
+static void invlpg_of_data(void **state)
+{
+	static const uint8_t loop[] = {
+		0xb9, 100, 0, 0, 0,		/* mov ecx, 100 */
+		0x0f, 0x01, 0x3f,		/* invlpg [rdi] */
+		0x8b, 0x06,			/* mov eax, [rsi] */
+		0xff, 0xd3,			/* call rbx */
+		0xff, 0xc9,			/* dec ecx */
+		0x75, 0xf5,			/* jnz */
+		0xf4,
+	};
+	static const uint8_t ret = 0xc3;
+	static const uint64_t at[] = {
+		ITEST_DATA, ITEST_CODE + 0x1000 + 16 * MIB, ITEST_DATA + 6 * MIB + GIB,
+	};
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	/* RSI lies in a large page, whose pieces INVLPG must find. */
+	itest_put64(&t, ITEST_PML4 + 0x2000 + 3 * 8, 6 * MIB | 0xe7);
+	itest_put(&t, ITEST_CODE + 0x1000, &ret, 1);
+	for (unsigned i = 0; i < ARRAY_LEN(at); i++) {
+		uint64_t checks = stats(&t)->far_checks, flushes = t.c->tlb->flushes;
+
+		t.c->gpr[CPU_RBX] = ITEST_CODE + 0x1000;
+		t.c->gpr[CPU_RSI] = ITEST_DATA + 6 * MIB;
+		t.c->gpr[CPU_RDI] = at[i];
+		ITEST_CODE_IS(&t, loop);
+		CHECK_EQ(itest_go(&t, 10000), CPU_EXIT_HLT);
+		CHECK(stats(&t)->far_checks - checks < 10);
+		CHECK_EQ(t.c->tlb->flushes, flushes);
+	}
+	itest_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(indirect_branches_in_every_mode),
+		cmocka_unit_test(invlpg_of_data),
 	};
 
 	return cmocka_run_group_tests_name("bt_cost", tests, NULL, NULL);

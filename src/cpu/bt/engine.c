@@ -112,6 +112,7 @@ static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct
 	b->c.code_guard = 1;
 	b->c.fp_parked = 1;
 	b->c.leaving = leaving;
+	b->c.page_gone = bt_page_gone;
 	rc = interp_init(&b->c, conf, &b->tlb, err);
 	if (rc == 0) {
 		b->model_avx = (cpu_model_xcr0(b->c.model) & 4) != 0;

@@ -291,6 +291,21 @@ static uint8_t *poll(struct bt *b, struct bt_site *s)
 	return enter_at(b, s->block);
 }
 
+/* Its page was not seen since something changed; mostly it is where it was. */
+static uint8_t *far_check(struct bt *b, struct bt_site *s)
+{
+	struct bt_block *k = s->block;
+
+	b->stats.far_checks++;
+	b->c.rip = s->rip;
+	if (unlikely(attention(b) || b->lock != NULL))
+		return NULL;
+	if (unlikely(k->dead) || bt_page_at(b, k->lin) != k->page ||
+	    (k->page2 != NULL && bt_page_at(b, (k->lin | PAGE_MASK) + 1) != k->page2))
+		return go_on(b, NULL);
+	return enter_at(b, k);
+}
+
 static uint8_t *step(struct bt *b, struct bt_site *s)
 {
 	b->stats.steps++;
@@ -321,9 +336,7 @@ uint8_t *bt_gate(struct bt *b, struct bt_site *s)
 	case SITE_POLL:
 		return poll(b, s);
 	case SITE_FAR:
-		b->stats.far_checks++;
-		b->c.rip = s->rip;
-		return go_on(b, NULL);
+		return far_check(b, s);
 	default:
 		return step(b, s);
 	}

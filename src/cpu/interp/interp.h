@@ -103,18 +103,16 @@ struct interp {
 	 */
 	uint32_t fp_parked;
 	/*
-	 * Counts what made cached translations of [0] some, [1] global pages
-	 * doubtful; INVLPG counts only for pages in the filter.
-	 */
-	/*
 	 * Called before anything that may use vector registers: the client, the
 	 * decoder.  sys, int and memory are compiled not to.
 	 */
 	void (*leaving)(struct interp *c);
 	/* [lock step] Told of each page before it is written; and devices are out of bounds. */
 	void (*save_page)(struct interp *c, uint8_t *hva);
+	/* Counts what made the mapping of [0] pages that are not global, [1] all pages doubtful. */
 	uint64_t flush_seq[2];
-	uint64_t code_filter[64];
+	/* INVLPG: that of one 4-KiB page is. */
+	void (*page_gone)(struct interp *c, uint64_t lin);
 	/*
 	 * In guest code or in what it called; 0 too while a hypercall is served,
 	 * so that two processors that flush one another do not wait for ever.

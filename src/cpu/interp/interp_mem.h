@@ -44,6 +44,8 @@ struct tlb_table {
 };
 
 #define TLB_TABLES 256u
+#define TLB_LARGE 4096u
+#define TLB_LARGE_ALL UINT64_MAX
 
 struct interp_tlb {
 	/*
@@ -64,8 +66,12 @@ struct interp_tlb {
 	uint16_t log[2][TLB_LOG];
 	unsigned nr_code_log[2];
 	uint16_t code_log[2][TLB_LOG];
-	/* Where pieces of large pages came from: 2 and 4 MiB hashed, 1 GiB exactly. */
-	uint64_t large_2m[8];
+	/*
+	 * Where pieces of large pages came from: 2 and 4 MiB by linear address >> 21, each
+	 * in its slot or in one that stands for all that belong there; 1 GiB exactly.
+	 */
+	uint64_t large_2m[TLB_LARGE];
+	bool any_large_2m;
 	uint64_t large_1g[8];		/* linear address >> 30 */
 	unsigned nr_large_1g;		/* above the array's length: anywhere */
 	/* Host addresses of pages that hold page tables; RAM never moves, so no flush. */

@@ -49,8 +49,9 @@ static void log_clear(struct interp_tlb *t)
 	t->nr_log[0] = t->nr_log[1] = 0;
 	t->nr_code_log[0] = t->nr_code_log[1] = 0;
 	t->nr_large_1g = 0;
-	for (unsigned i = 0; i < ARRAY_LEN(t->large_2m); i++)
-		t->large_2m[i] = 0;
+	if (t->any_large_2m)
+		__builtin_memset(t->large_2m, 0, sizeof(t->large_2m));
+	t->any_large_2m = false;
 }
 
 struct interp_tlb *interp_tlb_new(void)
@@ -126,6 +127,21 @@ static bool has_1g(const struct interp_tlb *t, uint64_t lin)
 	return t->nr_large_1g > ARRAY_LEN(t->large_1g);
 }
 
+/* 0: nothing came from there; linear address >> 21, plus 1; or ALL. */
+static uint64_t *slot_2m(struct interp_tlb *t, uint64_t lin)
+{
+	return &t->large_2m[(lin >> 21) * UINT64_C(0x9e3779b97f4a7c15) >> 52];
+}
+_Static_assert(TLB_LARGE == 1u << 12, "slot_2m shifts for this");
+
+static void note_2m(struct interp_tlb *t, uint64_t lin)
+{
+	uint64_t *slot = slot_2m(t, lin), tag = (lin >> 21) + 1;
+
+	*slot = *slot == 0 || *slot == tag ? tag : TLB_LARGE_ALL;
+	t->any_large_2m = true;
+}
+
 static void note_large(struct interp_tlb *t, uint64_t lin, uint64_t size)
 {
 	if (size == PAGE_SIZE)
@@ -134,7 +150,7 @@ static void note_large(struct interp_tlb *t, uint64_t lin, uint64_t size)
 		uint64_t at = align_down(lin, size);
 
 		for (uint64_t end = at + size; at != end; at += 2 * MIB)
-			t->large_2m[at >> 27 & 7] |= UINT64_C(1) << (at >> 21 & 63);
+			note_2m(t, at);
 		return;
 	}
 	if (has_1g(t, lin))
@@ -144,9 +160,11 @@ static void note_large(struct interp_tlb *t, uint64_t lin, uint64_t size)
 	t->nr_large_1g++;
 }
 
-static bool maybe_large(const struct interp_tlb *t, uint64_t lin)
+static bool maybe_large(struct interp_tlb *t, uint64_t lin)
 {
-	return (t->large_2m[lin >> 27 & 7] >> (lin >> 21 & 63) & 1) || has_1g(t, lin);
+	uint64_t tag = *slot_2m(t, lin);
+
+	return tag == (lin >> 21) + 1 || tag == TLB_LARGE_ALL || has_1g(t, lin);
 }
 
 void interp_tlb_invlpg(struct interp *c, uint64_t lin)
@@ -155,10 +173,8 @@ void interp_tlb_invlpg(struct interp *c, uint64_t lin)
 
 	t->changes++;
 	c->stop = 1;
-	if (c->code_filter[lin >> 18 & 63] >> (lin >> PAGE_SHIFT & 63) & 1) {
-		c->flush_seq[0]++;
-		c->flush_seq[1]++;
-	}
+	if (c->page_gone != NULL)
+		c->page_gone(c, lin);
 	if (maybe_large(t, lin)) {
 		interp_tlb_flush(c, true);
 		return;
