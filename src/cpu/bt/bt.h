@@ -145,6 +145,7 @@ struct bt {
 	void *signal_stack;		/* [owned] */
 	stack_t signal_before;		/* the thread's own */
 	uint8_t *gate, *gate_fault, *enter;	/* RX */
+	uint8_t *gate_resume;		/* to fault_pc, with RSP from c.gpr */
 	uint8_t *gate_miss;		/* T0 is a target nobody knows */
 	uint8_t *gate_miss_rip;		/* c.rip is */
 	struct xl *xl;			/* [owned] work space of a translation */

@@ -12,6 +12,40 @@ static const uint8_t pattern[16] = {
 	1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
 };
 
+/*
+ * RSP is any number, and the host is interrupted with it: not every host can go back
+ * to one that is not canonical.
+ */
+static void wild_rsp(void **state)
+{
+	static const uint8_t code[] = {
+		0x48, 0x87, 0xe3,		/* xchg rsp, rbx */
+		0xff, 0xc9,			/* 1: dec ecx */
+		0x8b, 0x06,			/* mov eax, [rsi] */
+		0x0f, 0x10, 0x06,		/* movups xmm0, [rsi] */
+		0x75, 0xf7,			/* jnz 1b */
+		0xf7, 0xf1,			/* div ecx */
+	};
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_user(&t);
+	t.c->cr4 |= X86_CR4_OSFXSR;
+	t.c->gpr[CPU_RBX] = UINT64_C(0x6112003700509289);
+	t.c->gpr[CPU_RCX] = 40000000;
+	t.c->gpr[CPU_RDX] = 0x1234;
+	t.c->gpr[CPU_RSI] = ITEST_DATA;
+	ITEST_CODE_IS(&t, code);
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(itest_caught(&t), X86_DE);
+	CHECK_EQ(t.c->gpr[CPU_RCX], 0);
+	CHECK_EQ(t.c->gpr[CPU_RDX], 0x1234);
+	CHECK_EQ(itest_get64(&t, t.c->gpr[CPU_RSP]), ITEST_CODE + sizeof(code) - 2);
+	CHECK_EQ(itest_get64(&t, t.c->gpr[CPU_RSP] + 24), UINT64_C(0x6112003700509289));
+	itest_close(&t);
+}
+
 /* Runs CODE between a load of XMM0 and its store: whatever it calls must leave XMM0 alone. */
 static void keeps_xmm0(struct itest *t, const uint8_t *code, size_t n)
 {
@@ -145,6 +179,8 @@ static void invlpg_of_code(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* First: the next ones run with cmocka's own handlers of signals. */
+		cmocka_unit_test(wild_rsp),
 		cmocka_unit_test(store_to_code_keeps_vectors),
 		cmocka_unit_test(handlers_keep_vectors),
 		cmocka_unit_test(stack_after_operand),

@@ -11,6 +11,11 @@
  * their own, which the kernel disarms while it is in use: else a guest that
  * guesses its address could have the kernel take RSP for a place on it.
  *
+ * Kernels that are guests themselves, without the processor's help, may be unable
+ * to go back to a program whose RSP is not canonical: after any interrupt it gets a
+ * #GP instead, wherever it was, or #UD where they try to emulate it.  So the handlers
+ * leave with an RSP of ours, and such a fault ends in a gate that goes on where it came.
+ *
  * Lock     the previous handlers are written once, before the first vCPU runs
  */
 #include "cpu/bt/bt.h"
@@ -48,18 +53,61 @@ static void pass_on(int sig, siginfo_t *info, void *context)
 	(void)signal(sig, SIG_DFL);
 }
 
+static bool in_cache(const struct bt *b, const uint8_t *pc)
+{
+	const uint8_t *rx = b->code_rw + b->code_delta;
+
+	return pc >= rx && pc < rx + b->code_size;
+}
+
+/* Whether the host's instruction at PC uses memory by a register: only then it can raise #GP. */
+static bool may_raise(const uint8_t *pc)
+{
+	ZydisDecoder d;
+	ZydisDecodedInstruction i;
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+
+	if (!ZYAN_SUCCESS(ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) ||
+	    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&d, pc, INSN_MAX_BYTES, &i, op)))
+		return true;
+	for (unsigned n = 0; n < i.operand_count; n++)
+		if (op[n].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    op[n].mem.type != ZYDIS_MEMOP_TYPE_AGEN &&
+		    op[n].mem.base != ZYDIS_REGISTER_NONE)
+			return true;
+	return false;
+}
+
+/*
+ * The host could not go back to guest RSP.  An instruction that may raise #GP itself is
+ * not asked again: it has done nothing yet, so its handler does no harm.
+ */
+static bool refused(const struct bt *b, const mcontext_t *m, bool in_block)
+{
+	const uint8_t *pc = (const uint8_t *)(uintptr_t)m->gregs[REG_RIP];
+	greg_t vector = m->gregs[REG_TRAPNO];
+
+	return (vector == X86_GP || vector == X86_UD) && !lin_canonical((uint64_t)m->gregs[REG_RSP]) &&
+	       in_cache(b, pc) && (!in_block || !may_raise(pc));
+}
+
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
-	ucontext_t *u = context;
+	mcontext_t *m = &((ucontext_t *)context)->uc_mcontext;
 	struct bt *b = running;
-	uint64_t pc = (uint64_t)u->uc_mcontext.gregs[REG_RIP], rip;
+	uint64_t pc = (uint64_t)m->gregs[REG_RIP], rip;
+	bool in_block, again;
 
-	if (b == NULL || bt_find_pc(b, (const uint8_t *)(uintptr_t)pc, &rip) == NULL) {
+	in_block = b != NULL && bt_find_pc(b, (const uint8_t *)(uintptr_t)pc, &rip) != NULL;
+	again = b != NULL && refused(b, m, in_block);
+	if (!in_block && !again) {
 		pass_on(sig, info, context);
 		return;
 	}
 	b->fault_pc = pc;
-	u->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)b->gate_fault;
+	b->c.gpr[CPU_RSP] = (uint64_t)m->gregs[REG_RSP];
+	m->gregs[REG_RSP] = (greg_t)b->host_rsp;
+	m->gregs[REG_RIP] = (greg_t)(uintptr_t)(again ? b->gate_resume : b->gate_fault);
 }
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -36,11 +36,14 @@ static void put_flags(struct bt *b, struct em *e)
 	e8(e, 0x9e);						/* sahf */
 }
 
-static void spill(struct bt *b, struct em *e)
+/* A signal's handler has taken care of RSP: see fault.c. */
+static void spill(struct bt *b, struct em *e, bool rsp)
 {
 	for (unsigned g = 0; g < 14; g++)
-		e_store(e, m_abs(&b->c.gpr[g]), xl_host(g));
-	e_load(e, H_RSP, m_abs(&b->host_rsp));
+		if (g != CPU_RSP || rsp)
+			e_store(e, m_abs(&b->c.gpr[g]), xl_host(g));
+	if (rsp)
+		e_load(e, H_RSP, m_abs(&b->host_rsp));
 	get_flags(b, e);
 }
 
@@ -74,11 +77,11 @@ static void make_enter(struct bt *b, struct em *e)
 }
 
 /* Calls *FN(b, T1) and goes to its answer, or back out of bt_enter. */
-static uint8_t *make_gate(struct bt *b, struct em *e, void *const *fn)
+static uint8_t *make_gate(struct bt *b, struct em *e, void *const *fn, bool rsp)
 {
 	uint8_t *at = em_rx(e), *out;
 
-	spill(b, e);
+	spill(b, e, rsp);
 	e_alu_imm(e, true, 4, H_RSP, -16);
 	e_imm(e, H_RDI, (uint64_t)(uintptr_t)b);
 	e_mov(e, H_RSI, T1);
@@ -102,8 +105,11 @@ void bt_gates_make(struct bt *b)
 	b->fn_gate = (void *)bt_gate;
 	b->fn_fault = (void *)bt_fault;
 	make_enter(b, &e);
-	b->gate = make_gate(b, &e, &b->fn_gate);
-	b->gate_fault = make_gate(b, &e, &b->fn_fault);
+	b->gate = make_gate(b, &e, &b->fn_gate, true);
+	b->gate_fault = make_gate(b, &e, &b->fn_fault, false);
+	b->gate_resume = em_rx(&e);
+	e_load(&e, H_RSP, m_abs(&b->c.gpr[CPU_RSP]));
+	e_rm(&e, false, 0xff, 4, m_abs(&b->fault_pc));		/* jmp */
 	b->miss_site = (struct bt_site){ .kind = SITE_INDIRECT };
 	b->gate_miss = em_rx(&e);
 	e_store(&e, m_abs(&b->c.rip), T0);
