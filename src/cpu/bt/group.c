@@ -297,8 +297,11 @@ static void settle(struct grouping *g, struct scan *s)
 
 void scan_groups(struct scan *s)
 {
-	struct grouping work = { .next = FIRST_VERSION }, *g = &work;
+	struct grouping work, *g = &work;
 
+	/* The rest is large, and written before it is read. */
+	g->next = FIRST_VERSION;
+	g->nr = g->nr_groups = 0;
 	all_fresh(g);
 	for (unsigned n = 0; n < s->nr; n++) {
 		for (unsigned r = 0; r < 16; r++)

@@ -579,15 +579,18 @@ void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const
 	while (ret_s->nr < BT_MAX_INSNS && at < room) {
 		struct scan_insn *s = &ret_s->insn[ret_s->nr];
 
-		memset(s, 0, sizeof(*s));
-		if (decode_both(d, DECODE_64, ret_s->copy + at, room - at, &s->in, &z) != 0)
-			break;
+		if (!scan_recall(ret_s, ret_s->copy + at, room - at, lin + at, mode, s)) {
+			memset(s, 0, sizeof(*s));
+			if (decode_both(d, DECODE_64, ret_s->copy + at, room - at, &s->in, &z) != 0)
+				break;
+			s->len = s->in.len;
+			s->next = lin + at + s->len;
+			s->cls = SCAN_INTERP;
+			if (s->in.mnemonic != 0)
+				classify(&z, ret_s->copy + at, mode, s);
+			scan_remember(ret_s, ret_s->copy + at, room - at, mode, &z, s);
+		}
 		s->off = (uint16_t)at;
-		s->len = s->in.len;
-		s->next = lin + at + s->len;
-		s->cls = SCAN_INTERP;
-		if (s->in.mnemonic != 0)
-			classify(&z, ret_s->copy + at, mode, s);
 		at += s->len;
 		ret_s->nr++;
 		ret_s->fp |= s->fp;

@@ -73,13 +73,24 @@ struct scan_group {
 	uint8_t at;
 };
 
+/* An encoding without its displacement and immediate, and what it means: memo.c. */
+#define SCAN_KEY 16u
+#define SCAN_MEMOS 8192u
+
+struct scan_memo {
+	uint8_t key[SCAN_KEY];
+	struct scan_insn insn;
+};
+
 struct scan {
 	struct scan_group group[BT_MAX_GROUPS];
 	unsigned nr_groups;
 	struct scan_insn insn[BT_MAX_INSNS];
 	unsigned nr, bytes;
 	bool fp;
-	uint8_t copy[BT_MAX_INSNS * INSN_MAX_BYTES + INSN_MAX_BYTES];
+	/* Bytes behind the last are read, not used. */
+	uint8_t copy[BT_MAX_INSNS * INSN_MAX_BYTES + INSN_MAX_BYTES], behind[INSN_MAX_BYTES + 8];
+	struct scan_memo memo[SCAN_MEMOS];
 };
 
 /*
@@ -89,6 +100,13 @@ struct scan {
  */
 void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const uint8_t *hva2,
 		unsigned mode, struct scan *ret_s);
+
+/* What was remembered of the instruction at B, which lies at LIN: true, and all but off and len. */
+bool scan_recall(struct scan *s, const uint8_t *b, unsigned room, uint64_t lin, unsigned mode,
+		 struct scan_insn *ret_i);
+/* Z and I are what decoding it gave. */
+void scan_remember(struct scan *s, const uint8_t *b, unsigned room, unsigned mode,
+		   const struct zin *z, const struct scan_insn *i);
 
 /*
  * Lock step: instructions that use flags which the manual leaves undefined, and
