@@ -46,6 +46,23 @@ static void wild_rsp(void **state)
 	itest_close(&t);
 }
 
+/* F3 90 is PAUSE, and with REX.B it is not. */
+static void xchg_r8_after_f3(void **state)
+{
+	static const uint8_t code[] = { 0xf3, 0x49, 0x90, 0xf4 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	t.c->gpr[CPU_RAX] = 1;
+	t.c->gpr[CPU_R8] = 2;
+	ITEST_CODE_IS(&t, code);
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 2);
+	CHECK_EQ(t.c->gpr[CPU_R8], 1);
+	itest_close(&t);
+}
+
 /* Runs CODE between a load of XMM0 and its store: whatever it calls must leave XMM0 alone. */
 static void keeps_xmm0(struct itest *t, const uint8_t *code, size_t n)
 {
@@ -181,6 +198,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		/* First: the next ones run with cmocka's own handlers of signals. */
 		cmocka_unit_test(wild_rsp),
+		cmocka_unit_test(xchg_r8_after_f3),
 		cmocka_unit_test(store_to_code_keeps_vectors),
 		cmocka_unit_test(handlers_keep_vectors),
 		cmocka_unit_test(stack_after_operand),

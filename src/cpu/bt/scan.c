@@ -327,6 +327,8 @@ static bool can_copy(const struct zin *z, const uint8_t *bytes, unsigned mode, s
 		     copy_base(z->i.mnemonic) || z->i.meta.category == ZYDIS_CATEGORY_CMOV ||
 		     z->i.meta.category == ZYDIS_CATEGORY_SETCC))
 		return false;
+	if (z->i.mnemonic == ZYDIS_MNEMONIC_PAUSE && z->i.raw.rex.B)	/* XCHG R8, RAX */
+		return false;
 	if (simd && (mode & BT_NO_FP))
 		return false;
 	if (z->i.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && (mode & BT_NO_AVX))

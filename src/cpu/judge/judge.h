@@ -113,6 +113,11 @@ void gen_bytes(struct rng *r, void *dst, size_t n);
 
 /* RFLAGS bits that the manuals define after G from state S, which FAULTED or did not. */
 uint64_t mask_flags(const struct gcase *g, const struct state *s, bool faulted);
+/*
+ * Flags that nobody can have seen when the instruction at RIP faults: it would have
+ * written them itself, or others do after it before they are used.
+ */
+uint64_t mask_dead_flags(const struct decoder *d, const struct gcase *g, uint64_t rip);
 /* Whether the result itself is undefined: no comparison at all. */
 bool mask_case(const struct gcase *g, const struct state *s);
 /* Whether x87 and SSE state after a fault is each processor's own affair. */
@@ -142,6 +147,7 @@ struct candidate {
 	const char *what;
 	const struct cpu_engine *engine;
 	bool steps;		/* single instructions are stepped, not run as blocks */
+	bool translates;	/* has the faults that doc/design/translator.md knows */
 };
 extern const struct candidate candidates[];
 extern const unsigned nr_candidates;

@@ -21,9 +21,10 @@
 #define REP_STEPS 100000u
 
 const struct candidate candidates[] = {
-	{ "interpret", "the interpreter; steps single instructions", &cpu_engine_interpret, true },
-	{ "blocks", "the interpreter as a machine runs it", &cpu_engine_interpret, false },
-	{ "translate", "the translator", &cpu_engine_translate, false },
+	{ "interpret", "the interpreter; steps single instructions", &cpu_engine_interpret, true, false },
+	{ "blocks", "the interpreter as a machine runs it", &cpu_engine_interpret, false,
+	  false },
+	{ "translate", "the translator", &cpu_engine_translate, false, true },
 };
 const unsigned nr_candidates = ARRAY_LEN(candidates);
 

@@ -118,6 +118,56 @@ uint64_t mask_flags(const struct gcase *g, const struct state *s, bool faulted)
 	return g->rep ? F_COMPARED & ~(uint64_t)X86_ARITH : F_COMPARED;
 }
 
+/* Flags that an instruction is sure to write: not a shift, whose count may be zero. */
+static uint64_t written_flags(const struct zin *z)
+{
+	const ZydisAccessedFlags *f = z->i.cpu_flags;
+
+	if (f == NULL)
+		return 0;
+	if (z->i.meta.category == ZYDIS_CATEGORY_SHIFT ||
+	    z->i.meta.category == ZYDIS_CATEGORY_ROTATE)
+		for (unsigned i = 0; i < z->i.operand_count; i++)
+			if (z->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER ?
+			    z->op[i].reg.value == ZYDIS_REGISTER_CL :
+			    z->op[i].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+			    (z->op[i].imm.value.u & 31) == 0)
+				return 0;
+	return (f->modified | f->set_0 | f->set_1 | f->undefined) & X86_ARITH;
+}
+
+/* Not one that only leads to the next instruction. */
+static bool leaves(const struct zin *z)
+{
+	bool near = z->i.opcode >> 4 == 7 || z->i.opcode == 0xeb;	/* Jcc, JMP rel8 */
+
+	return z->i.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE &&
+	       !(near && z->i.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+		 z->i.raw.imm[0].value.u == 0);
+}
+
+/*
+ * Straight on from RIP as far as no branch is: there, and behind the case, all flags may
+ * be used.
+ */
+uint64_t mask_dead_flags(const struct decoder *d, const struct gcase *g, uint64_t rip)
+{
+	uint64_t open = X86_ARITH, dead = 0;
+	unsigned at = (unsigned)(rip - g->at);
+	struct zin z;
+
+	for (; rip >= g->at && at < g->len && open != 0; at += z.i.length) {
+		if (!ZYAN_SUCCESS(decode_zydis(d, g->mode, g->bytes + at, g->len - at, &z)) ||
+		    leaves(&z))
+			break;
+		if (z.i.meta.branch_type == ZYDIS_BRANCH_TYPE_NONE && z.i.cpu_flags != NULL)
+			open &= ~(uint64_t)z.i.cpu_flags->tested;
+		dead |= open & written_flags(&z);
+		open &= ~dead;
+	}
+	return dead;
+}
+
 /* A bit offset that is an address too leads anywhere. */
 static bool roams(const struct gcase *g)
 {
