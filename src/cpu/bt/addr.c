@@ -93,10 +93,8 @@ static void check_plain(struct xl *x, const struct scan_mem *m, uint8_t **ret_ju
 	e_load(e, T1, set_field(x, m, offsetof(struct tlb_entry, add)));
 }
 
-static void index_quiet(struct xl *x)
+static void index_quiet(struct xl *x, struct em *e)
 {
-	struct em *e = &x->e;
-
 	e_pext(e, T1, T0, m_abs(&x->b->mask_index));
 	e_lea(e, T1, (struct mop){ H_NONE, T1, 3, 0 });
 }
@@ -122,7 +120,7 @@ static void check_quick_quiet(struct xl *x, const struct scan_mem *m, uint8_t **
 	int32_t disp = (int32_t)m->disp + m->size;
 	struct em *e = &x->e;
 
-	index_quiet(x);
+	index_quiet(x, e);
 	e_load(e, T0, quiet_field(x, m, tag_field(m)));
 	e_load(e, T1, quiet_field(x, m, offsetof(struct tlb_entry, add)));
 	e_not(e, T0);
@@ -145,7 +143,7 @@ static void check_quiet(struct xl *x, const struct scan_mem *m, uint8_t **ret_ju
 
 	if (!must_keep(m))
 		e_store(e, m_abs(&x->b->tmp2), T0);
-	index_quiet(x);
+	index_quiet(x, e);
 	e_load(e, T1, quiet_field(x, m, tag_field(m)));
 	e_not(e, T1);
 	e_lea(e, T0, m_sum(T0, T1, m->size));	/* offset + size - 1 */
@@ -154,7 +152,7 @@ static void check_quiet(struct xl *x, const struct scan_mem *m, uint8_t **ret_ju
 	e8(e, 5);
 	*ret_jump = e_jmp(e);
 	e_load(e, T0, m_abs(&x->b->tmp2));
-	index_quiet(x);
+	index_quiet(x, e);
 	e_load(e, T1, quiet_field(x, m, offsetof(struct tlb_entry, add)));
 }
 
@@ -186,21 +184,175 @@ static void check_fixed(struct xl *x, const struct scan_mem *m, bool flags_live,
 	e_load(e, T1, m_abs(&t->add));
 }
 
+/* ---- slots of their own ----------------------------------------------------------------- */
+
+static struct tlb_site *take_own(struct xl *x, const struct scan_mem *m, bool quiet,
+				 uint8_t **ret_dirty)
+{
+	unsigned kind = (quiet ? TLB_SITE_KINDS / 2 : 0) + x->set * 2 + m->write;
+	unsigned at = x->next_own[kind]++ % TLB_SITES;
+
+	*ret_dirty = &x->b->tlb.site_dirty[kind][at / TLB_SITES_DIRTY];
+	return &x->b->tlb.site[kind][at];
+}
+
+static void check_own(struct xl *x, const struct scan_mem *m, const struct tlb_site *t,
+		      uint8_t **ret_jump)
+{
+	struct em *e = &x->e;
+
+	e_rm(e, true, 0x33, T0, m_abs(&t->tag));		/* xor */
+	e_alu_imm(e, true, 7, T0, (int32_t)(PAGE_SIZE - m->size));
+	*ret_jump = e_jcc(e, CC_A);
+	e_load(e, T1, m_abs(&t->add));
+}
+
+static bool aligned_only(const struct scan_mem *m)
+{
+	return m->size == 1 || m->size == 2 || m->size == 4 || m->size == 8;
+}
+
+/*
+ * T0 = offset in the page: zero when it is good.  Its end alone would not do, for what
+ * begins just below the page ends on it.  Small operands are aligned, or take the way
+ * of those who change their page.
+ */
+static void test_offset(struct xl *x, const struct scan_mem *m)
+{
+	struct em *e = &x->e;
+
+	if (aligned_only(m)) {
+		e_pext(e, T0, T0, m_abs(&x->b->mask_aligned[m->size - 1]));
+		return;
+	}
+	e_pext(e, T1, T0, m_abs(&x->b->mask_page));
+	e_lea(e, T0, m_at(T0, m->size - 1));
+	e_pext(e, T0, T0, m_abs(&x->b->mask_page));
+	e_lea(e, T0, m_sum(T0, T1, 0));
+}
+
+/* The tag is negated. */
+static void check_own_quiet(struct xl *x, const struct scan_mem *m, const struct tlb_site *t,
+			    uint8_t **ret_jump)
+{
+	struct em *e = &x->e;
+
+	if (can_add(m)) {
+		int base = xl_host((unsigned)m->base);
+		int32_t disp = (int32_t)m->disp;
+
+		e_load(e, T0, m_abs(&t->tag));
+		if (m->index != H_NONE) {
+			e_lea(e, T0, m_sum(base, T0, 0));
+			e_lea(e, T0, (struct mop){ T0, xl_host((unsigned)m->index), m->scale, disp });
+		} else {
+			e_lea(e, T0, m_sum(base, T0, disp));
+		}
+	} else {
+		e_load(e, T1, m_abs(&t->tag));
+		e_lea(e, T0, m_sum(T0, T1, 0));
+	}
+	test_offset(x, m);
+	e8(e, 0xe3);
+	e8(e, 5);
+	*ret_jump = e_jmp(e);
+	e_load(e, T1, m_abs(&t->add));
+}
+
+static void mark_dirty(struct em *e, const struct xl_stub *t)
+{
+	e_rm(e, false, 0xc6, 0, m_abs(t->site->dirty));		/* mov byte, 1 */
+	e8(e, 1);
+}
+
+static void refill_plain(struct xl *x, struct em *e, const struct xl_stub *t)
+{
+	const struct scan_mem *m = &t->mem;
+	uint8_t *miss, *look;
+
+	e_rorx(e, T1, T0, PAGE_SHIFT - ENTRY_SHIFT);
+	e_alu_imm(e, false, 4, T1, (int32_t)((TLB_SLOTS - 1) << ENTRY_SHIFT));
+	e_rm(e, true, 0x33, T0, set_field(x, m, tag_field(m)));	/* xor */
+	e_alu_imm(e, true, 7, T0, (int32_t)(PAGE_SIZE - m->size));
+	miss = e_jcc(e, CC_A);
+	e_load(e, T0, set_field(x, m, tag_field(m)));
+	e_store(e, m_abs(&t->site->own->tag), T0);
+	e_load(e, T1, set_field(x, m, offsetof(struct tlb_entry, add)));
+	e_store(e, m_abs(&t->site->own->add), T1);
+	mark_dirty(e, t);
+	e_rm(e, false, 0x83, 5, m_abs(&t->site->left));		/* sub dword, 1 */
+	e8(e, 1);
+	look = e_jcc(e, CC_Z);
+	e_jmp_to(e, t->site->go);
+	em_patch(miss, e->delta, em_rx(e));
+	em_patch(look, e->delta, em_rx(e));
+}
+
+static void refill_quiet(struct xl *x, struct em *e, const struct xl_stub *t)
+{
+	const struct scan_mem *m = &t->mem;
+	uint8_t *miss, *look;
+
+	index_quiet(x, e);
+	e_store(e, m_abs(&x->b->tmp_refill), T1);
+	e_load(e, T1, quiet_field(x, m, tag_field(m)));
+	e_not(e, T1);
+	e_lea(e, T0, m_sum(T0, T1, m->size));
+	e_pext(e, T0, T0, m_abs(&x->b->mask_page));
+	e8(e, 0xe3);
+	e8(e, 5);
+	miss = e_jmp(e);
+	e_lea(e, T1, m_at(T1, 1));			/* -tag */
+	e_store(e, m_abs(&t->site->own->tag), T1);
+	e_load(e, T1, m_abs(&x->b->tmp_refill));
+	e_load(e, T1, quiet_field(x, m, offsetof(struct tlb_entry, add)));
+	e_store(e, m_abs(&t->site->own->add), T1);
+	mark_dirty(e, t);
+	e_rm(e, false, 0x8b, T0, m_abs(&t->site->left));
+	e_lea32(e, T0, m_at(T0, -1));
+	e_rm(e, false, 0x89, T0, m_abs(&t->site->left));
+	e8(e, 0xe3);
+	e8(e, 5);
+	e_jmp_to(e, t->site->go);
+	look = e_jmp(e);
+	em_patch(miss, e->delta, em_rx(e));
+	em_patch(look, e->delta, em_rx(e));
+}
+
+void xl_refill(struct xl *x, struct em *e, const struct xl_stub *t)
+{
+	if (t->site->quiet)
+		refill_quiet(x, e, t);
+	else
+		refill_plain(x, e, t);
+}
+
 static struct bt_site *check(struct xl *x, enum bt_kind kind, const struct scan_insn *i,
 			     const struct scan_mem *m, bool flags_live)
 {
 	struct bt_site *site = xl_site(x, kind, i);
+	struct tlb_site *own = NULL;
 	uint8_t *jump;
 
 	site->size = m->size;
 	site->access = m->write ? ACCESS_WRITE : ACCESS_READ;
+	site->left = BT_ROAM_LOOK;
+	if (!m->fixed && !bt_roams(x->b, site->rip))
+		own = take_own(x, m, flags_live, &site->dirty);
+	site->own = own;
+	site->quiet = flags_live;
 	if (m->fixed) {
 		check_fixed(x, m, flags_live, &jump);
 	} else {
-		xl_address(x, &x->e, m);
+		if (own == NULL || !flags_live || must_keep(m) || !can_add(m))
+			xl_address(x, &x->e, m);
 		if (must_keep(m))
 			e_store(&x->e, m_abs(&x->b->tmp2), T0);
-		if (flags_live && can_add(m))
+		if (own != NULL && flags_live)
+			check_own_quiet(x, m, own, &jump);
+		else if (own != NULL)
+			check_own(x, m, own, &jump);
+		else if (flags_live && can_add(m))
 			check_quick_quiet(x, m, &jump);
 		else if (flags_live)
 			check_quiet(x, m, &jump);
@@ -267,8 +419,10 @@ static bool stays(const struct xl *x, unsigned n)
 
 void xl_group(struct xl *x, const struct scan_insn *i, unsigned n)
 {
-	(void)check(x, SITE_GROUP, i, &x->s->group[n].all, i->live != 0);
-	if (!stays(x, n))
+	struct tlb_site *own = check(x, SITE_GROUP, i, &x->s->group[n].all, i->live != 0)->own;
+
+	x->group_add[n] = own != NULL ? &own->add : &x->b->group[n];
+	if (own == NULL && !stays(x, n))
 		e_store(&x->e, m_abs(&x->b->group[n]), T1);
 	x->e.r15_holds = (int)n;
 }
@@ -279,7 +433,7 @@ struct bt_site *xl_check(struct xl *x, const struct scan_insn *i, const struct s
 	if (m->group < 0)
 		return check(x, SITE_MEM, i, m, flags_live);
 	if (x->e.r15_holds != m->group) {
-		e_load(&x->e, T1, m_abs(&x->b->group[(unsigned)m->group]));
+		e_load(&x->e, T1, m_abs(x->group_add[(unsigned)m->group]));
 		x->e.r15_holds = m->group;
 	}
 	return &x->no_site;

@@ -50,6 +50,9 @@ enum {
 #define BT_JUMP_SLOTS 65536u
 #define BT_MAX_INSNS 48u
 #define BT_MAX_GROUPS 16u
+#define BT_ROAM_BITS 65536u
+#define BT_ROAM_TSC 4000000u	/* less than this between two looks is too often */
+#define BT_ROAM_LOOK 4096u	/* changes of page between two looks at the time */
 #define BT_EPOCH_NEVER UINT64_MAX
 #define BT_SIGNAL_STACK (64 * KIB)
 #define BT_FLAGS 0x8d5u		/* arithmetic flags */
@@ -112,13 +115,18 @@ struct bt_site {
 	uint8_t *after;			/* RX: MEM, behind the instruction */
 	uint8_t *patch;			/* writable: displacement of the jump, LINK */
 	uint8_t *stub;			/* RX: where it led at first */
+	struct tlb_site *own;		/* MEM, GROUP: filled from the TLB; or NULL */
+	uint8_t *dirty;
+	bool quiet;			/* flags are in use; OWN has its tag negated */
+	uint32_t left;			/* MEM, GROUP: changes of page until we look how often */
+	uint64_t looked;		/* time stamp of that */
 	struct bt_block *to;		/* LINK: linked */
 	struct bt_site *in_next, *next;
 };
 
 struct bt_stats {
 	uint64_t blocks, insns, links, gates, mem_misses, mem_slow, interp, steps, polls, far_checks,
-		indirect_misses, invalidated, flushes, code_pages, faults, parks, code_writes, locked, lock_cuts, group_fails, bounces;
+		indirect_misses, invalidated, flushes, code_pages, faults, parks, code_writes, locked, lock_cuts, group_fails, bounces, roaming;
 };
 
 struct bt_arena {
@@ -134,11 +142,12 @@ struct bt {
 	/* read and written by translated code; fp_parked lies right behind c.events' copy */
 	uint64_t ea;			/* linear address of a SITE_MEM */
 	uint64_t delta;			/* for T1 on the way back */
-	uint64_t tmp, tmp2;
+	uint64_t tmp, tmp2, tmp_refill;
 	uint64_t group[BT_MAX_GROUPS];	/* host - linear of the present block's groups */
 	_Alignas(64) uint8_t bounce[64];	/* what a load across pages reads */
 	uint64_t host_rsp;
 	uint64_t mask_index, mask_page;	/* for PEXT and PDEP */
+	uint64_t mask_aligned[8];	/* by size - 1: the page and what must be zero below it */
 	uint64_t mask_not_if, mask_not_ac, mask_arith, mask_pushed;
 	void *fn_gate, *fn_fault;	/* called by the gates */
 	uint64_t fault_pc;
@@ -166,6 +175,8 @@ struct bt {
 	struct bt_stats stats;
 	/* A bit per hashed address: groups failed there too often. */
 	uint64_t plain[64];
+	/* The same: an access there changes its page too often for a slot of its own. */
+	uint64_t roams[BT_ROAM_BITS / 64];
 	struct bt_block *hash[BT_HASH];
 	struct bt_page *by_lin[BT_PAGE_HASH], *by_state[BT_PAGE_HASH];
 	struct bt_block **sorted;	/* by code address, for faults */
@@ -271,6 +282,11 @@ struct bt_block *bt_find_pc(struct bt *b, const uint8_t *pc, uint64_t *ret_rip);
 static inline bool bt_is_plain(const struct bt *b, uint64_t lin)
 {
 	return b->plain[lin >> 6 & 63] >> (lin & 63) & 1;
+}
+
+static inline bool bt_roams(const struct bt *b, uint64_t rip)
+{
+	return b->roams[rip % BT_ROAM_BITS / 64] >> (rip & 63) & 1;
 }
 
 /* Translates at LIN; NULL: only the interpreter can. */

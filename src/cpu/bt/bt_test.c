@@ -193,6 +193,63 @@ static void invlpg_of_code(void **state)
 	itest_close(&t);
 }
 
+#define ENTERED (ITEST_DATA + 0x3000)
+
+static uint8_t byte_of(uint64_t gpa)
+{
+	return (uint8_t)(gpa * 37 + (gpa >> PAGE_SHIFT) * 11);
+}
+
+static uint64_t entered_gpa(uint64_t lin)
+{
+	return lin >= ENTERED && lin < ENTERED + PAGE_SIZE ? lin + 0x3000 : lin;
+}
+
+/*
+ * A place that was on one page, and then begins below it and ends on it: with flags in
+ * use and without, small operands and large ones, one access and a group.
+ */
+static void page_is_entered_from_below(void **state)
+{
+	static const uint8_t plain[] = { 0x48, 0x8b, 0x03, 0x01, 0xd2, 0xf4 };	/* mov rax,[rbx]; add edx,edx */
+	static const uint8_t quiet[] = { 0x48, 0x8b, 0x03, 0xf4 };
+	static const uint8_t wide[] = { 0x0f, 0x10, 0x03, 0x66, 0x48, 0x0f, 0x7e, 0xc0, 0xf4 };
+	static const uint8_t group[] = { 0x48, 0x8b, 0x4b, 0x08, 0x48, 0x8b, 0x03, 0xf4 };
+	static const struct { const uint8_t *code; size_t n; } code[] = {
+		{ plain, sizeof(plain) }, { quiet, sizeof(quiet) }, { wide, sizeof(wide) },
+		{ group, sizeof(group) },
+	};
+	static const int at[] = { 0x20, -3, 0x20, 0x21, -7, 0x40, -15, 0xff8, 0xff9, 0 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	/* Pages that are no neighbours on the host. */
+	itest_put64(&t, itest_pte(ENTERED), (ENTERED + 0x3000) | 0x67);
+	for (uint64_t gpa = ENTERED - 0x1000; gpa < ENTERED + 0x4000; gpa += 8) {
+		uint64_t v = 0;
+
+		for (unsigned k = 8; k-- > 0;)
+			v = v << 8 | byte_of(gpa + k);
+		itest_put64(&t, gpa, v);
+	}
+	for (unsigned c = 0; c < ARRAY_LEN(code); c++)
+		for (unsigned i = 0; i < ARRAY_LEN(at); i++) {
+			uint64_t lin = ENTERED + (uint64_t)(int64_t)at[i], want = 0;
+
+			for (unsigned k = 8; k-- > 0;)
+				want = want << 8 | byte_of(entered_gpa(lin + k));
+			if (i == 0)
+				itest_code(&t, code[c].code, code[c].n);
+			t.c->rip = ITEST_CODE;
+			t.c->halted = 0;
+			t.c->gpr[CPU_RBX] = lin;
+			CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+			CHECK_EQ(t.c->gpr[CPU_RAX], want);
+		}
+	itest_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +260,7 @@ int main(void)
 		cmocka_unit_test(handlers_keep_vectors),
 		cmocka_unit_test(stack_after_operand),
 		cmocka_unit_test(invlpg_of_code),
+		cmocka_unit_test(page_is_entered_from_below),
 	};
 
 	return cmocka_run_group_tests_name("bt", tests, NULL, NULL);

@@ -124,9 +124,16 @@ static inline void e_rr(struct em *e, bool w, unsigned op, int reg, int rm)
 
 static inline void e_load(struct em *e, int reg, struct mop m) { e_rm(e, true, 0x8b, reg, m); }
 static inline void e_store(struct em *e, struct mop m, int reg) { e_rm(e, true, 0x89, reg, m); }
-static inline void e_lea(struct em *e, int reg, struct mop m) { e_rm(e, true, 0x8d, reg, m); }
 static inline void e_lea32(struct em *e, int reg, struct mop m) { e_rm(e, false, 0x8d, reg, m); }
 static inline void e_mov(struct em *e, int dst, int src) { e_rr(e, true, 0x89, src, dst); }
+
+static inline void e_lea(struct em *e, int reg, struct mop m)
+{
+	if (m.index == H_NONE && m.disp == 0 && m.base != H_NONE)
+		e_mov(e, reg, m.base);
+	else
+		e_rm(e, true, 0x8d, reg, m);
+}
 
 /* The shortest move of a constant; flags stay. */
 static inline void e_imm(struct em *e, int reg, uint64_t v)

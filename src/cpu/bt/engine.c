@@ -105,6 +105,8 @@ static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct
 	b->lock_left = UINT64_MAX;
 	b->mask_index = (uint64_t)(TLB_SLOTS - 1) << PAGE_SHIFT;
 	b->mask_page = ~PAGE_MASK;
+	for (unsigned size = 1; size <= 8; size *= 2)
+		b->mask_aligned[size - 1] = ~PAGE_MASK | (size - 1);
 	b->mask_not_if = ~(uint64_t)X86_IF;
 	b->mask_not_ac = ~(uint64_t)X86_AC;
 	b->mask_arith = BT_FLAGS;
@@ -173,6 +175,7 @@ static size_t engine_counters(struct cpu *cpu, struct cpu_counter *ret_rows, siz
 		{ "exits-tlb-miss", s->mem_misses },
 		{ "exits-tlb-slow", s->mem_slow },
 		{ "exits-across-pages", s->bounces },
+		{ "sites-without-slot", s->roaming },
 		{ "exits-group-split", s->group_fails },
 		{ "exits-store-to-code", s->code_writes },
 		{ "exits-handler", s->interp },

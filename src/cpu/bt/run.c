@@ -195,6 +195,42 @@ static bool beside_code(struct bt *b, const struct bt_site *s, const struct xlat
 	return bt_code_store(b, x->state, off, s->size, s->block);
 }
 
+/*
+ * An access with a slot of its own has changed its page once more.  The way back is
+ * a branch nobody foresees and a dozen instructions: too often is worse than a look
+ * into the TLB each time.
+ */
+static void look_at_pages(struct bt *b, struct bt_site *s)
+{
+	uint64_t now = cpu_host_tsc();
+
+	s->left = BT_ROAM_LOOK;
+	if (now - s->looked < BT_ROAM_TSC && !s->block->dead) {
+		b->stats.roaming++;
+		b->roams[s->rip % BT_ROAM_BITS / 64] |= UINT64_C(1) << (s->rip & 63);
+		bt_kill(b, s->block);
+	}
+	s->looked = now;
+}
+
+/* The page at b->ea is memory; KEEP: there is more to come by this answer. */
+static uint8_t *found(struct bt *b, struct bt_site *s, const uint8_t *hva, bool keep)
+{
+	uint64_t lin = b->ea, page = lin & ~PAGE_MASK;
+	const struct tlb_entry *e = tlb_slot(&b->c, interp_set(&b->c), lin);
+
+	if (s->access == ACCESS_WRITE)
+		interp_tlb_fill_store(&b->c, lin, interp_set(&b->c));
+	keep |= (s->access == ACCESS_WRITE ? e->wtag : e->rtag) == page;
+	b->delta = (uint64_t)(uintptr_t)hva - lin;
+	if (s->own != NULL && keep) {
+		s->own->tag = s->quiet ? 0 - page : page;
+		s->own->add = b->delta;
+		*s->dirty = 1;
+	}
+	return s->go;
+}
+
 static uint8_t *memory(struct bt *b, struct bt_site *s)
 {
 	struct interp *c = &b->c;
@@ -203,6 +239,8 @@ static uint8_t *memory(struct bt *b, struct bt_site *s)
 	uint32_t code;
 
 	b->stats.mem_misses++;
+	if (unlikely(s->left == 0))
+		look_at_pages(b, s);
 	if (unlikely((lin & PAGE_MASK) + s->size > PAGE_SIZE || !lin_canonical(lin) || c->watch)) {
 		if (across(b, s, lin))
 			return s->go;
@@ -224,10 +262,7 @@ static uint8_t *memory(struct bt *b, struct bt_site *s)
 	if (s->access == ACCESS_WRITE && (atomic_load(x.state) & GMEM_HAS_CODE) &&
 	    !beside_code(b, s, &x, lin))
 		return by_handler(b, s, s->after);
-	if (s->access == ACCESS_WRITE)
-		interp_tlb_fill_store(c, lin, interp_set(c));
-	b->delta = (uint64_t)(uintptr_t)x.hva - lin;
-	return s->go;
+	return found(b, s, x.hva, false);
 }
 
 /* On in a translation without groups, from the same instruction. */
@@ -271,15 +306,14 @@ static uint8_t *group(struct bt *b, struct bt_site *s)
 	uint32_t code;
 
 	b->stats.mem_misses++;
+	if (unlikely(s->left == 0))
+		look_at_pages(b, s);
 	if ((lin & PAGE_MASK) + s->size > PAGE_SIZE || !lin_canonical(lin) || c->watch ||
 	    interp_translate(c, lin, (enum access)s->access, interp_set(c), &x, &code) != 0 ||
 	    x.hva == NULL ||
 	    (s->access == ACCESS_WRITE && (atomic_load(x.state) & GMEM_HAS_CODE)))
 		return without_groups(b, s);
-	if (s->access == ACCESS_WRITE)
-		interp_tlb_fill_store(c, lin, interp_set(c));
-	b->delta = (uint64_t)(uintptr_t)x.hva - lin;
-	return s->go;
+	return found(b, s, x.hva, true);
 }
 
 static uint8_t *poll(struct bt *b, struct bt_site *s)

@@ -12,7 +12,7 @@
 struct xl_stub {
 	uint8_t *patch;		/* displacement that shall lead there */
 	struct bt_site *site;
-	struct scan_mem mem;	/* MEM: its address is computed again */
+	struct scan_mem mem;	/* MEM, GROUP: its address is computed again */
 };
 
 struct xl {
@@ -24,6 +24,9 @@ struct xl {
 	unsigned nr_stubs;
 	unsigned mode, set;
 	struct bt_site no_site;		/* of accesses that need none */
+	/* Where the answers of groups are found: in the site's own slot, or bt.group. */
+	uint64_t *group_add[BT_MAX_GROUPS];
+	unsigned next_own[TLB_SITE_KINDS];
 };
 
 /* The host register of a guest register; H_NONE: in memory. */
@@ -52,6 +55,8 @@ void xl_address(struct xl *x, struct em *e, const struct scan_mem *m);
 /* Checks the access and leaves host - linear in T1.  T0 is destroyed. */
 struct bt_site *xl_check(struct xl *x, const struct scan_insn *i, const struct scan_mem *m,
 			 bool flags_live);
+/* T0 is the address of a site with a slot of its own: from the TLB, or on to the gate. */
+void xl_refill(struct xl *x, struct em *e, const struct xl_stub *t);
 /* Before instruction I: the check of group N. */
 void xl_group(struct xl *x, const struct scan_insn *i, unsigned n);
 /* After xl_check: the host operand; T0 may be part of it. */

@@ -62,6 +62,8 @@ static void write_stubs(struct xl *x)
 		if (t->site->kind == SITE_MEM || t->site->kind == SITE_GROUP) {
 			xl_address(x, &e, &t->mem);
 			e_store(&e, m_abs(&b->ea), T0);
+			if (t->site->own != NULL)
+				xl_refill(x, &e, t);
 		}
 		to_gate(&e, b, t->site);
 	}

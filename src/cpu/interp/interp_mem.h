@@ -47,6 +47,21 @@ struct tlb_table {
 #define TLB_LARGE 4096u
 #define TLB_LARGE_ALL UINT64_MAX
 
+/*
+ * What one place in translated code found last: beside the table, so that the place
+ * needs no look into it while it stays on one page.  It outlives the slot it was
+ * copied from, and goes with the next flush, INVLPG or loss of a right.
+ */
+struct tlb_site {
+	uint64_t tag, add;
+};
+
+#define TLB_SITES 2048u
+#define TLB_SITE_KINDS 12u		/* by set, right, and form of the tag */
+#define TLB_SITES_DIRTY 32u		/* slots that one byte of SITE_DIRTY speaks for */
+/* Canonical nowhere: who finds himself on this page has ADD = 0, and faults on the host. */
+#define TLB_SITE_NONE UINT64_C(0x5a5a000000000000)
+
 struct interp_tlb {
 	/*
 	 * The second half is the translator's, for stores: a copy from one page to
@@ -77,6 +92,9 @@ struct interp_tlb {
 	/* Host addresses of pages that hold page tables; RAM never moves, so no flush. */
 	struct tlb_table tables[TLB_TABLES];
 	uint64_t flushes, fills, changes;	/* changes: flushes and INVLPGs */
+	/* [translator] the upper half of the kinds keep the tag negated */
+	struct tlb_site site[TLB_SITE_KINDS][TLB_SITES];
+	uint8_t site_dirty[TLB_SITE_KINDS][TLB_SITES / TLB_SITES_DIRTY];
 };
 
 /* The right that accesses of the present instruction have. */

@@ -44,6 +44,27 @@ static void drop_all(struct interp_tlb *t)
 			t->code[s][i].tag = TLB_NONE;
 }
 
+static void drop_site(struct interp_tlb *t, unsigned kind, unsigned at)
+{
+	t->site[kind][at].tag = kind < TLB_SITE_KINDS / 2 ? TLB_SITE_NONE : 0 - TLB_SITE_NONE;
+	t->site[kind][at].add = 0;
+}
+
+static void drop_sites(struct interp_tlb *t)
+{
+	uint64_t word;
+
+	for (unsigned k = 0; k < TLB_SITE_KINDS; k++)
+		for (unsigned i = 0; i < ARRAY_LEN(t->site_dirty[k]); i += sizeof(word)) {
+			__builtin_memcpy(&word, &t->site_dirty[k][i], sizeof(word));
+			for (unsigned n = 0; unlikely(word != 0) && n < sizeof(word); n++, word >>= 8)
+				for (unsigned s = 0; (word & 0xff) && s < TLB_SITES_DIRTY; s++)
+					drop_site(t, k, (i + n) * TLB_SITES_DIRTY + s);
+			word = 0;
+			__builtin_memcpy(&t->site_dirty[k][i], &word, sizeof(word));
+		}
+}
+
 static void log_clear(struct interp_tlb *t)
 {
 	t->nr_log[0] = t->nr_log[1] = 0;
@@ -67,6 +88,9 @@ void interp_tlb_init(struct interp_tlb *t)
 {
 	for (unsigned i = 0; i < TLB_TABLES; i++)
 		t->tables[i].gpa = TLB_NONE;
+	for (unsigned k = 0; k < TLB_SITE_KINDS; k++)
+		for (unsigned i = 0; i < TLB_SITES; i++)
+			drop_site(t, k, i);
 	drop_all(t);
 }
 
@@ -96,6 +120,7 @@ void interp_tlb_flush(struct interp *c, bool global_too)
 
 	t->flushes++;
 	t->changes++;
+	drop_sites(t);
 	c->stop = 1;
 	c->flush_seq[0]++;
 	if (global_too)
@@ -172,6 +197,7 @@ void interp_tlb_invlpg(struct interp *c, uint64_t lin)
 	struct interp_tlb *t = c->tlb;
 
 	t->changes++;
+	drop_sites(t);
 	c->stop = 1;
 	if (c->page_gone != NULL)
 		c->page_gone(c, lin);
@@ -333,6 +359,7 @@ static void drop_writes(struct interp_tlb *t, const uint8_t *hva)
 	bool all = t->nr_log[1] > TLB_LOG;
 	unsigned n = all ? NR_SETS * 2 * TLB_SLOTS : t->nr_log[1];
 
+	drop_sites(t);
 	for (unsigned i = 0; i < n; i++) {
 		unsigned at = all ? i : t->log[1][i];
 		struct tlb_entry *e = &t->data[at / TLB_SLOTS][at % TLB_SLOTS];
