@@ -143,7 +143,10 @@ struct cpu_client {
 	void (*io_write)(void *self, uint16_t port, unsigned width, uint64_t val);
 	uint64_t (*mmio_read)(void *self, uint64_t gpa, unsigned width);
 	void (*mmio_write)(void *self, uint64_t gpa, unsigned width, uint64_t val);
-	/* r = EAX, EBX, ECX, EDX with the model's answer; edited in place. */
+	/*
+	 * r = EAX, EBX, ECX, EDX with the model's answer; edited in place.  Answers change
+	 * with an MSR write of the same processor only, but for leaf 0x80000007.
+	 */
 	void (*cpuid)(void *self, uint32_t leaf, uint32_t sub, uint32_t r[4]);
 	/* MSRs that are not the processor's own (LAPIC, Hyper-V, MTRR storage is the engine's). */
 	int (*msr_read)(void *self, uint32_t msr, uint64_t *ret_val);	/* 0 or -ENOENT: #GP(0) */

@@ -100,6 +100,13 @@ struct bt_block {
 enum bt_kind { SITE_LINK, SITE_INDIRECT, SITE_FAR, SITE_POLL, SITE_INTERP, SITE_MEM, SITE_GROUP,
 	       SITE_STEP };
 
+/* What CPUID said last at one place. */
+struct bt_cpuid {
+	uint32_t leaf, sub, seq;		/* seq: of c.cpuid_seq */
+	uint32_t not_leaf, not_sub, not_seq;	/* 0 minus those */
+	uint32_t r[4];
+};
+
 /* A place where translated code calls for help; T1 holds its address. */
 struct bt_site {
 	uint8_t kind, access;
@@ -120,6 +127,7 @@ struct bt_site {
 	bool quiet;			/* flags are in use; OWN has its tag negated */
 	uint32_t left;			/* MEM, GROUP: changes of page until we look how often */
 	uint64_t looked;		/* time stamp of that */
+	struct bt_cpuid *cpuid;		/* INTERP of CPUID: what to keep */
 	struct bt_block *to;		/* LINK: linked */
 	struct bt_site *in_next, *next;
 };

@@ -87,11 +87,59 @@ static void invlpg_of_data(void **state)
 	itest_close(&t);
 }
 
+static unsigned asked;
+
+static void count_cpuid(void *self, uint32_t leaf, uint32_t sub, uint32_t r[4])
+{
+	(void)self, (void)sub;
+	r[1] = leaf + ++asked;
+}
+
+/* One CPUID in a loop: the client is asked when something that decides has changed. */
+static void cpuid_is_kept(void **state)
+{
+	static const uint8_t loop[] = {
+		0x41, 0x0f, 0x22, 0xe0,		/* mov cr4, r8 */
+		0x41, 0xb9, 100, 0, 0, 0,	/* mov r9d, 100 */
+		0x44, 0x89, 0xd0,		/* mov eax, r10d */
+		0x31, 0xc9,			/* xor ecx, ecx */
+		0xf9,				/* stc */
+		0x0f, 0xa2,			/* cpuid */
+		0x73, 0x05,			/* jnc: to hlt */
+		0x41, 0xff, 0xc9,		/* dec r9d */
+		0x75, 0xf1,			/* jnz */
+		0xf4,
+	};
+	struct itest t;
+	uint64_t cr4;
+
+	(void)state;
+	itest_open_as(&t, ITEST_64, &cpu_engine_translate, "x86-64-v3");
+	t.client.cpuid = count_cpuid;
+	cr4 = t.c->cr4;
+	asked = 0;
+	for (unsigned i = 0; i < 6; i++) {
+		uint32_t leaf = i / 2 % 2;
+
+		t.c->gpr[CPU_R8] = i % 2 ? cr4 | X86_CR4_OSXSAVE : cr4 & ~(uint64_t)X86_CR4_OSXSAVE;
+		t.c->gpr[CPU_R10] = leaf;
+		ITEST_CODE_IS(&t, loop);
+		CHECK_EQ(itest_go(&t, 10000), CPU_EXIT_HLT);
+		CHECK_EQ(t.c->gpr[CPU_R9], 0);
+		CHECK_EQ(asked, 2 * (i + 1));	/* the way in is another block */
+		CHECK_EQ(t.c->gpr[CPU_RBX], leaf + asked);
+		if (leaf == 1)
+			CHECK_EQ(t.c->gpr[CPU_RCX] >> 27 & 1, i % 2);
+	}
+	itest_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(indirect_branches_in_every_mode),
 		cmocka_unit_test(invlpg_of_data),
+		cmocka_unit_test(cpuid_is_kept),
 	};
 
 	return cmocka_run_group_tests_name("bt_cost", tests, NULL, NULL);

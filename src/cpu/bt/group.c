@@ -137,6 +137,9 @@ static void system_effects(struct grouping *g, const struct scan_insn *i)
 	case ZYDIS_MNEMONIC_SWAPGS:
 		g->seg[1] = (struct sym){ g->next++, 0 };
 		break;
+	case ZYDIS_MNEMONIC_CPUID:
+		fresh(g, CPU_RBX);
+		/* fall through */
 	case ZYDIS_MNEMONIC_RDTSC:
 	case ZYDIS_MNEMONIC_RDTSCP:
 		fresh(g, CPU_RAX);

@@ -140,6 +140,27 @@ static uint8_t *by_handler(struct bt *b, struct bt_site *s, uint8_t *behind)
 	return behind;
 }
 
+/* CPUID by its handler; what it says is kept for the next time. */
+static uint8_t *cpuid(struct bt *b, struct bt_site *s)
+{
+	struct interp *c = &b->c;
+	struct bt_cpuid *k = s->cpuid;
+	uint32_t leaf = (uint32_t)c->gpr[CPU_RAX], sub = (uint32_t)c->gpr[CPU_RCX];
+	uint64_t flushes = b->stats.flushes;
+	uint8_t *go = by_handler(b, s, s->go);
+
+	/* By_handler may have gone on to a translation that had to drop all others. */
+	if (unlikely(go == NULL || go != s->go || flushes != b->stats.flushes) || leaf == 0x80000007)
+		return go;
+	*k = (struct bt_cpuid){
+		.leaf = leaf, .sub = sub, .seq = c->cpuid_seq, .not_leaf = 0 - leaf,
+		.not_sub = 0 - sub, .not_seq = 0 - c->cpuid_seq,
+		.r = { (uint32_t)c->gpr[CPU_RAX], (uint32_t)c->gpr[CPU_RBX],
+		       (uint32_t)c->gpr[CPU_RCX], (uint32_t)c->gpr[CPU_RDX] },
+	};
+	return go;
+}
+
 /*
  * An access on two pages of RAM.  When they lie side by side in the host too,
  * nothing is special about it; a load may read from a copy.
@@ -366,7 +387,7 @@ uint8_t *bt_gate(struct bt *b, struct bt_site *s)
 		return indirect(b);
 	case SITE_INTERP:
 		b->stats.interp++;
-		return by_handler(b, s, s->go);
+		return s->cpuid != NULL ? cpuid(b, s) : by_handler(b, s, s->go);
 	case SITE_POLL:
 		return poll(b, s);
 	case SITE_FAR:

@@ -503,6 +503,8 @@ static bool system_class(unsigned mode, struct scan_insn *s)
 	case ZYDIS_MNEMONIC_PUSHFQ:
 		s->stk = slot(CPU_RSP, -8, true);
 		return s->in.osz == 8;
+	case ZYDIS_MNEMONIC_CPUID:
+		return true;
 	case ZYDIS_MNEMONIC_RDTSC:
 	case ZYDIS_MNEMONIC_RDTSCP:
 		return !(mode & BT_TSD);

@@ -4,7 +4,8 @@
  * Bits of RFLAGS are set and cleared by PEXT, PDEP and LEA, which leave the
  * arithmetic flags alone: these are in the host's register.
  *
- * Spec     [SDM 2] CLI, STI, PUSHF, STAC, CLAC, SWAPGS, RDTSC, RDTSCP
+ * Spec     [SDM 2] CLI, STI, PUSHF, STAC, CLAC, SWAPGS, CPUID, RDTSC,
+ *          RDTSCP
  * Lock     none
  */
 #include "cpu/bt/xl.h"
@@ -102,6 +103,47 @@ static void sys_rdtsc(struct xl *x, bool aux)
 		e_rm(e, false, 0x8b, xl_host(CPU_RCX), m_abs(&x->b->c.tsc_aux));
 }
 
+/* Off the way when the value of REG is not the one at A, or at NOT_A its negative. */
+static void check_word(struct xl *x, int reg, const uint32_t *a, const uint32_t *not_a, bool quiet,
+		       struct bt_site *site)
+{
+	struct em *e = &x->e;
+
+	if (quiet) {
+		e_rm(e, false, 0x8b, T0, m_abs(not_a));
+		e_lea32(e, T0, m_sum(T0, reg, 0));
+		e8(e, 0xe3);			/* jrcxz over the jump */
+		e8(e, 5);
+		xl_stub(x, e_jmp(e), site, NULL);
+	} else {
+		e_rm(e, false, 0x3b, reg, m_abs(a));
+		xl_stub(x, e_jcc(e, CC_NZ), site, NULL);
+	}
+}
+
+/* The same question as last time at this place has the same answer: see bt_cpuid. */
+static void sys_cpuid(struct xl *x, const struct scan_insn *i)
+{
+	struct bt_cpuid *k = bt_alloc(x->b, sizeof(*k));
+	struct bt_site *site = xl_site(x, SITE_INTERP, i);
+	struct em *e = &x->e;
+	bool quiet = i->live != 0;
+
+	*k = (struct bt_cpuid){ .seq = x->b->c.cpuid_seq - 1 };
+	site->cpuid = k;
+	site->ends = false;		/* the block goes on */
+	e_names(e, T1);
+	check_word(x, H_RAX, &k->leaf, &k->not_leaf, quiet, site);
+	check_word(x, xl_host(CPU_RCX), &k->sub, &k->not_sub, quiet, site);
+	e_rm(e, false, 0x8b, T1, m_abs(&x->b->c.cpuid_seq));
+	check_word(x, T1, &k->seq, &k->not_seq, quiet, site);
+	e_rm(e, false, 0x8b, H_RAX, m_abs(&k->r[0]));
+	e_rm(e, false, 0x8b, H_RBX, m_abs(&k->r[1]));
+	e_rm(e, false, 0x8b, xl_host(CPU_RCX), m_abs(&k->r[2]));
+	e_rm(e, false, 0x8b, H_RDX, m_abs(&k->r[3]));
+	site->go = em_rx(e);
+}
+
 void xl_system(struct xl *x, const struct scan_insn *i)
 {
 	switch (i->in.mnemonic) {
@@ -113,6 +155,9 @@ void xl_system(struct xl *x, const struct scan_insn *i)
 		break;
 	case ZYDIS_MNEMONIC_PUSHFQ:
 		sys_pushfq(x, i);
+		break;
+	case ZYDIS_MNEMONIC_CPUID:
+		sys_cpuid(x, i);
 		break;
 	case ZYDIS_MNEMONIC_SWAPGS:
 		sys_swapgs(x);

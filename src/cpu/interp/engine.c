@@ -254,6 +254,7 @@ int interp_engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err
 	c->cr2 = r->cr2;
 	c->cr3 = r->cr3;
 	c->cr4 = r->cr4;
+	c->cpuid_seq++;
 	c->conf.client->tpr_set(c->conf.self, (uint8_t)r->cr8);
 	c->efer = r->efer;
 	c->xcr0 = r->xcr0;

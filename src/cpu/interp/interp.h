@@ -111,6 +111,8 @@ struct interp {
 	void (*save_page)(struct interp *c, uint8_t *hva);
 	/* Counts what made the mapping of [0] pages that are not global, [1] all pages doubtful. */
 	uint64_t flush_seq[2];
+	/* Counts what may change the answers of CPUID: writes to MSRs, CR4, XCR0. */
+	uint32_t cpuid_seq;
 	/* INVLPG: that of one 4-KiB page is. */
 	void (*page_gone)(struct interp *c, uint64_t lin);
 	/*

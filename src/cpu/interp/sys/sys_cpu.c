@@ -181,6 +181,7 @@ void sys_xsetbv(struct interp *c, const struct insn *in)
 	if ((v & 4) && !(v & 2))	/* AVX stands on SSE */
 		interp_gp(c);
 	c->xcr0 = v;
+	c->cpuid_seq++;
 }
 
 /* ---- bases of FS and GS: 64-bit mode only, else they do not decode ------------------------------------ */

@@ -149,6 +149,7 @@ static void write_cr4(struct interp *c, uint64_t v)
 
 	cr4_check(c, v);
 	c->cr4 = v;
+	c->cpuid_seq++;
 	if ((v ^ old) & flushing)
 		interp_tlb_flush(c, true);
 	interp_mode_changed(c);

@@ -87,6 +87,7 @@ void interp_reset(struct interp *c, bool init)
 
 	if (!init)
 		reset_power_on(c);
+	c->cpuid_seq++;
 	memset(c->gpr, 0, sizeof(c->gpr));
 	cpu_model_cpuid(c->model, 1, 0, id);
 	c->gpr[CPU_RDX] = id[0];

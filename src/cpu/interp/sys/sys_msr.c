@@ -367,6 +367,7 @@ void sys_wrmsr(struct interp *c, const struct insn *in)
 
 	(void)in;
 	sys_need_cpl0(c);
+	c->cpuid_seq++;
 	a = msr_write(c, msr, v);
 	if (a == MSR_UNKNOWN && interp_client(c)->msr_write(c->conf.self, msr, v) == 0) {
 		a = MSR_OK;
