@@ -275,14 +275,14 @@ static void refill_plain(struct xl *x, struct em *e, const struct xl_stub *t)
 	e_rm(e, true, 0x33, T0, set_field(x, m, tag_field(m)));	/* xor */
 	e_alu_imm(e, true, 7, T0, (int32_t)(PAGE_SIZE - m->size));
 	miss = e_jcc(e, CC_A);
+	e_rm(e, false, 0x83, 5, m_abs(&t->site->left));		/* sub dword, 1 */
+	e8(e, 1);
+	look = e_jcc(e, CC_Z);
 	e_load(e, T0, set_field(x, m, tag_field(m)));
 	e_store(e, m_abs(&t->site->own->tag), T0);
 	e_load(e, T1, set_field(x, m, offsetof(struct tlb_entry, add)));
 	e_store(e, m_abs(&t->site->own->add), T1);
 	mark_dirty(e, t);
-	e_rm(e, false, 0x83, 5, m_abs(&t->site->left));		/* sub dword, 1 */
-	e8(e, 1);
-	look = e_jcc(e, CC_Z);
 	e_jmp_to(e, t->site->go);
 	em_patch(miss, e->delta, em_rx(e));
 	em_patch(look, e->delta, em_rx(e));
@@ -302,19 +302,21 @@ static void refill_quiet(struct xl *x, struct em *e, const struct xl_stub *t)
 	e8(e, 0xe3);
 	e8(e, 5);
 	miss = e_jmp(e);
+	e_rm(e, false, 0x8b, T0, m_abs(&t->site->left));
+	e_lea32(e, T0, m_at(T0, -1));
+	e_rm(e, false, 0x89, T0, m_abs(&t->site->left));
+	e8(e, 0xe3);					/* jrcxz to the look, two jumps ahead */
+	e8(e, 2);
+	e8(e, 0xeb);
+	e8(e, 5);
+	look = e_jmp(e);
 	e_lea(e, T1, m_at(T1, 1));			/* -tag */
 	e_store(e, m_abs(&t->site->own->tag), T1);
 	e_load(e, T1, m_abs(&x->b->tmp_refill));
 	e_load(e, T1, quiet_field(x, m, offsetof(struct tlb_entry, add)));
 	e_store(e, m_abs(&t->site->own->add), T1);
 	mark_dirty(e, t);
-	e_rm(e, false, 0x8b, T0, m_abs(&t->site->left));
-	e_lea32(e, T0, m_at(T0, -1));
-	e_rm(e, false, 0x89, T0, m_abs(&t->site->left));
-	e8(e, 0xe3);
-	e8(e, 5);
 	e_jmp_to(e, t->site->go);
-	look = e_jmp(e);
 	em_patch(miss, e->delta, em_rx(e));
 	em_patch(look, e->delta, em_rx(e));
 }

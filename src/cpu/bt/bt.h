@@ -51,8 +51,9 @@ enum {
 #define BT_MAX_INSNS 48u
 #define BT_MAX_GROUPS 16u
 #define BT_ROAM_BITS 65536u
-#define BT_ROAM_TSC 4000000u	/* less than this between two looks is too often */
-#define BT_ROAM_LOOK 4096u	/* changes of page between two looks at the time */
+#define BT_ROAM_LOOK 256u	/* changes of page between two looks at the time */
+#define BT_ROAM_TSC 1500000u	/* less than this between two looks is too often */
+#define BT_ROAM_STRIKES 4u
 #define BT_EPOCH_NEVER UINT64_MAX
 #define BT_SIGNAL_STACK (64 * KIB)
 #define BT_FLAGS 0x8d5u		/* arithmetic flags */
@@ -127,7 +128,11 @@ struct bt_site {
 	bool quiet;			/* flags are in use; OWN has its tag negated */
 	uint32_t left;			/* MEM, GROUP: changes of page until we look how often */
 	uint64_t looked;		/* time stamp of that */
+<<<<<<<
+	uint8_t strikes;
+=======
 	struct bt_cpuid *cpuid;		/* INTERP of CPUID: what to keep */
+>>>>>>>
 	struct bt_block *to;		/* LINK: linked */
 	struct bt_site *in_next, *next;
 };

@@ -219,14 +219,17 @@ static bool beside_code(struct bt *b, const struct bt_site *s, const struct xlat
 /*
  * An access with a slot of its own has changed its page once more.  The way back is
  * a branch nobody foresees and a dozen instructions: too often is worse than a look
- * into the TLB each time.
+ * into the TLB each time.  Who goes on to the next page does it once in many accesses.
  */
 static void look_at_pages(struct bt *b, struct bt_site *s)
 {
-	uint64_t now = cpu_host_tsc();
+	uint64_t now = cpu_host_tsc(), page = s->quiet ? 0 - s->own->tag : s->own->tag;
+	uint64_t step = (b->ea & ~PAGE_MASK) - page + PAGE_SIZE;
 
 	s->left = BT_ROAM_LOOK;
-	if (now - s->looked < BT_ROAM_TSC && !s->block->dead) {
+	if (step > 2 * PAGE_SIZE)
+		s->strikes = now - s->looked < BT_ROAM_TSC ? s->strikes + 1 : 0;
+	if (s->strikes == BT_ROAM_STRIKES && !s->block->dead) {
 		b->stats.roaming++;
 		b->roams[s->rip % BT_ROAM_BITS / 64] |= UINT64_C(1) << (s->rip & 63);
 		bt_kill(b, s->block);
