@@ -128,11 +128,8 @@ struct bt_site {
 	bool quiet;			/* flags are in use; OWN has its tag negated */
 	uint32_t left;			/* MEM, GROUP: changes of page until we look how often */
 	uint64_t looked;		/* time stamp of that */
-<<<<<<<
 	uint8_t strikes;
-=======
 	struct bt_cpuid *cpuid;		/* INTERP of CPUID: what to keep */
->>>>>>>
 	struct bt_block *to;		/* LINK: linked */
 	struct bt_site *in_next, *next;
 };
