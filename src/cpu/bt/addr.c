@@ -37,7 +37,7 @@ static int reg_or_load(struct xl *x, struct em *e, int g, int scratch)
 
 	if (g == H_NONE)
 		return H_NONE;
-	h = xl_host((unsigned)g);
+	h = xl_host(x, (unsigned)g);
 	if (h != H_NONE)
 		return h;
 	e_load(e, scratch, xl_slot(x, (unsigned)g));
@@ -67,16 +67,16 @@ void xl_address(struct xl *x, struct em *e, const struct scan_mem *m)
 }
 
 /* A sum that can be an operand as it is, beside T1. */
-static bool plain(const struct scan_mem *m)
+static bool plain(const struct xl *x, const struct scan_mem *m)
 {
 	return !m->fixed && !m->a32 && m->seg < 0 && m->base != H_NONE && m->index == H_NONE &&
-	       xl_host((unsigned)m->base) != H_NONE;
+	       xl_host(x, (unsigned)m->base) != H_NONE;
 }
 
 /* Cannot be computed again while T1 is in use: kept in memory. */
-static bool must_keep(const struct scan_mem *m)
+static bool must_keep(const struct xl *x, const struct scan_mem *m)
 {
-	bool index_far = m->index != H_NONE && xl_host((unsigned)m->index) == H_NONE;
+	bool index_far = m->index != H_NONE && xl_host(x, (unsigned)m->index) == H_NONE;
 
 	return m->seg >= 0 || index_far;
 }
@@ -106,17 +106,17 @@ static struct mop quiet_field(const struct xl *x, const struct scan_mem *m, size
 }
 
 /* An address that can be added to a register without another: all of it at hand, 64 bits. */
-static bool can_add(const struct scan_mem *m)
+static bool can_add(const struct xl *x, const struct scan_mem *m)
 {
-	return m->seg < 0 && !m->a32 && m->base != H_NONE && xl_host((unsigned)m->base) != H_NONE &&
-	       (m->index == H_NONE || xl_host((unsigned)m->index) != H_NONE) &&
+	return m->seg < 0 && !m->a32 && m->base != H_NONE && xl_host(x, (unsigned)m->base) != H_NONE &&
+	       (m->index == H_NONE || xl_host(x, (unsigned)m->index) != H_NONE) &&
 	       m->disp + m->size == (int32_t)(m->disp + m->size);
 }
 
 /* Without touching flags: T0 = offset in the page + size - 1, and T1 is read meanwhile. */
 static void check_quick_quiet(struct xl *x, const struct scan_mem *m, uint8_t **ret_jump)
 {
-	int base = xl_host((unsigned)m->base);
+	int base = xl_host(x, (unsigned)m->base);
 	int32_t disp = (int32_t)m->disp + m->size;
 	struct em *e = &x->e;
 
@@ -126,7 +126,7 @@ static void check_quick_quiet(struct xl *x, const struct scan_mem *m, uint8_t **
 	e_not(e, T0);
 	if (m->index != H_NONE) {
 		e_lea(e, T0, m_sum(base, T0, 0));
-		e_lea(e, T0, (struct mop){ T0, xl_host((unsigned)m->index), m->scale, disp });
+		e_lea(e, T0, (struct mop){ T0, xl_host(x, (unsigned)m->index), m->scale, disp });
 	} else {
 		e_lea(e, T0, m_sum(base, T0, disp));
 	}
@@ -141,7 +141,7 @@ static void check_quiet(struct xl *x, const struct scan_mem *m, uint8_t **ret_ju
 {
 	struct em *e = &x->e;
 
-	if (!must_keep(m))
+	if (!must_keep(x, m))
 		e_store(e, m_abs(&x->b->tmp2), T0);
 	index_quiet(x, e);
 	e_load(e, T1, quiet_field(x, m, tag_field(m)));
@@ -237,14 +237,14 @@ static void check_own_quiet(struct xl *x, const struct scan_mem *m, const struct
 {
 	struct em *e = &x->e;
 
-	if (can_add(m)) {
-		int base = xl_host((unsigned)m->base);
+	if (can_add(x, m)) {
+		int base = xl_host(x, (unsigned)m->base);
 		int32_t disp = (int32_t)m->disp;
 
 		e_load(e, T0, m_abs(&t->tag));
 		if (m->index != H_NONE) {
 			e_lea(e, T0, m_sum(base, T0, 0));
-			e_lea(e, T0, (struct mop){ T0, xl_host((unsigned)m->index), m->scale, disp });
+			e_lea(e, T0, (struct mop){ T0, xl_host(x, (unsigned)m->index), m->scale, disp });
 		} else {
 			e_lea(e, T0, m_sum(base, T0, disp));
 		}
@@ -346,15 +346,15 @@ static struct bt_site *check(struct xl *x, enum bt_kind kind, const struct scan_
 	if (m->fixed) {
 		check_fixed(x, m, flags_live, &jump);
 	} else {
-		if (own == NULL || !flags_live || must_keep(m) || !can_add(m))
+		if (own == NULL || !flags_live || must_keep(x, m) || !can_add(x, m))
 			xl_address(x, &x->e, m);
-		if (must_keep(m))
+		if (must_keep(x, m))
 			e_store(&x->e, m_abs(&x->b->tmp2), T0);
 		if (own != NULL && flags_live)
 			check_own_quiet(x, m, own, &jump);
 		else if (own != NULL)
 			check_own(x, m, own, &jump);
-		else if (flags_live && can_add(m))
+		else if (flags_live && can_add(x, m))
 			check_quick_quiet(x, m, &jump);
 		else if (flags_live)
 			check_quiet(x, m, &jump);
@@ -371,11 +371,11 @@ static bool uses(const struct scan_insn *i, int group)
 	return (i->mem.on == 1 && i->mem.group == group) || (i->stk.on && i->stk.group == group);
 }
 
-static bool keeps_t1(const struct scan_insn *i, int group)
+static bool keeps_t1(const struct xl *x, const struct scan_insn *i, int group)
 {
 	switch (i->cls) {
 	case SCAN_COPY:
-		return xl_copy_keeps_t1(i, group);
+		return xl_copy_keeps_t1(x, i, group);
 	case SCAN_PUSH:
 		return i->mem.on == 0 && i->stk.group == group;
 	case SCAN_POP:
@@ -414,7 +414,7 @@ static bool stays(const struct xl *x, unsigned n)
 		    (s->group[g].at > at || (s->group[g].at == at && g > n)))
 			return false;
 	for (unsigned k = at; k < last; k++)
-		if (!keeps_t1(&s->insn[k], (int)n))
+		if (!keeps_t1(x, &s->insn[k], (int)n))
 			return false;
 	return finds_t1(&s->insn[last], (int)n);
 }
@@ -446,8 +446,8 @@ struct mop xl_operand(struct xl *x, const struct scan_mem *m)
 	struct em *e = &x->e;
 	int base;
 
-	if (plain(m))
-		return m_sum(xl_host((unsigned)m->base), T1, (int32_t)m->disp);
+	if (plain(x, m))
+		return m_sum(xl_host(x, (unsigned)m->base), T1, (int32_t)m->disp);
 	if (m->group >= 0 && m->seg >= 0) {
 		e_load(e, T0, m_abs(&x->b->c.seg[m->seg].base));
 		return m_sum(T0, T1, (int32_t)m->disp);
@@ -456,17 +456,17 @@ struct mop xl_operand(struct xl *x, const struct scan_mem *m)
 		if (m->disp == (int32_t)m->disp)
 			return m_at(T1, (int32_t)m->disp);
 		e_imm(e, T0, (uint64_t)m->disp);
-	} else if (must_keep(m)) {
+	} else if (must_keep(x, m)) {
 		e_load(e, T0, m_abs(&x->b->tmp2));
 	} else {
 		base = reg_or_load(x, e, m->base, T0);
 		if (m->a32) {
 			e_lea32(e, T0, (struct mop){ base, m->index == H_NONE ? H_NONE :
-						     xl_host((unsigned)m->index), m->scale,
+						     xl_host(x, (unsigned)m->index), m->scale,
 						     (int32_t)m->disp });
 		} else if (m->index != H_NONE || base == H_NONE) {
 			e_lea(e, T0, (struct mop){ base, m->index == H_NONE ? H_NONE :
-						   xl_host((unsigned)m->index), m->scale,
+						   xl_host(x, (unsigned)m->index), m->scale,
 						   (int32_t)m->disp });
 		} else {
 			return m_sum(T0, T1, (int32_t)m->disp);	/* base from memory */

@@ -92,6 +92,10 @@ struct bt_block {
 	uint8_t *ind, *far, *poll, *body;	/* RX */
 	uint8_t *code, *code_end;	/* RX, [code, code_end) */
 	struct bt_map *map;
+	/* The register GIVES goes to memory while the block runs, IN takes its place. */
+	struct bt_swap { uint8_t in, gives; bool changes; } swap[2];
+	uint8_t nr_swaps;
+	uint8_t *poll_swapped, *body_swapped;	/* RX: entries for one with the same swaps */
 	struct insn *insn;		/* [lock step] */
 	struct bt_block *hash_next, *page_next, *page2_next;
 	struct bt_site *in;		/* sites linked to us, by in_next */
@@ -123,6 +127,8 @@ struct bt_site {
 	uint8_t *after;			/* RX: MEM, behind the instruction */
 	uint8_t *patch;			/* writable: displacement of the jump, LINK */
 	uint8_t *stub;			/* RX: where it led at first */
+	/* LINK of a block with swaps: a jump to OUT, which undoes them and goes on to PATCH's. */
+	uint8_t *direct, *out;		/* writable; RX */
 	struct tlb_site *own;		/* MEM, GROUP: filled from the TLB; or NULL */
 	uint8_t *dirty;
 	bool quiet;			/* flags are in use; OWN has its tag negated */

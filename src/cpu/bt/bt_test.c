@@ -250,11 +250,62 @@ static void page_is_entered_from_below(void **state)
 	itest_close(&t);
 }
 
+/*
+ * R14 and R15 change places with registers that the block does not name: these are
+ * what they were after a loop, a store that goes by its handler, and a host fault.
+ */
+static void registers_change_places(void **state)
+{
+	static const uint8_t code[] = {
+		/* 1: add r14,rax; xor r15,r14; add r14,r15; imul r15,r14; movzx edx,r14b */
+		/* mov [rsi+rdx],r15b; dec ecx; jnz 1b */
+		/* add r14,[rbx]; mov r15,r14; add r15,r14; div ecx */
+		0x49, 0x01, 0xc6, 0x4d, 0x31, 0xf7, 0x4d, 0x01, 0xfe, 0x4d, 0x0f, 0xaf,
+		0xfe, 0x41, 0x0f, 0xb6, 0xd6, 0x44, 0x88, 0x3c, 0x16, 0xff, 0xc9, 0x75,
+		0xe7, 0x4c, 0x03, 0x33, 0x4d, 0x89, 0xf7, 0x4d, 0x01, 0xf7, 0xf7, 0xf1,
+	};
+	uint64_t r14 = 5, r15 = 7, other[16];
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_put64(&t, ITEST_DATA + 0x1000, 11);
+	for (unsigned g = CPU_RDI; g < 14; g++)
+		t.c->gpr[g] = other[g] = UINT64_C(0x0123456789abcd00) + g;
+	t.c->gpr[CPU_RAX] = 3;
+	t.c->gpr[CPU_RCX] = 300;
+	t.c->gpr[CPU_R14] = r14;
+	t.c->gpr[CPU_R15] = r15;
+	t.c->gpr[CPU_RBX] = ITEST_DATA + 0x1000;
+	t.c->gpr[CPU_RSI] = ITEST_DATA + 0x1f80;	/* half of the stores on the next page */
+	for (unsigned i = 0; i < 300; i++) {
+		r14 += 3;
+		r15 ^= r14;
+		r14 += r15;
+		r15 *= r14;
+	}
+	ITEST_CODE_IS(&t, code);
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(itest_caught(&t), X86_DE);
+	CHECK_EQ(t.c->gpr[CPU_R14], r14 + 11);
+	CHECK_EQ(t.c->gpr[CPU_R15], 2 * (r14 + 11));
+	for (unsigned g = CPU_RDI; g < 14; g++)
+		CHECK_EQ(t.c->gpr[g], other[g]);
+	CHECK(BT_OF(t.c)->stats.faults == 1);
+	itest_close(&t);
+}
+
+static void host_faults(void **state)
+{
+	wild_rsp(state);
+	registers_change_places(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		/* First: the next ones run with cmocka's own handlers of signals. */
-		cmocka_unit_test(wild_rsp),
+		cmocka_unit_test(host_faults),
 		cmocka_unit_test(xchg_r8_after_f3),
 		cmocka_unit_test(store_to_code_keeps_vectors),
 		cmocka_unit_test(handlers_keep_vectors),

@@ -332,6 +332,22 @@ static uint8_t *entry_for(const struct bt_site *s, const struct bt_block *to)
 	return to->body;
 }
 
+/* In one page and mode, and with the same registers. */
+static bool same_swaps(const struct bt_site *s, const struct bt_block *to)
+{
+	const struct bt_block *from = s->block;
+
+	if (to->page2 != NULL || from->page != to->page || from->mode != to->mode ||
+	    from->nr_swaps != to->nr_swaps)
+		return false;
+	for (unsigned i = 0; i < to->nr_swaps; i++)
+		if (from->swap[i].in != to->swap[i].in ||
+		    from->swap[i].gives != to->swap[i].gives ||
+		    from->swap[i].changes > to->swap[i].changes)
+			return false;
+	return true;
+}
+
 void bt_link(struct bt *b, struct bt_site *s, struct bt_block *to)
 {
 	if (s->to != NULL || s->block->dead || to->dead || to->mode != s->to_mode)
@@ -339,8 +355,12 @@ void bt_link(struct bt *b, struct bt_site *s, struct bt_block *to)
 	s->to = to;
 	s->in_next = to->in;
 	to->in = s;
-	em_patch(s->patch, b->code_delta, entry_for(s, to));
 	b->stats.links++;
+	if (s->direct != NULL && same_swaps(s, to))
+		em_patch(s->direct, b->code_delta,
+			 s->len && s->block->fp >= to->fp ? to->body_swapped : to->poll_swapped);
+	else
+		em_patch(s->patch, b->code_delta, entry_for(s, to));
 }
 
 static void unlink_out(struct bt_block *k)
@@ -361,6 +381,8 @@ static void unlink_in(struct bt *b, struct bt_block *k)
 {
 	for (struct bt_site *s = k->in; s != NULL; s = s->in_next) {
 		em_patch(s->patch, b->code_delta, s->stub);
+		if (s->direct != NULL)
+			em_patch(s->direct, b->code_delta, s->out);
 		s->to = NULL;
 	}
 	k->in = NULL;

@@ -30,7 +30,7 @@ static int field(struct xl *x, const struct scan_insn *i, const struct scan_reg 
 		return r->hi ? r->n + 4 : r->n;
 	if (r->n == CPU_RCX && (i->rcx_in || i->rcx_out))
 		return H_RCX;
-	h = xl_host(r->n);
+	h = xl_host(x, r->n);
 	if (h != H_NONE)
 		return h;
 	for (unsigned n = 0; n < t->nr_held; n++)
@@ -49,26 +49,26 @@ static int field(struct xl *x, const struct scan_insn *i, const struct scan_reg 
 	return h;
 }
 
-static bool far_register(const struct scan_reg *r)
+static bool far_register(const struct xl *x, const struct scan_reg *r)
 {
-	return r->role == ROLE_GPR && xl_host(r->n) == H_NONE;
+	return r->role == ROLE_GPR && xl_host(x, r->n) == H_NONE;
 }
 
-bool xl_copy_keeps_t1(const struct scan_insn *i, int group)
+bool xl_copy_keeps_t1(const struct xl *x, const struct scan_insn *i, int group)
 {
 	const struct scan_mem *m = &i->mem;
 
-	if (far_register(&i->reg) || far_register(&i->rm) || far_register(&i->vvvv) ||
-	    far_register(&i->oreg))
+	if (far_register(x, &i->reg) || far_register(x, &i->rm) || far_register(x, &i->vvvv) ||
+	    far_register(x, &i->oreg))
 		return false;
 	if (m->on == 2)
-		return m->index == H_NONE || xl_host((unsigned)m->index) != H_NONE;
+		return m->index == H_NONE || xl_host(x, (unsigned)m->index) != H_NONE;
 	return m->on == 0 || (m->group == group && !i->rcx_in && !i->rcx_out && !i->hi8);
 }
 
 static void put_back(struct xl *x, const struct scan_reg *r, int h)
 {
-	if (r->role == ROLE_GPR && r->out && xl_host(r->n) == H_NONE)
+	if (r->role == ROLE_GPR && r->out && xl_host(x, r->n) == H_NONE)
 		e_store(&x->e, xl_slot(x, r->n), h);
 }
 
@@ -139,7 +139,7 @@ static void put(struct xl *x, const struct scan_insn *i, const struct fields *f,
 static void copy_lea(struct xl *x, const struct scan_insn *i)
 {
 	const struct scan_mem *m = &i->mem;
-	int dst = xl_host(i->reg.n), out = dst == H_NONE ? T0 : dst;
+	int dst = xl_host(x, i->reg.n), out = dst == H_NONE ? T0 : dst;
 	struct em *e = &x->e;
 
 	if (m->fixed) {
@@ -147,9 +147,9 @@ static void copy_lea(struct xl *x, const struct scan_insn *i)
 	} else {
 		struct mop op = { m->base, m->index, m->scale, (int32_t)m->disp };
 
-		if (m->base != H_NONE && (op.base = xl_host((unsigned)m->base)) == H_NONE)
+		if (m->base != H_NONE && (op.base = xl_host(x, (unsigned)m->base)) == H_NONE)
 			e_load(e, op.base = T0, xl_slot(x, (unsigned)m->base));
-		if (m->index != H_NONE && (op.index = xl_host((unsigned)m->index)) == H_NONE)
+		if (m->index != H_NONE && (op.index = xl_host(x, (unsigned)m->index)) == H_NONE)
 			e_load(e, op.index = T1, xl_slot(x, (unsigned)m->index));
 		if (m->a32 || !i->rexw)
 			e_lea32(e, out, op);
@@ -179,9 +179,9 @@ static bool takes_memory(const struct scan_insn *i)
  * A register that lives in memory, used there: unless 32 bits are written, for
  * that clears the others.
  */
-static bool in_its_slot(const struct scan_insn *i)
+static bool in_its_slot(const struct xl *x, const struct scan_insn *i)
 {
-	return far_register(&i->rm) && !i->hi8 && !i->rcx_in && !i->rcx_out && takes_memory(i) &&
+	return far_register(x, &i->rm) && !i->hi8 && !i->rcx_in && !i->rcx_out && takes_memory(i) &&
 	       (i->rexw || !i->rm.out);
 }
 
@@ -202,7 +202,7 @@ void xl_copy(struct xl *x, const struct scan_insn *i)
 		copy_lea(x, i);
 		return;
 	}
-	if (i->mem.on == 0 && in_its_slot(i)) {
+	if (i->mem.on == 0 && in_its_slot(x, i)) {
 		op = xl_slot(x, i->rm.n);
 		f.reg = field(x, i, &i->reg, &t);
 		f.rm = f.vvvv = f.oreg = 0;
@@ -217,23 +217,23 @@ void xl_copy(struct xl *x, const struct scan_insn *i)
 		t.nr = 0;
 		if (rcx) {
 			op = xl_collapse(x, op);
-		} else if (far_register(&i->reg) || far_register(&i->vvvv)) {
+		} else if (far_register(x, &i->reg) || far_register(x, &i->vvvv)) {
 			op = xl_collapse(x, op);
 			t.free[0] = T0;
 			t.nr = 1;
 		}
 	}
 	if (rcx)
-		e_mov(&x->e, H_RCX, xl_host(CPU_RCX));
+		e_mov(&x->e, H_RCX, xl_host(x, CPU_RCX));
 	f.reg = field(x, i, &i->reg, &t);
 	f.rm = field(x, i, &i->rm, &t);
 	f.vvvv = field(x, i, &i->vvvv, &t);
 	f.oreg = field(x, i, &i->oreg, &t);
 	put(x, i, &f, m);
 	if (i->rcx_out || i->hi8)
-		e_mov(&x->e, xl_host(CPU_RCX), H_RCX);
+		e_mov(&x->e, xl_host(x, CPU_RCX), H_RCX);
 	else if (rcx && (writes_rcx(&i->reg) || writes_rcx(&i->rm) || writes_rcx(&i->vvvv)))
-		e_mov(&x->e, xl_host(CPU_RCX), H_RCX);
+		e_mov(&x->e, xl_host(x, CPU_RCX), H_RCX);
 	put_back(x, &i->reg, f.reg);
 	put_back(x, &i->rm, f.rm);
 	put_back(x, &i->vvvv, f.vvvv);

@@ -18,7 +18,7 @@
  *
  * Lock     the previous handlers are written once, before the first vCPU runs
  */
-#include "cpu/bt/bt.h"
+#include "cpu/bt/xl.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -91,6 +91,24 @@ static bool refused(const struct bt *b, const mcontext_t *m, bool in_block)
 	       in_cache(b, pc) && (!in_block || !may_raise(pc));
 }
 
+/* The registers of a block in which the host raised, as they are between blocks. */
+static void undo_swaps(struct bt *b, const struct bt_block *k, uint64_t pc, mcontext_t *m)
+{
+	static const uint8_t order[16] = {
+		REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+		REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+	};
+
+	if (k == NULL || k->nr_swaps == 0 || pc < (uint64_t)(uintptr_t)k->body_swapped)
+		return;
+	for (unsigned i = 0; i < k->nr_swaps; i++) {
+		greg_t *r = &m->gregs[order[xl_home(k->swap[i].gives)]];
+
+		b->c.gpr[k->swap[i].in] = (uint64_t)*r;
+		*r = (greg_t)b->c.gpr[k->swap[i].gives];
+	}
+}
+
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	mcontext_t *m = &((ucontext_t *)context)->uc_mcontext;
@@ -105,6 +123,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 		return;
 	}
 	b->fault_pc = pc;
+	if (!again)
+		undo_swaps(b, bt_find_pc(b, (const uint8_t *)(uintptr_t)pc, &rip), pc, m);
 	b->c.gpr[CPU_RSP] = (uint64_t)m->gregs[REG_RSP];
 	m->gregs[REG_RSP] = (greg_t)b->host_rsp;
 	m->gregs[REG_RIP] = (greg_t)(uintptr_t)(again ? b->gate_resume : b->gate_fault);

@@ -60,7 +60,7 @@ static void flow_push(struct xl *x, const struct scan_insn *i)
 		store_push(x, T0);
 	} else if (i->oreg.role == ROLE_GPR) {
 		site = check_stack(x, i);
-		h = xl_host(i->oreg.n);
+		h = xl_host(x, i->oreg.n);
 		if (h == H_NONE)
 			e_load(&x->e, h = T0, xl_slot(x, i->oreg.n));
 		store_push(x, h);
@@ -74,7 +74,7 @@ static void flow_push(struct xl *x, const struct scan_insn *i)
 static void flow_pop(struct xl *x, const struct scan_insn *i)
 {
 	struct bt_site *site = check_stack(x, i);
-	int h = xl_host(i->oreg.n);
+	int h = xl_host(x, i->oreg.n);
 
 	e_load(&x->e, h == H_NONE ? T0 : h, m_sum(H_RSP, T1, 0));
 	if (h == H_NONE)
@@ -114,6 +114,7 @@ static void leave_indirect(struct xl *x, const struct scan_insn *i)
 	struct em *e = &x->e;
 	uint8_t **jumps = bt_jumps(x->b, x->mode);
 
+	xl_swap_out(x, e);
 	if (jumps != NULL) {
 		e8(e, 0x44), e8(e, 0x0f), e8(e, 0xb7), e8(e, 0xf9);	/* movzx r15d, cx */
 		e_rm(e, false, 0xff, 4, (struct mop){ H_NONE, T1, 3,
@@ -141,7 +142,7 @@ static void load_target(struct xl *x, const struct scan_insn *i)
 		load_mem(x, i, T0);
 		return;
 	}
-	h = xl_host(i->rm.n);
+	h = xl_host(x, i->rm.n);
 	if (h == H_NONE)
 		e_load(&x->e, T0, xl_slot(x, i->rm.n));
 	else

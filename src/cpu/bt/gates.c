@@ -41,7 +41,7 @@ static void spill(struct bt *b, struct em *e, bool rsp)
 {
 	for (unsigned g = 0; g < 14; g++)
 		if (g != CPU_RSP || rsp)
-			e_store(e, m_abs(&b->c.gpr[g]), xl_host(g));
+			e_store(e, m_abs(&b->c.gpr[g]), xl_home(g));
 	if (rsp)
 		e_load(e, H_RSP, m_abs(&b->host_rsp));
 	get_flags(b, e);
@@ -52,7 +52,7 @@ static void reload_and_go(struct bt *b, struct em *e)
 {
 	put_flags(b, e);
 	for (unsigned g = 0; g < 14; g++)
-		e_load(e, xl_host(g), m_abs(&b->c.gpr[g]));
+		e_load(e, xl_home(g), m_abs(&b->c.gpr[g]));
 	e_load(e, T1, m_abs(&b->delta));
 	e8(e, 0xff), e8(e, 0xe1);				/* jmp rcx */
 }

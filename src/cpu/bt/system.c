@@ -69,8 +69,8 @@ static void sys_pushfq(struct xl *x, const struct scan_insn *i)
 	e_store(e, m_abs(&x->b->tmp), T0);
 	site = xl_check(x, i, &i->stk, true);
 	e_load(e, T0, m_abs(&x->b->tmp));
-	e_store(e, m_sum(xl_host(CPU_RSP), T1, -8), T0);
-	e_lea(e, xl_host(CPU_RSP), m_at(xl_host(CPU_RSP), -8));
+	e_store(e, m_sum(xl_host(x, CPU_RSP), T1, -8), T0);
+	e_lea(e, xl_host(x, CPU_RSP), m_at(xl_host(x, CPU_RSP), -8));
 	site->after = em_rx(e);
 }
 
@@ -100,7 +100,7 @@ static void sys_rdtsc(struct xl *x, bool aux)
 	e_rr(e, false, 0x89, H_RDX, H_RDX);
 	e_rr(e, false, 0x89, H_RAX, H_RAX);
 	if (aux)
-		e_rm(e, false, 0x8b, xl_host(CPU_RCX), m_abs(&x->b->c.tsc_aux));
+		e_rm(e, false, 0x8b, xl_host(x, CPU_RCX), m_abs(&x->b->c.tsc_aux));
 }
 
 /* Off the way when the value of REG is not the one at A, or at NOT_A its negative. */
@@ -134,12 +134,12 @@ static void sys_cpuid(struct xl *x, const struct scan_insn *i)
 	site->ends = false;		/* the block goes on */
 	e_names(e, T1);
 	check_word(x, H_RAX, &k->leaf, &k->not_leaf, quiet, site);
-	check_word(x, xl_host(CPU_RCX), &k->sub, &k->not_sub, quiet, site);
+	check_word(x, xl_host(x, CPU_RCX), &k->sub, &k->not_sub, quiet, site);
 	e_rm(e, false, 0x8b, T1, m_abs(&x->b->c.cpuid_seq));
 	check_word(x, T1, &k->seq, &k->not_seq, quiet, site);
 	e_rm(e, false, 0x8b, H_RAX, m_abs(&k->r[0]));
 	e_rm(e, false, 0x8b, H_RBX, m_abs(&k->r[1]));
-	e_rm(e, false, 0x8b, xl_host(CPU_RCX), m_abs(&k->r[2]));
+	e_rm(e, false, 0x8b, xl_host(x, CPU_RCX), m_abs(&k->r[2]));
 	e_rm(e, false, 0x8b, H_RDX, m_abs(&k->r[3]));
 	site->go = em_rx(e);
 }

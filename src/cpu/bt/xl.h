@@ -27,10 +27,11 @@ struct xl {
 	/* Where the answers of groups are found: in the site's own slot, or bt.group. */
 	uint64_t *group_add[BT_MAX_GROUPS];
 	unsigned next_own[TLB_SITE_KINDS];
+	int8_t host[16];		/* of guest registers */
 };
 
-/* The host register of a guest register; H_NONE: in memory. */
-static inline int xl_host(unsigned g)
+/* The host register of a guest register between blocks; H_NONE: in memory. */
+static inline int xl_home(unsigned g)
 {
 	static const int8_t host[16] = {
 		H_RAX, H_R14, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI,
@@ -38,6 +39,12 @@ static inline int xl_host(unsigned g)
 	};
 
 	return host[g & 15];
+}
+
+/* The same within the present block. */
+static inline int xl_host(const struct xl *x, unsigned g)
+{
+	return x->host[g & 15];
 }
 
 static inline struct mop xl_slot(const struct xl *x, unsigned g)
@@ -67,7 +74,14 @@ struct mop xl_collapse(struct xl *x, struct mop m);
 /* copy.c */
 void xl_copy(struct xl *x, const struct scan_insn *i);
 /* Whether T1 is after xl_copy what it was before, when that was the answer of GROUP. */
-bool xl_copy_keeps_t1(const struct scan_insn *i, int group);
+bool xl_copy_keeps_t1(const struct xl *x, const struct scan_insn *i, int group);
+
+/* swap.c */
+/* Which registers the block shall have: sets x->host and the block's swaps. */
+void xl_swaps_choose(struct xl *x);
+/* From the registers that hold between blocks to the block's, and back.  Flags, T0 and T1 stay. */
+void xl_swap_in(struct xl *x, struct em *e);
+void xl_swap_out(struct xl *x, struct em *e);
 
 /* flow.c */
 /* A jump to TARGET; the mode stays, unless the caller changes it in the site. */

@@ -48,6 +48,34 @@ static void to_gate(struct em *e, const struct bt *b, const struct bt_site *s)
 	e_jmp_to(e, b->gate);
 }
 
+/* To its gate with the registers as they are between blocks. */
+static bool comes_back(const struct bt_site *s)
+{
+	return s->kind == SITE_MEM || s->kind == SITE_GROUP || s->kind == SITE_INTERP;
+}
+
+/* The gate's way to *AT leads by here. */
+static void come_back(struct xl *x, struct em *e, uint8_t **at)
+{
+	const uint8_t *to = *at;
+
+	if (to == NULL)
+		return;
+	*at = em_rx(e);
+	xl_swap_in(x, e);
+	e_jmp_to(e, to);
+}
+
+/* The displacement that leads here may later lead straight into a block with the same swaps. */
+static void leave_swapped(struct xl *x, struct em *e, struct bt_site *s)
+{
+	s->direct = s->patch;
+	s->out = em_rx(e);
+	xl_swap_out(x, e);
+	s->patch = e_jmp(e);
+	em_patch(s->patch, e->delta, em_rx(e));
+}
+
 static void write_stubs(struct xl *x)
 {
 	struct bt *b = x->b;
@@ -58,6 +86,8 @@ static void write_stubs(struct xl *x)
 		const struct xl_stub *t = &x->stub[n];
 
 		em_patch(t->patch, b->code_delta, em_rx(&e));
+		if (t->site->kind == SITE_LINK && x->blk->nr_swaps != 0)
+			leave_swapped(x, &e, t->site);
 		t->site->stub = em_rx(&e);
 		if (t->site->kind == SITE_MEM || t->site->kind == SITE_GROUP) {
 			xl_address(x, &e, &t->mem);
@@ -65,7 +95,13 @@ static void write_stubs(struct xl *x)
 			if (t->site->own != NULL)
 				xl_refill(x, &e, t);
 		}
+		if (t->site->kind == SITE_POLL || comes_back(t->site))
+			xl_swap_out(x, &e);
 		to_gate(&e, b, t->site);
+		if (x->blk->nr_swaps != 0 && comes_back(t->site)) {
+			come_back(x, &e, &t->site->go);
+			come_back(x, &e, &t->site->after);
+		}
 	}
 	b->cold_used = (size_t)(e.p - base);
 }
@@ -167,15 +203,19 @@ static void body(struct xl *x)
 			x->blk->by_handler |= UINT64_C(1) << n;
 			struct bt_site *site = xl_site(x, SITE_INTERP, i);
 
+			xl_swap_out(x, &x->e);
 			to_gate(&x->e, x->b, site);
 			site->go = em_rx(&x->e);
+			xl_swap_in(x, &x->e);
 		} else if (i->cls == SCAN_SYS) {
 			/* Neither time nor the way of an interrupt is the same twice. */
 			x->blk->by_handler |= UINT64_C(1) << n;
-			if (x->b->lock != NULL)
+			if (x->b->lock != NULL) {
+				xl_swap_out(x, &x->e);
 				to_gate(&x->e, x->b, xl_site(x, SITE_INTERP, i));
-			else
+			} else {
 				xl_system(x, i);
+			}
 		} else if (i->cls != SCAN_NOP) {
 			xl_flow(x, i);
 		}
@@ -217,10 +257,23 @@ static void translate_into(struct xl *x)
 	/* What is no instruction was judged by more bytes than it has. */
 	blk->len = s->nr == 0 || s->insn[s->nr - 1].in.mnemonic == 0 ? blk->bytes :
 								       (uint16_t)s->bytes;
+	xl_swaps_choose(x);
 	entry_ind(x, quiet);
 	entry_far(x, quiet);
-	entry_poll(x, quiet);
-	blk->body = em_rx(&x->e);
+	if (blk->nr_swaps != 0) {
+		blk->body = em_rx(&x->e);
+		xl_swap_in(x, &x->e);
+	}
+	/* In lock step a block that begins runs. */
+	if (blk->nr_swaps == 0 || b->lock == NULL)
+		entry_poll(x, quiet);
+	if (blk->nr_swaps != 0) {
+		blk->poll_swapped = blk->poll;
+		blk->poll = blk->body;
+		blk->body_swapped = em_rx(&x->e);
+	} else {
+		blk->body = em_rx(&x->e);
+	}
 	if (s->nr == 0) {
 		body_step(x);
 	} else {
