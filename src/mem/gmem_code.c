@@ -17,8 +17,12 @@
 
 uint32_t gmem_page_decoding(_Atomic uint32_t *state)
 {
-	uint32_t old = atomic_fetch_or(state, GMEM_HAS_CODE);
+	uint32_t old;
 
+	/* First this, so that nobody takes the other bit away after we have set it. */
+	if (unlikely(atomic_load(state) & GMEM_COOLING))
+		atomic_fetch_and(state, ~GMEM_COOLING);
+	old = atomic_fetch_or(state, GMEM_HAS_CODE);
 	if ((old & GMEM_HAS_CODE) == 0)
 		(void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 	return atomic_load(state) | GMEM_HAS_CODE;
@@ -76,19 +80,50 @@ void gmem_code_written(struct gmem *m, _Atomic uint32_t *state)
 	gmem_code_notify(m, state);
 }
 
-void gmem_code_notify(struct gmem *m, _Atomic uint32_t *state)
+/* Under listen_lock.  The number of the log's next entry. */
+static uint64_t notify(struct gmem *m, const _Atomic uint32_t *state)
 {
-	uint64_t page = (uint64_t)(state - m->state), seq;
+	uint64_t page = (uint64_t)(state - m->state), seq = atomic_load(&m->code_seq);
 
-	if (m->nr_listeners == 0)
-		return;
-	pthread_mutex_lock(&m->listen_lock);
-	seq = atomic_load(&m->code_seq);
 	atomic_store(&m->code_log[seq % GMEM_CODE_LOG], (uint64_t)(uint32_t)(seq + 1) << 32 | page);
 	atomic_store(&m->code_seq, seq + 1);
 	for (size_t i = 0; i < m->nr_listeners; i++)
 		if (m->listener[i] != NULL)
 			atomic_fetch_or(m->listener[i], m->listener_bits);
+	return seq + 1;
+}
+
+void gmem_code_notify(struct gmem *m, _Atomic uint32_t *state)
+{
+	if (m->nr_listeners == 0)
+		return;
+	pthread_mutex_lock(&m->listen_lock);
+	(void)notify(m, state);
+	pthread_mutex_unlock(&m->listen_lock);
+}
+
+/*
+ * The bit is set under the lock alone, together with the number that must have been
+ * seen: so whoever finds both knows that they belong together.
+ */
+void gmem_code_cool(struct gmem *m, _Atomic uint32_t *state,
+		    bool (*have_seen)(void *self, uint64_t seq), void *self)
+{
+	struct gmem_cooling *k = &m->cooling[(size_t)(state - m->state) % GMEM_COOLING_PAGES];
+	uint32_t old;
+
+	pthread_mutex_lock(&m->listen_lock);
+	old = atomic_load(state);
+	if (k->state != state || !(old & GMEM_COOLING)) {
+		k->state = state;
+		atomic_fetch_or(state, GMEM_COOLING);
+		k->seq = notify(m, state);
+	} else if (have_seen(self, k->seq)) {
+		while ((old & GMEM_COOLING) &&
+		       !atomic_compare_exchange_weak(state, &old,
+						     old & ~(GMEM_HAS_CODE | GMEM_COOLING)))
+			;
+	}
 	pthread_mutex_unlock(&m->listen_lock);
 }
 

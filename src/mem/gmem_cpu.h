@@ -17,7 +17,8 @@
 
 #define GMEM_HAS_CODE 1u
 #define GMEM_WRITE_CACHED 2u	/* some TLB may hold a right to write without a look here */
-#define GMEM_GEN_STEP 4u
+#define GMEM_COOLING 4u		/* all shall forget its code; whoever decodes it again clears this */
+#define GMEM_GEN_STEP 8u
 
 struct gmem_page {
 	uint8_t *hva;			/* of the first byte of the page */
@@ -50,6 +51,18 @@ _Atomic uint32_t *gmem_code_log(struct gmem *m, uint64_t seq);
 void gmem_code_notify(struct gmem *m, _Atomic uint32_t *state);
 /* The listeners and the log, whatever the state word says. */
 void gmem_code_notify(struct gmem *m, _Atomic uint32_t *state);
+/*
+ * A page with code that is only written any more: the first call asks all listeners
+ * to forget its code, a later one makes it data, once HAVE_SEEN says that all have
+ * read the log up to SEQ, unless it was decoded again meanwhile.
+ */
+void gmem_code_cool(struct gmem *m, _Atomic uint32_t *state,
+		    bool (*have_seen)(void *self, uint64_t seq), void *self);
+/* Whether blocks of the page are to be forgotten, whatever its bytes say. */
+static inline bool gmem_code_gone(const _Atomic uint32_t *state)
+{
+	return (atomic_load(state) & (GMEM_HAS_CODE | GMEM_COOLING)) != GMEM_HAS_CODE;
+}
 /* The slow half of gmem_page_written. */
 void gmem_code_written(struct gmem *m, _Atomic uint32_t *state);
 

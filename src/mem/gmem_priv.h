@@ -11,7 +11,14 @@
 #include <pthread.h>
 
 #define GMEM_CODE_LOG 1024u
+#define GMEM_COOLING_PAGES 64u
 #define GMEM_LISTENERS 256u
+
+/* A page with GMEM_COOLING: the log must have been read up to SEQ. */
+struct gmem_cooling {
+	const _Atomic uint32_t *state;
+	uint64_t seq;
+};
 
 struct gmem {
 	size_t nr;				/* all [const] after gmem_new */
@@ -26,7 +33,8 @@ struct gmem {
 	_Atomic uint64_t *pieces;		/* a word per page, behind state[]; [atomic] */
 	/* The log of writes to code: sequence number << 32 | page index; [atomic] */
 	_Atomic uint64_t code_seq, code_log[GMEM_CODE_LOG];
-	pthread_mutex_t listen_lock;		/* for adding and removing */
+	pthread_mutex_t listen_lock;		/* for adding, removing and cooling[] */
+	struct gmem_cooling cooling[GMEM_COOLING_PAGES];
 	_Atomic uint32_t *listener[GMEM_LISTENERS];
 	_Atomic size_t nr_listeners;
 	uint32_t listener_bits;			/* the same for all */

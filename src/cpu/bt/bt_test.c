@@ -100,6 +100,47 @@ static void store_to_code_keeps_vectors(void **state)
 	itest_close(&t);
 }
 
+/*
+ * A page that is only written becomes data, but not while another processor may be in
+ * the middle of code it has of that page.
+ */
+static void cools_down_together(void **state)
+{
+	static const uint8_t code[] = {
+		0x48, 0x89, 0x07,		/* 1: mov [rdi], rax */
+		0xff, 0xc9,			/* dec ecx */
+		0x75, 0xf9,			/* jnz 1b */
+		0xf4,
+	};
+	static const uint8_t ret = 0xc3, call[] = { 0xff, 0xd3, 0xf4 };
+	struct gmem_page page;
+	struct itest t, other;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_open_second(&other, &t);
+	CHECK(gmem_page_of(t.mem, ITEST_DATA, &page));
+	itest_put(&t, ITEST_DATA, &ret, 1);
+	other.c->gpr[CPU_RBX] = ITEST_DATA;
+	ITEST_CODE_IS(&other, call);
+	CHECK_EQ(itest_go(&other, 1000), CPU_EXIT_HLT);
+	CHECK(atomic_load(page.state) & GMEM_HAS_CODE);
+	for (unsigned i = 0; i < 2; i++) {
+		atomic_store(&other.c->running, i == 0);
+		t.c->gpr[CPU_RDI] = ITEST_DATA + 0x800;
+		t.c->gpr[CPU_RCX] = 500;
+		itest_code(&t, code, sizeof(code));
+		CHECK_EQ(itest_go(&t, 100000), CPU_EXIT_HLT);
+		CHECK_EQ(atomic_load(page.state) & GMEM_HAS_CODE, i == 0 ? GMEM_HAS_CODE : 0);
+	}
+	other.c->gpr[CPU_RBX] = ITEST_DATA;
+	ITEST_CODE_IS(&other, call);
+	CHECK_EQ(itest_go(&other, 1000), CPU_EXIT_HLT);
+	CHECK(atomic_load(page.state) & GMEM_HAS_CODE);
+	itest_close(&other);
+	itest_close(&t);
+}
+
 static void handlers_keep_vectors(void **state)
 {
 	static const uint8_t wrmsr[] = { 0x0f, 0x30 };
@@ -308,6 +349,7 @@ int main(void)
 		cmocka_unit_test(host_faults),
 		cmocka_unit_test(xchg_r8_after_f3),
 		cmocka_unit_test(store_to_code_keeps_vectors),
+		cmocka_unit_test(cools_down_together),
 		cmocka_unit_test(handlers_keep_vectors),
 		cmocka_unit_test(stack_after_operand),
 		cmocka_unit_test(invlpg_of_code),

@@ -25,6 +25,7 @@
 #define ROOM_CODE (64 * KIB)
 #define ROOM_META (96 * KIB)
 #define HOT_HITS 64u
+#define HOT_AGAIN 8u
 #define READY_STEP (2 * MIB)	/* a large page of the host */
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22	/* Linux 5.14 */
@@ -454,23 +455,43 @@ static unsigned check_blocks(struct bt *b, struct bt_page *p, bool all)
 	return killed;
 }
 
+/* Whether no processor holds what it translated before SEQ; one that rests looks first. */
+static bool have_seen(void *self, uint64_t seq)
+{
+	const struct bt *b = self;
+	const struct cpu_shared *sh = b->c.conf.shared;
+
+	for (unsigned i = 0; i < sh->nr_cpus && i < SHARED_CPUS; i++)
+		if (sh->cpu[i] != NULL && sh->cpu[i] != &b->c &&
+		    atomic_load(&sh->cpu[i]->running) && atomic_load(&sh->cpu[i]->code_seen) < seq)
+			return false;
+	return true;
+}
+
 /*
  * A page that is written again and again and not run: stores shall be fast there.
- * True: it is no page with code any more, and our own blocks of it must go.
+ * True: it is no page with code any more, or will soon be none, and our own blocks of
+ * it must go.  Another processor may be in the middle of a block of it, whose next
+ * store would no longer be seen to change that block: so all are asked to forget
+ * theirs, and the page becomes data when they have.
  */
 static bool cool_down(struct bt *b, _Atomic uint32_t *state, unsigned killed)
 {
 	size_t n = ((uintptr_t)state >> 2) % ARRAY_LEN(b->hot);
+	struct gmem *m = b->c.conf.mem;
 
 	if (b->hot[n].state != state || killed)
 		b->hot[n].hits = 0;
 	b->hot[n].state = state;
 	if (++b->hot[n].hits < HOT_HITS)
 		return false;
-	b->hot[n].hits = 0;
-	atomic_fetch_and(state, ~GMEM_HAS_CODE);
-	/* The others find the bit clear and forget their blocks. */
-	gmem_code_notify(b->c.conf.mem, state);
+	if (gmem_code_listeners(m) == 1) {
+		b->hot[n].hits = 0;
+		atomic_fetch_and(state, ~GMEM_HAS_CODE);
+		return true;
+	}
+	b->hot[n].hits = HOT_HITS - HOT_AGAIN;
+	gmem_code_cool(m, state, have_seen, b);
 	return true;
 }
 
@@ -486,10 +507,9 @@ static unsigned check_pages(struct bt *b, const _Atomic uint32_t *state, bool al
 
 static void page_written(struct bt *b, _Atomic uint32_t *state)
 {
-	bool all = !(atomic_load(state) & GMEM_HAS_CODE);
-	unsigned killed = check_pages(b, state, all);
+	unsigned killed = check_pages(b, state, gmem_code_gone(state));
 
-	if (!all && cool_down(b, state, killed))
+	if ((atomic_load(state) & GMEM_HAS_CODE) && cool_down(b, state, killed))
 		(void)check_pages(b, state, true);
 }
 
@@ -583,10 +603,13 @@ void bt_code_events(struct bt *b)
 		page_written(b, state);
 		b->code_seq++;
 	}
-	if (b->code_seq == now)
+	if (b->code_seq == now) {
+		atomic_store(&b->c.code_seen, now);
 		return;
+	}
 	b->code_seq = now;
 	for (unsigned i = 0; i < BT_PAGE_HASH; i++)
 		for (struct bt_page *p = b->by_state[i]; p != NULL; p = p->state_next)
-			(void)check_blocks(b, p, !(atomic_load(p->state) & GMEM_HAS_CODE));
+			(void)check_blocks(b, p, gmem_code_gone(p->state));
+	atomic_store(&b->c.code_seen, now);
 }

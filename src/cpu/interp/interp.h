@@ -120,6 +120,7 @@ struct interp {
 	 * so that two processors that flush one another do not wait for ever.
 	 */
 	_Atomic uint8_t running;
+	_Atomic uint64_t code_seen;	/* [translator] gmem's log of written code is read up to here */
 	_Atomic uint32_t *code_state;	/* of the page the running block lies on */
 	struct cpu_seg seg[CPU_NR_SREG];
 	struct cpu_table gdt, idt;
