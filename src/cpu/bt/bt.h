@@ -48,7 +48,9 @@ enum {
 
 #define BT_JUMP_TABLES 8u	/* jump caches: one for each of the modes in use */
 #define BT_JUMP_SLOTS 65536u
-#define BT_MAX_INSNS 48u
+#define BT_MAX_INSNS 128u	/* of a straight line */
+#define BT_MAX_BYTES 800u
+#define BT_BRANCHY_INSNS 48u	/* with branches: other blocks begin in it */
 #define BT_MAX_GROUPS 16u
 #define BT_ROAM_BITS 65536u
 #define BT_ROAM_LOOK 256u	/* changes of page between two looks at the time */
@@ -74,6 +76,7 @@ struct bt_map {			/* a guest instruction's code begins here */
 	uint32_t host;		/* offset from bt_block.code */
 	uint16_t guest;		/* offset from bt_block.lin */
 	uint16_t live;		/* flags that are right before it */
+	bool by_handler;
 };
 
 struct bt_block {
@@ -82,7 +85,6 @@ struct bt_block {
 	struct bt_page *page2;		/* the first instruction begins in page and ends here; or NULL */
 	uint8_t mode;
 	uint16_t undef;			/* flags that some instruction leaves undefined */
-	uint64_t by_handler;		/* a bit per instruction */
 	bool fp;			/* uses x87, MMX, SSE or AVX */
 	bool dead;
 	uint8_t group_fails;

@@ -219,8 +219,9 @@ void xl_copy(struct xl *x, const struct scan_insn *i)
 			op = xl_collapse(x, op);
 		} else if (far_register(x, &i->reg) || far_register(x, &i->vvvv)) {
 			op = xl_collapse(x, op);
-			t.free[0] = T0;
-			t.nr = 1;
+			t.free[0] = T1;		/* the address, which a second result may replace */
+			t.free[1] = T0;
+			t.nr = 2;
 		}
 	}
 	if (rcx)

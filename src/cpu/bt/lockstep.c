@@ -115,7 +115,7 @@ static void shadow_insns(struct interp *c, const struct bt_block *k)
 	for (unsigned n = 0; n < k->nr; n++) {
 		if (c->rip != k->lin + k->map[n].guest)
 			return;
-		if (k->by_handler >> n & 1) {
+		if (k->map[n].by_handler) {
 			l->live = k->map[n].live;
 			return;
 		}
@@ -205,7 +205,7 @@ static void report_insns(struct bt *b, const struct bt_block *k)
 		decode_text(interp_cache_decoder(b->c.cache), DECODE_64, k->src + at,
 			    k->bytes - at, k->lin + at, text, sizeof(text));
 		fprintf(stderr, "  %#llx  %s%s\n", (unsigned long long)(k->lin + at), text,
-			k->by_handler >> n & 1 ? "  (handler)" : "");
+			k->map[n].by_handler ? "  (handler)" : "");
 	}
 }
 

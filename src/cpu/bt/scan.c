@@ -295,12 +295,23 @@ static unsigned in_memory(const struct scan_reg *r)
 	return r->role == ROLE_GPR && r->n >= 14;
 }
 
+static bool result_in_memory(const struct scan_reg *r)
+{
+	return in_memory(r) && r->out && !r->in;
+}
+
+/* MULX with both results in memory: the address may be given up for one of them. */
+static bool only_results(const struct scan_insn *s)
+{
+	return result_in_memory(&s->reg) && result_in_memory(&s->vvvv) && !in_memory(&s->rm);
+}
+
 /* Whether two scratch registers are enough. */
 static bool fits(const struct scan_insn *s)
 {
 	unsigned need = in_memory(&s->reg) + in_memory(&s->rm) + in_memory(&s->vvvv) +
 			in_memory(&s->oreg);
-	unsigned have = s->mem.on == 1 ? 1 : 2;
+	unsigned have = s->mem.on == 1 && !only_results(s) ? 1 : 2;
 
 	if (s->rcx_in || s->rcx_out || s->hi8)
 		have--;
@@ -576,11 +587,12 @@ void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const
 		unsigned mode, struct scan *ret_s)
 {
 	unsigned room = fetch(lin, hva, hva2, ret_s), at = 0;
+	bool branchy = false;
 	struct zin z;
 
 	ret_s->nr = 0;
 	ret_s->fp = false;
-	while (ret_s->nr < BT_MAX_INSNS && at < room) {
+	while (ret_s->nr < (branchy ? BT_BRANCHY_INSNS : BT_MAX_INSNS) && at < room) {
 		struct scan_insn *s = &ret_s->insn[ret_s->nr];
 
 		if (!scan_recall(ret_s, ret_s->copy + at, room - at, lin + at, mode, s)) {
@@ -600,6 +612,7 @@ void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const
 		ret_s->fp |= s->fp;
 		if (always_leaves(s))
 			break;
+		branchy |= s->cls == SCAN_JCC;
 	}
 	ret_s->bytes = at;
 	liveness(ret_s);

@@ -89,7 +89,7 @@ struct scan {
 	unsigned nr, bytes;
 	bool fp;
 	/* Bytes behind the last are read, not used. */
-	uint8_t copy[BT_MAX_INSNS * INSN_MAX_BYTES + INSN_MAX_BYTES], behind[INSN_MAX_BYTES + 8];
+	uint8_t copy[BT_MAX_BYTES + INSN_MAX_BYTES], behind[INSN_MAX_BYTES + 8];
 	struct scan_memo memo[SCAN_MEMOS];
 };
 

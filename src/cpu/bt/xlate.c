@@ -193,6 +193,7 @@ static void body(struct xl *x)
 		map->host = (uint32_t)(em_rx(&x->e) - x->blk->code);
 		map->guest = i->off;
 		map->live = i->live;
+		map->by_handler = false;
 		x->blk->undef |= i->f_undef;
 		for (unsigned g = 0; g < s->nr_groups; g++)
 			if (s->group[g].at == n)
@@ -200,7 +201,7 @@ static void body(struct xl *x)
 		if (i->cls == SCAN_COPY) {
 			xl_copy(x, i);
 		} else if (i->cls == SCAN_INTERP) {
-			x->blk->by_handler |= UINT64_C(1) << n;
+			map->by_handler = true;
 			struct bt_site *site = xl_site(x, SITE_INTERP, i);
 
 			xl_swap_out(x, &x->e);
@@ -209,7 +210,7 @@ static void body(struct xl *x)
 			xl_swap_in(x, &x->e);
 		} else if (i->cls == SCAN_SYS) {
 			/* Neither time nor the way of an interrupt is the same twice. */
-			x->blk->by_handler |= UINT64_C(1) << n;
+			map->by_handler = true;
 			if (x->b->lock != NULL) {
 				xl_swap_out(x, &x->e);
 				to_gate(&x->e, x->b, xl_site(x, SITE_INTERP, i));
