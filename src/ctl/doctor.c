@@ -34,7 +34,7 @@ static void models(void)
 	struct host_model m;
 
 	for (unsigned i = 0; host_model(i, &m); i++)
-		printf("model  %-10s %s\n", m.name, m.usable ? "yes" :
+		printf("model  %-13s  %s\n", m.name, m.usable ? "yes" :
 		       "no  this host's processor lacks instructions of it");
 }
 

@@ -297,8 +297,8 @@ static const struct opt run_opts[] = {
 	{ "module", "\"FILE ARGS\"", "a multiboot module; may be repeated", set_module },
 	{ "com1", "stdio|none", "the first serial port (default: none, as Hyper-V)", set_com1 },
 	{ "engine", "NAME", "auto (default), translate, interpret or kvm; see genvisor doctor", set_engine },
-	{ "cpu-model", "NAME", "x86-64-v3 or x86-64-v2: what the guest finds by CPUID (default:\n"
-			       "the best for which this host is good)", set_cpu_model },
+	{ "cpu-model", "NAME", "x86-64-v3, x86-64-v2 or x86-64-v2-amd: what the guest finds by\n"
+			       "CPUID (default: the best Intel for which this host is good)", set_cpu_model },
 	{ "lockstep", NULL, "with --engine translate and one processor: run each block by the\n"
 			    "interpreter too and stop where they differ (slow)", set_lockstep },
 	{ "no-reboot", NULL, "end when the guest resets, with status 3", set_no_reboot },

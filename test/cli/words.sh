@@ -31,7 +31,7 @@ expect 2 '^usage: genvisor' "$g"
 expect 0 'usage: genvisor run' "$g" run --help
 expect 0 'complete -o filenames -F _genvisor' "$g" completion bash
 expect 0 'engine interpret  yes' "$g" doctor
-expect 0 'model  x86-64-v2  yes' "$g" doctor
+expect 0 'model  x86-64-v2 +yes' "$g" doctor
 one_sentence 'no verb "rum"' "$g" rum
 one_sentence 'did you mean --memory' "$g" run --memry 1G
 one_sentence 'expected SIZE after it' "$g" run --memory

@@ -13,6 +13,11 @@
  * instructions, so a host must have them; what it lacks of the others (SHA,
  * ADX, RDSEED and the like) is done without.
  *
+ * "x86-64-v2-amd" has the features of "x86-64-v2" in the words of AMD, and says
+ * family 17h, model 1 (Zen, whose workarounds Linux leaves to the hypervisor).
+ * Its guests choose VMMCALL, and run SYSCALL in compatibility mode, which Intel
+ * lacks.
+ *
  * ARCH_CAPABILITIES says that none of the speculation bugs is there, which is
  * true of an interpreter.  Without it Linux would isolate page tables (two CR3
  * writes at each system call) and compile in retpolines.  Branch history it
@@ -20,7 +25,8 @@
  * through a maze of calls at each system call.
  *
  * Spec     [SDM 2] CPUID; [SDM 4] IA32_ARCH_CAPABILITIES; [APM 3] E.4
- * Missing  XSAVES; VAES and VPCLMULQDQ of 256 bits, which hosts of the level lack
+ * Missing  of AMD: more cores than one in a package, leaves 8000001D and 8000001E;
+ *          XSAVES; VAES and VPCLMULQDQ of 256 bits, which hosts of the level lack
  * Lock     none: const tables
  */
 #include "cpu/x86/model.h"
@@ -116,6 +122,29 @@ static const struct leaf v2_leaves[] = {
 	{ 0x80000008, 0, { 46 | 48 << 8, 0, 0, 0 } },
 };
 
+/* AMD repeats in 80000001 what leaf 1 says of the bits that both define. */
+#define AMD_81_EDX (V2_81_EDX | (V2_1_EDX & 0x0183f3ffu))
+/* AMD has no TSC_ADJUST and no fast string bit; its speculation controls are in 80000008. */
+#define AMD_7_EBX (V2_7_EBX & ~(BIT(1) | BIT(9)))
+
+/* Ways 8, 8 and 16, lines of 64 bytes; 32 KiB for data and for code, 256 KiB, 8 MiB. */
+#define AMD_L1 (32u << 24 | 8u << 16 | 1u << 8 | 64u)
+#define AMD_L2 (256u << 16 | 6u << 12 | 1u << 8 | 64u)
+#define AMD_L3 (16u << 18 | 8u << 12 | 1u << 8 | 64u)
+
+static const struct leaf amd_leaves[] = {
+	{ 0, 0, { 0xd, 0x68747541, 0x444d4163, 0x69746e65 } },	/* AuthenticAMD */
+	{ 1, 0, { 0x00800f12, 8u << 8 | 1u << 16, V2_1_ECX & ~BIT(24), V2_1_EDX } },
+	{ 6, 0, { BIT(2) /* ARAT */, 0, 0, 0 } },
+	{ 7, 0, { 0, AMD_7_EBX, V2_7_ECX, 0 } },
+	{ 0xd, 0, { 3, 576, 576, 0 } },
+	{ 0x80000000, 0, { 0x80000008, 0x68747541, 0x444d4163, 0x69746e65 } },
+	{ 0x80000001, 0, { 0x00800f12, 0, V2_81_ECX, AMD_81_EDX } },
+	{ 0x80000005, 0, { 0, 0, AMD_L1, AMD_L1 } },
+	{ 0x80000006, 0, { 0, 0, AMD_L2, AMD_L3 } },
+	{ 0x80000008, 0, { 46 | 48 << 8, BIT(26) /* SSB_NO */, 0, 0 } },
+};
+
 static const struct leaf v3_leaves[] = {
 	{ 0, 0, { 0xd, 0x756e6547, 0x6c65746e, 0x49656e69 } },	/* GenuineIntel */
 	{ 1, 0, { 0x000406f1, 8u << 8 | 1u << 16, V3_1_ECX, V2_1_EDX } },
@@ -144,7 +173,7 @@ static const struct leaf v3_leaves[] = {
 			CAP(15) /* PSDP_NO */ | CAP(20) /* BHI_NO */ | CAP(24) /* PBRSB_NO */ | \
 			CAP(26) /* GDS_NO */ | CAP(27) /* RFDS_NO */ | CAP(62) /* ITS_NO */)
 
-/* Best first. */
+/* Best first; the last runs everywhere. */
 static const struct cpu_model models[] = {
 	{
 		.name = "x86-64-v3",
@@ -154,6 +183,15 @@ static const struct cpu_model models[] = {
 		.xcr0 = 7,
 		.arch_capabilities = NOT_VULNERABLE,
 		.microcode = UINT64_C(0x0b000040) << 32,
+		.phys_bits = 46,
+	},
+	{
+		.name = "x86-64-v2-amd",
+		.leaves = amd_leaves,
+		.nr_leaves = ARRAY_LEN(amd_leaves),
+		.brand = "Genvisor Virtual Processor (x86-64-v2-amd)",
+		.xcr0 = 3,
+		.microcode = 0x08001250,
 		.phys_bits = 46,
 	},
 	{
@@ -316,7 +354,9 @@ const char *cpu_model_best(void)
 {
 	size_t i = 0;
 
-	while (i < ARRAY_LEN(models) - 1 && !cpu_model_host_ok(&models[i]))
+	/* What differs from Intel must be asked for by name. */
+	while (i < ARRAY_LEN(models) - 1 &&
+	       (models[i].leaves == amd_leaves || !cpu_model_host_ok(&models[i])))
 		i++;
 	return models[i].name;
 }

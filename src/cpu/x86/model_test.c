@@ -115,6 +115,29 @@ static void test_level_3(void **state)
 	CHECK_EQ(bits(v3(), 0xd, 3, 0), 0);
 }
 
+/* The other vendor's: the same features, none of them where only Intel has them. */
+static void test_amd(void **state)
+{
+	const struct cpu_model *m = cpu_model_find("x86-64-v2-amd");
+	uint32_t r[4], edx = bits(m, 1, 0, 3);
+
+	(void)state;
+	cpu_model_cpuid(m, 0, 0, r);
+	CHECK_MEM(&r[1], "Auth", 4);
+	CHECK_MEM(&r[3], "enti", 4);
+	CHECK_MEM(&r[2], "cAMD", 4);
+	CHECK_EQ(bits(m, 0x80000000, 0, 1), r[1]);
+	CHECK_EQ(bits(m, 0x80000001, 0, 0), bits(m, 1, 0, 0));
+	CHECK_EQ(bits(m, 0x80000001, 0, 3) & 0x0183f3ff, edx & 0x0183f3ff);
+	CHECK_EQ(bits(m, 1, 0, 2) & 0x00982201u, 0x00982201u);
+	CHECK_EQ(bits(m, 7, 0, 3), 0);			/* IBRS, ARCH_CAPABILITIES */
+	CHECK_EQ(bits(m, 7, 0, 1) & 2, 0);		/* TSC_ADJUST */
+	CHECK_EQ(bits(m, 4, 0, 0) | bits(m, 2, 0, 0), 0);
+	CHECK_EQ(cpu_model_arch_capabilities(m), 0);
+	CHECK_EQ(bits(m, 0x80000008, 0, 0) & 0xff, cpu_model_phys_bits(m));
+	CHECK(cpu_model_host_ok(m));
+}
+
 /* What the host has, as the compiler sees it; a model it lacks is not the best. */
 static void test_host(void **state)
 {
@@ -131,8 +154,9 @@ static void test_host(void **state)
 		CHECK(!cpu_model_host_ok(v3()));
 	CHECK_STR(cpu_model_best(), cpu_model_host_ok(v3()) ? "x86-64-v3" : "x86-64-v2");
 	CHECK_STR(cpu_model_name(0), "x86-64-v3");
-	CHECK_STR(cpu_model_name(1), "x86-64-v2");
-	CHECK(cpu_model_name(2) == NULL);
+	CHECK_STR(cpu_model_name(1), "x86-64-v2-amd");
+	CHECK_STR(cpu_model_name(2), "x86-64-v2");
+	CHECK(cpu_model_name(3) == NULL);
 }
 
 static void test_isa(void **state)
@@ -160,6 +184,7 @@ int main(void)
 		cmocka_unit_test(test_level),
 		cmocka_unit_test(test_consistent),
 		cmocka_unit_test(test_level_3),
+		cmocka_unit_test(test_amd),
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_isa),
 	};

@@ -64,6 +64,7 @@ void sys_syscall(struct interp *c, const struct insn *in)
 	stack(c, (uint16_t)((cs & 0xfffc) + 8), 0);
 }
 
+/* TF out of R11 traps at once, before the user's first instruction; from IRET it waits. */
 void sys_sysret(struct interp *c, const struct insn *in)
 {
 	uint16_t base = (uint16_t)(c->star >> 48);
@@ -81,6 +82,10 @@ void sys_sysret(struct interp *c, const struct insn *in)
 		c->rflags |= X86_IF;
 	enter(c, (uint16_t)(base + (wide ? 16 : 0)), wide, 3);
 	stack(c, (uint16_t)(base + 8), 3);
+	if (c->rflags & X86_TF) {
+		c->rip = c->next_rip;
+		interp_debug_trap(c, 0x4000);	/* BS */
+	}
 }
 
 void sys_sysenter(struct interp *c, const struct insn *in)

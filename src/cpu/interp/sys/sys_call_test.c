@@ -60,6 +60,34 @@ static void syscall_needs_sce_and_64_bits(void **state)
 	itest_close(&t);
 }
 
+/* AMD has it, by CSTAR into 64-bit code. */
+static void syscall_in_compatibility_mode_on_amd(void **state)
+{
+	struct itest t;
+
+	(void)state;
+	itest_open_as(&t, ITEST_64, &ITEST_ENGINE, "x86-64-v2-amd");
+	t.c->star = UINT64_C(0x0023000800000000);
+	t.c->cstar = UINT64_C(0xffffffff82000000);
+	t.c->sfmask = X86_IF;
+	itest_user(&t);
+	t.c->seg[CPU_CS].attr = 0xc0fb;
+	interp_mode_changed(t.c);
+	rflags_set(&t, X86_IF | X86_CF);
+	OK(&t, syscall_);
+	CHECK_EQ(t.c->rip, UINT64_C(0xffffffff82000000));
+	CHECK_EQ(t.c->gpr[CPU_RCX], ITEST_CODE + 2);
+	CHECK_EQ(t.c->gpr[CPU_R11], 2 | X86_IF | X86_CF);
+	CHECK_EQ(t.c->rflags, 2 | X86_CF);
+	CHECK_EQ(t.c->cpl, 0);
+	CHECK_EQ(t.c->code64, 1);
+	/* and SYSENTER has no 64-bit mode there */
+	t.c->sysenter_cs = 8;
+	CHECK_UD(&t, sysenter);
+	CHECK_UD(&t, sysexit64);
+	itest_close(&t);
+}
+
 static void sysret_leaves_it(void **state)
 {
 	struct itest t;
@@ -67,10 +95,10 @@ static void sysret_leaves_it(void **state)
 	(void)state;
 	open_star(&t);
 	t.c->gpr[CPU_RCX] = 0x12345;
-	t.c->gpr[CPU_R11] = 0xffffffff;
+	t.c->gpr[CPU_R11] = 0xffffffff & ~X86_TF;
 	OK(&t, sysret64);
 	CHECK_EQ(t.c->rip, 0x12345);
-	CHECK_EQ(t.c->rflags, 0x3c7fd7 & ~X86_RF);
+	CHECK_EQ(t.c->rflags, 0x3c7ed7 & ~X86_RF);
 	CHECK_EQ(t.c->cpl, 3);
 	CHECK_EQ(t.c->seg[CPU_CS].sel, 0x33);
 	CHECK_EQ(t.c->seg[CPU_CS].attr, 0xa0fb);
@@ -86,6 +114,23 @@ static void sysret_leaves_it(void **state)
 	CHECK_EQ(t.c->code32, 1);
 	CHECK_EQ(t.c->seg[CPU_CS].sel, 0x23);
 	CHECK_EQ(t.c->seg[CPU_SS].sel, 0x2b);
+	itest_close(&t);
+}
+
+static void sysret_with_tf_traps_at_once(void **state)
+{
+	struct itest t;
+
+	(void)state;
+	open_star(&t);
+	t.c->gpr[CPU_RCX] = 0x12345;
+	t.c->gpr[CPU_R11] = 2 | X86_TF | X86_CF;
+	CHECK_EQ(STEP(&t, sysret64), X86_DB);
+	CHECK_EQ(t.c->rip, 0x12345);
+	CHECK_EQ(t.c->seg[CPU_CS].sel, 0x33);
+	CHECK_EQ(t.c->cpl, 3);
+	CHECK_EQ(t.c->rflags, 2 | X86_TF | X86_CF);
+	CHECK(t.c->dr6 & 1u << 14);
 	itest_close(&t);
 }
 
@@ -210,7 +255,9 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(syscall_enters_the_kernel),
 		cmocka_unit_test(syscall_needs_sce_and_64_bits),
+		cmocka_unit_test(syscall_in_compatibility_mode_on_amd),
 		cmocka_unit_test(sysret_leaves_it),
+		cmocka_unit_test(sysret_with_tf_traps_at_once),
 		cmocka_unit_test(sysret_checks),
 		cmocka_unit_test(sysenter_and_sysexit),
 		cmocka_unit_test(sysenter_in_32_bit_mode),

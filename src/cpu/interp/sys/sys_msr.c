@@ -10,7 +10,8 @@
  *
  * Spec     [SDM 4] 2.1 architectural MSRs; [SDM 3] 11.11 MTRR, 11.12 PAT,
  *          17.17.3 TSC_ADJUST; [SDM 3] 4.1.4 canonical checks
- * Missing  thermal, performance and debug-store registers; LBR and BTF
+ * Missing  thermal, performance and debug-store registers; LBR and BTF;
+ *          of AMD's own, all but the counters, which stand still
  * Lock     none: a vCPU's own thread
  */
 #include "cpu/interp/sys/sys.h"
@@ -27,6 +28,8 @@
 #define MSR_DEBUGCTL 0x1d9u
 #define MSR_MTRR_PHYS 0x200u	/* .. 0x20f: base and mask of eight */
 #define MSR_MTRR_DEF 0x2ffu
+
+#define MSR_AMD_PERF 0xc0010000u	/* .. 7: controls of four counters, then the counters */
 
 #define NR_VAR 8u
 #define MTRRCAP_VALUE (NR_VAR | 1u << 8 | 1u << 10)	/* fixed ranges, write-combining */
@@ -115,6 +118,15 @@ static enum msr_answer mtrr_write(struct interp *c, uint32_t msr, uint64_t v)
 	return MSR_OK;
 }
 
+/*
+ * AMD has four counters that CPUID does not announce, so guests touch them
+ * unasked.  These never count, whatever is written.
+ */
+static bool is_amd_counter(const struct interp *c, uint32_t msr)
+{
+	return msr - MSR_AMD_PERF < 8 && !sys_is_intel(c);
+}
+
 /* ---- reads -------------------------------------------------------------------------------------- */
 
 /* What only some models have. */
@@ -148,6 +160,10 @@ static enum msr_answer model_read(struct interp *c, uint32_t msr, uint64_t *ret_
 		*ret_val = cpu_model_arch_capabilities(c->model);
 		return sys_has(c, FEAT_ARCH_CAP) ? MSR_OK : MSR_UNKNOWN;
 	default:
+		if (is_amd_counter(c, msr)) {
+			*ret_val = 0;
+			return MSR_OK;
+		}
 		return mtrr_read(c, msr, ret_val);
 	}
 }
@@ -283,7 +299,7 @@ static enum msr_answer model_write(struct interp *c, uint32_t msr, uint64_t v)
 	case MSR_UCODE_REV:		/* the guest's way to ask for the revision */
 		return v ? MSR_REFUSED : MSR_OK;
 	default:
-		return mtrr_write(c, msr, v);
+		return is_amd_counter(c, msr) ? MSR_OK : mtrr_write(c, msr, v);
 	}
 }
 

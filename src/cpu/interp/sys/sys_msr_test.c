@@ -346,6 +346,28 @@ static void what_is_not_there(void **state)
 	itest_close(&t);
 }
 
+/* The counters of AMD's that no CPUID bit announces; its speculation controls are elsewhere. */
+static void what_amd_has(void **state)
+{
+	struct itest t;
+	uint64_t v;
+
+	(void)state;
+	itest_open_as(&t, ITEST_64, &ITEST_ENGINE, "x86-64-v2-amd");
+	for (uint32_t msr = 0xc0010000; msr < 0xc0010008; msr++) {
+		CHECK_EQ(wr(&t, msr, UINT64_MAX), ITEST_HLT);
+		CHECK_EQ(rd(&t, msr, &v), ITEST_HLT);
+		CHECK_EQ(v, 0);
+	}
+	CHECK_EQ(rd(&t, 0xc0010008, &v), X86_GP);
+	CHECK_EQ(rd(&t, 0x48, &v), X86_GP);
+	CHECK_EQ(rd(&t, X86_MSR_MISC_ENABLE, &v), X86_GP);
+	itest_close(&t);
+	itest_open(&t, ITEST_64);
+	CHECK_EQ(rd(&t, 0xc0010000, &v), X86_GP);
+	itest_close(&t);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -358,6 +380,7 @@ int main(void)
 		cmocka_unit_test(misc_enable_hides_things),
 		cmocka_unit_test(hypercalls),
 		cmocka_unit_test(what_is_not_there),
+		cmocka_unit_test(what_amd_has),
 	};
 
 	return cmocka_run_group_tests_name("sys_msr", tests, NULL, NULL);
