@@ -336,10 +336,64 @@ static void registers_change_places(void **state)
 	itest_close(&t);
 }
 
+/* The same where every register is named: the one that gives way is used in memory. */
+static void registers_change_places_with_users(void **state)
+{
+	static const uint8_t code[] = {
+		/* 1: add r14,rax; xor r15,r14; add r14,r15; imul r15,r14; movzx edx,r14b */
+		/* mov [rsi+rdx],r15b; the three in the middle twice more */
+		/* lea rdi,[rdi+1], and so rbp r8 r10 r12 r13; add r9,r14; mov r11,[rbx] */
+		/* dec ecx; jnz 1b; add r14,[rbx]; div ecx */
+		0x49, 0x01, 0xc6, 0x4d, 0x31, 0xf7, 0x4d, 0x01, 0xfe, 0x4d, 0x0f, 0xaf,
+		0xfe, 0x41, 0x0f, 0xb6, 0xd6, 0x44, 0x88, 0x3c, 0x16, 0x4d, 0x31, 0xf7,
+		0x4d, 0x01, 0xfe, 0x4d, 0x0f, 0xaf, 0xfe, 0x4d, 0x31, 0xf7, 0x4d, 0x01,
+		0xfe, 0x4d, 0x0f, 0xaf, 0xfe, 0x48, 0x8d, 0x7f, 0x01, 0x48, 0x8d, 0x6d,
+		0x01, 0x4d, 0x8d, 0x40, 0x01, 0x4d, 0x01, 0xf1, 0x4d, 0x8d, 0x52, 0x01,
+		0x4c, 0x8b, 0x1b, 0x4d, 0x8d, 0x64, 0x24, 0x01, 0x4d, 0x8d, 0x6d, 0x01,
+		0xff, 0xc9, 0x75, 0xb4, 0x4c, 0x03, 0x33, 0xf7, 0xf1,
+	};
+	static const uint8_t counted[] = { CPU_RDI, CPU_RBP, CPU_R8, CPU_R10, CPU_R12, CPU_R13 };
+	uint64_t r14 = 5, r15 = 7, r9 = 9;
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_put64(&t, ITEST_DATA + 0x1000, 11);
+	for (unsigned i = 0; i < ARRAY_LEN(counted); i++)
+		t.c->gpr[counted[i]] = counted[i];
+	t.c->gpr[CPU_RAX] = 3;
+	t.c->gpr[CPU_RCX] = 300;
+	t.c->gpr[CPU_R9] = r9;
+	t.c->gpr[CPU_R14] = r14;
+	t.c->gpr[CPU_R15] = r15;
+	t.c->gpr[CPU_RBX] = ITEST_DATA + 0x1000;
+	t.c->gpr[CPU_RSI] = ITEST_DATA + 0x1f80;
+	for (unsigned i = 0; i < 300; i++) {
+		r14 += 3;
+		for (unsigned k = 0; k < 3; k++) {
+			r15 ^= r14;
+			r14 += r15;
+			r15 *= r14;
+		}
+		r9 += r14;
+	}
+	ITEST_CODE_IS(&t, code);
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(itest_caught(&t), X86_DE);
+	CHECK_EQ(t.c->gpr[CPU_R14], r14 + 11);
+	CHECK_EQ(t.c->gpr[CPU_R15], r15);
+	CHECK_EQ(t.c->gpr[CPU_R9], r9);
+	CHECK_EQ(t.c->gpr[CPU_R11], 11);
+	for (unsigned i = 0; i < ARRAY_LEN(counted); i++)
+		CHECK_EQ(t.c->gpr[counted[i]], counted[i] + 300);
+	itest_close(&t);
+}
+
 static void host_faults(void **state)
 {
 	wild_rsp(state);
 	registers_change_places(state);
+	registers_change_places_with_users(state);
 }
 
 int main(void)

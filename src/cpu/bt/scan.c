@@ -290,28 +290,28 @@ static bool take_encoding(const struct zin *z, const uint8_t *bytes, struct scan
 	return true;
 }
 
-static unsigned in_memory(const struct scan_reg *r)
+static unsigned far(const struct scan_reg *r, unsigned in_memory)
 {
-	return r->role == ROLE_GPR && r->n >= 14;
+	return r->role == ROLE_GPR && (in_memory >> r->n & 1);
 }
 
-static bool result_in_memory(const struct scan_reg *r)
+static bool far_result(const struct scan_reg *r, unsigned in_memory)
 {
-	return in_memory(r) && r->out && !r->in;
+	return far(r, in_memory) && r->out && !r->in;
 }
 
 /* MULX with both results in memory: the address may be given up for one of them. */
-static bool only_results(const struct scan_insn *s)
+static bool only_results(const struct scan_insn *s, unsigned in_memory)
 {
-	return result_in_memory(&s->reg) && result_in_memory(&s->vvvv) && !in_memory(&s->rm);
+	return far_result(&s->reg, in_memory) && far_result(&s->vvvv, in_memory) &&
+	       !far(&s->rm, in_memory);
 }
 
-/* Whether two scratch registers are enough. */
-static bool fits(const struct scan_insn *s)
+bool scan_fits(const struct scan_insn *s, unsigned in_memory)
 {
-	unsigned need = in_memory(&s->reg) + in_memory(&s->rm) + in_memory(&s->vvvv) +
-			in_memory(&s->oreg);
-	unsigned have = s->mem.on == 1 && !only_results(s) ? 1 : 2;
+	unsigned need = far(&s->reg, in_memory) + far(&s->rm, in_memory) +
+			far(&s->vvvv, in_memory) + far(&s->oreg, in_memory);
+	unsigned have = s->mem.on == 1 && !only_results(s, in_memory) ? 1 : 2;
 
 	if (s->rcx_in || s->rcx_out || s->hi8)
 		have--;
@@ -349,7 +349,7 @@ static bool can_copy(const struct zin *z, const uint8_t *bytes, unsigned mode, s
 	if (s->mem.on == 1 && bit_string(z))
 		return false;
 	s->fp = simd;
-	return fits(s);
+	return scan_fits(s, 1u << CPU_R14 | 1u << CPU_R15);
 }
 
 /* ---- flags --------------------------------------------------------------------------- */

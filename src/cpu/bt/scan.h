@@ -108,6 +108,9 @@ bool scan_recall(struct scan *s, const uint8_t *b, unsigned room, uint64_t lin, 
 void scan_remember(struct scan *s, const uint8_t *b, unsigned room, unsigned mode,
 		   const struct zin *z, const struct scan_insn *i);
 
+/* Whether two scratch registers are enough, with the guest registers IN_MEMORY (bits) there. */
+bool scan_fits(const struct scan_insn *s, unsigned in_memory);
+
 /*
  * Lock step: instructions that use flags which the manual leaves undefined, and
  * random numbers, go to their handlers: two processors may differ there.

@@ -6,8 +6,8 @@
  * to its place in memory at the beginning and comes back at every end.  Loops,
  * whose blocks have the same swaps, go round without.
  *
- * A register that gives way is one that the block does not name at all, nor any of
- * its handlers: before these everything is put back.
+ * A register that gives way is one that the block names much less, best not at all.
+ * Before handlers everything is put back.
  *
  * Lock     none
  */
@@ -19,6 +19,7 @@
 struct uses {
 	unsigned nr[16];
 	bool out[16];
+	uint16_t fixed;			/* cannot be anywhere else */
 	unsigned handlers;
 	bool loop;
 };
@@ -41,6 +42,17 @@ static void use_mem(struct uses *u, const struct scan_mem *m)
 		u->nr[m->index & 15]++;
 }
 
+static uint16_t named(const struct scan_insn *i)
+{
+	const struct scan_reg *r[] = { &i->reg, &i->rm, &i->vvvv, &i->oreg };
+	uint16_t bits = 0;
+
+	for (unsigned n = 0; n < ARRAY_LEN(r); n++)
+		if (r[n]->role == ROLE_GPR)
+			bits |= (uint16_t)(1u << r[n]->n);
+	return bits;
+}
+
 static void count(const struct xl *x, struct uses *u)
 {
 	for (unsigned n = 0; n < x->s->nr; n++) {
@@ -50,6 +62,10 @@ static void count(const struct xl *x, struct uses *u)
 			u->handlers++;
 			continue;
 		}
+		if (i->hi8)
+			u->fixed |= named(i);
+		if (i->cls == SCAN_LEAVE)
+			u->fixed |= 1u << CPU_RBP;
 		use_reg(u, &i->reg);
 		use_reg(u, &i->rm);
 		use_reg(u, &i->vvvv);
@@ -66,21 +82,37 @@ static void count(const struct xl *x, struct uses *u)
 	}
 }
 
+static bool all_fit(const struct scan *s, unsigned in_memory)
+{
+	for (unsigned n = 0; n < s->nr; n++)
+		if (s->insn[n].cls == SCAN_COPY && !scan_fits(&s->insn[n], in_memory))
+			return false;
+	return true;
+}
+
 /* RBX to RDX have uses that no field tells; RSP as anything but a stack is not for every host. */
-static int who_gives(const struct uses *u)
+static int who_gives(const struct xl *x, const struct uses *u, unsigned in_memory)
 {
 	static const uint8_t may[] = {
 		CPU_RSI, CPU_RDI, CPU_RBP, CPU_R8, CPU_R9, CPU_R10, CPU_R11, CPU_R12, CPU_R13,
 	};
 
-	for (unsigned n = ARRAY_LEN(may); n-- > 0;)
-		if (u->nr[may[n]] == 0)
-			return may[n];
-	return -1;
+	int best = -1;
+
+	for (unsigned n = ARRAY_LEN(may); n-- > 0;) {
+		unsigned g = may[n];
+
+		if ((u->fixed >> g & 1) || (best >= 0 && u->nr[g] >= u->nr[best]))
+			continue;
+		if (u->nr[g] == 0 || all_fit(x->s, in_memory | 1u << g))
+			best = (int)g;
+	}
+	return best;
 }
 
 void xl_swaps_choose(struct xl *x)
 {
+	unsigned in_memory = 1u << CPU_R14 | 1u << CPU_R15;
 	struct bt_block *k = x->blk;
 	struct uses u = { 0 };
 
@@ -92,13 +124,18 @@ void xl_swaps_choose(struct xl *x)
 	count(x, &u);
 	for (unsigned g = CPU_R14; g <= CPU_R15; g++) {
 		unsigned cost = ENTRY_COST + u.handlers * HANDLER_COST;
-		int gives = who_gives(&u);
+		int gives;
 
-		if (u.nr[g] * (u.loop ? 4 : 1) <= cost || gives < 0)
+		if (u.nr[g] * (u.loop ? 4 : 1) <= cost)
 			continue;
+		gives = who_gives(x, &u, in_memory & ~(1u << g));
+		if (gives < 0 || u.nr[g] <= u.nr[gives] ||
+		    (u.nr[g] - u.nr[gives]) * (u.loop ? 4 : 1) <= cost)
+			continue;
+		in_memory = (in_memory & ~(1u << g)) | 1u << gives;
 		x->host[g] = (int8_t)xl_home((unsigned)gives);
 		x->host[gives] = H_NONE;
-		u.nr[gives] = 1;
+		u.fixed |= (uint16_t)(1u << gives);
 		k->swap[k->nr_swaps++] = (struct bt_swap){ (uint8_t)g, (uint8_t)gives, u.out[g] };
 	}
 }
