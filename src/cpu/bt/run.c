@@ -115,6 +115,14 @@ static uint8_t *cut(struct bt *b)
 	return go_on(b, NULL);
 }
 
+static bool same_mode(const struct bt *b, const struct bt_block *k)
+{
+	unsigned mode;
+
+	return bt_mode(&b->c, &mode) &&
+	       (mode & ~(b->model_avx ? 0u : BT_NO_AVX)) == (k->mode & ~(unsigned)BT_PLAIN);
+}
+
 /* One instruction by its handler; it may raise. */
 static uint8_t *by_handler(struct bt *b, struct bt_site *s, uint8_t *behind)
 {
@@ -133,7 +141,7 @@ static uint8_t *by_handler(struct bt *b, struct bt_site *s, uint8_t *behind)
 	c->code_state = k->page->state;
 	in->fn(c, in);
 	c->rip = c->next_rip;
-	if (behind == NULL || s->ends || c->stop || k->dead || c->rip != next || attention(b))
+	if (behind == NULL || (s->ends && !same_mode(b, k)) || c->stop || k->dead || c->rip != next || attention(b))
 		return cut(b);
 	if (k->fp)
 		bt_unpark(b);
@@ -248,6 +256,8 @@ static uint8_t *found(struct bt *b, struct bt_site *s, const uint8_t *hva, bool 
 	keep |= (s->access == ACCESS_WRITE ? e->wtag : e->rtag) == page;
 	b->delta = (uint64_t)(uintptr_t)hva - lin;
 	if (s->own != NULL && keep) {
+		if (e->rtag != page)
+			interp_tlb_astray(&b->tlb, interp_set(&b->c), lin);
 		s->own->tag = s->quiet ? 0 - page : page;
 		s->own->add = b->delta;
 		*s->dirty = 1;

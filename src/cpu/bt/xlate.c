@@ -182,6 +182,22 @@ static void entry_poll(struct xl *x, bool quiet)
 
 /* ---- the body ------------------------------------------------------------------------ */
 
+/* An instruction that ends its block, but mostly goes on behind itself. */
+static bool falls_through(const struct scan_insn *i)
+{
+	switch (i->in.mnemonic) {
+	case 0:				/* none */
+	case ZYDIS_MNEMONIC_SYSCALL: case ZYDIS_MNEMONIC_SYSRET: case ZYDIS_MNEMONIC_SYSENTER:
+	case ZYDIS_MNEMONIC_SYSEXIT: case ZYDIS_MNEMONIC_IRETQ: case ZYDIS_MNEMONIC_IRETD:
+	case ZYDIS_MNEMONIC_IRET: case ZYDIS_MNEMONIC_INT: case ZYDIS_MNEMONIC_INT3:
+	case ZYDIS_MNEMONIC_INT1: case ZYDIS_MNEMONIC_HLT: case ZYDIS_MNEMONIC_UD2:
+	case ZYDIS_MNEMONIC_JMP: case ZYDIS_MNEMONIC_CALL: case ZYDIS_MNEMONIC_RET:
+		return false;
+	default:
+		return true;
+	}
+}
+
 static void body(struct xl *x)
 {
 	struct scan *s = x->s;
@@ -206,8 +222,12 @@ static void body(struct xl *x)
 
 			xl_swap_out(x, &x->e);
 			to_gate(&x->e, x->b, site);
+			if (i->in.ends != END_NO && !falls_through(i))
+				continue;
 			site->go = em_rx(&x->e);
 			xl_swap_in(x, &x->e);
+			if (site->ends)
+				xl_exit(x, e_jmp(&x->e), i->next, i);
 		} else if (i->cls == SCAN_SYS) {
 			/* Neither time nor the way of an interrupt is the same twice. */
 			map->by_handler = true;

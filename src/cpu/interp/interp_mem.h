@@ -57,6 +57,7 @@ struct tlb_site {
 };
 
 #define TLB_SITES 2048u
+#define TLB_SITE_SETS 3u
 #define TLB_SITE_KINDS 12u		/* by set, right, and form of the tag */
 #define TLB_SITES_DIRTY 32u		/* slots that one byte of SITE_DIRTY speaks for */
 /* Canonical nowhere: who finds himself on this page has ADD = 0, and faults on the host. */
@@ -95,6 +96,13 @@ struct interp_tlb {
 	/* [translator] the upper half of the kinds keep the tag negated */
 	struct tlb_site site[TLB_SITE_KINDS][TLB_SITES];
 	uint8_t site_dirty[TLB_SITE_KINDS][TLB_SITES / TLB_SITES_DIRTY];
+	/*
+	 * By slot: a page that lay here once may still be in some site.  Else what is in a
+	 * site is in its slot too, so that INVLPG need not look at the sites.
+	 */
+	uint8_t astray[TLB_SITE_SETS][TLB_SLOTS];
+	bool any_astray[TLB_SITE_SETS];
+	bool local[TLB_SITE_SETS];	/* pages that are not global were filled in */
 };
 
 /* The right that accesses of the present instruction have. */

@@ -41,6 +41,8 @@ static inline const struct tlb_code_entry *interp_tlb_code(struct interp *c, uin
 	return interp_tlb_code_fill(c, lin, ret_code);
 }
 
+/* A site of the translator has LIN's page, and its slot may not. */
+void interp_tlb_astray(struct interp_tlb *t, unsigned set, uint64_t lin);
 struct interp_tlb *interp_tlb_new(void);
 void interp_tlb_init(struct interp_tlb *t);	/* of zeroed memory */
 void interp_tlb_free(struct interp_tlb *t);

@@ -262,28 +262,48 @@ static unsigned set_of_pl(const struct interp *c, unsigned pl)
 	return (pl == 3 ? SET_USER : SET_SUPER) + ((unsigned)(c->rflags >> 17) & 2u);
 }
 
+/* What is in the TLB is canonical, and nobody watches it. */
+static uint64_t quick_load(struct interp *c, uint64_t lin, unsigned size, unsigned set)
+{
+	const struct tlb_entry *e = tlb_slot(c, set, lin);
+
+	if (likely(e->rtag == ((lin + size - 1) & ~PAGE_MASK)))
+		return host_load(host_ptr(e->add, lin), size);
+	check_lin(c, lin, size);
+	return lin_load(c, lin, size, set);
+}
+
+static void quick_store(struct interp *c, uint64_t lin, unsigned size, uint64_t val, unsigned set)
+{
+	const struct tlb_entry *e = tlb_slot(c, set, lin);
+
+	if (likely(e->wtag == ((lin + size - 1) & ~PAGE_MASK))) {
+		host_store(host_ptr(e->add, lin), size, val);
+		interp_stored(c, e->state);
+		return;
+	}
+	check_lin(c, lin, size);
+	lin_store(c, lin, size, val, set);
+}
+
 uint64_t interp_sys_load(struct interp *c, uint64_t lin, unsigned size)
 {
-	check_lin(c, lin, size);
-	return lin_load(c, lin, size, SET_SUPER);
+	return quick_load(c, lin, size, SET_SUPER);
 }
 
 void interp_sys_store(struct interp *c, uint64_t lin, unsigned size, uint64_t val)
 {
-	check_lin(c, lin, size);
-	lin_store(c, lin, size, val, SET_SUPER);
+	quick_store(c, lin, size, val, SET_SUPER);
 }
 
 uint64_t interp_lin_load(struct interp *c, uint64_t lin, unsigned size, unsigned pl)
 {
-	check_lin(c, lin, size);
-	return lin_load(c, lin, size, set_of_pl(c, pl));
+	return quick_load(c, lin, size, set_of_pl(c, pl));
 }
 
 void interp_lin_store(struct interp *c, uint64_t lin, unsigned size, uint64_t val, unsigned pl)
 {
-	check_lin(c, lin, size);
-	lin_store(c, lin, size, val, set_of_pl(c, pl));
+	quick_store(c, lin, size, val, set_of_pl(c, pl));
 }
 
 /* ---- by segment ---------------------------------------------------------------------- */

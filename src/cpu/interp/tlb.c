@@ -50,19 +50,53 @@ static void drop_site(struct interp_tlb *t, unsigned kind, unsigned at)
 	t->site[kind][at].add = 0;
 }
 
-static void drop_sites(struct interp_tlb *t)
+static void drop_kind(struct interp_tlb *t, unsigned k)
 {
 	uint64_t word;
 
-	for (unsigned k = 0; k < TLB_SITE_KINDS; k++)
-		for (unsigned i = 0; i < ARRAY_LEN(t->site_dirty[k]); i += sizeof(word)) {
-			__builtin_memcpy(&word, &t->site_dirty[k][i], sizeof(word));
-			for (unsigned n = 0; unlikely(word != 0) && n < sizeof(word); n++, word >>= 8)
-				for (unsigned s = 0; (word & 0xff) && s < TLB_SITES_DIRTY; s++)
-					drop_site(t, k, (i + n) * TLB_SITES_DIRTY + s);
-			word = 0;
-			__builtin_memcpy(&t->site_dirty[k][i], &word, sizeof(word));
-		}
+	for (unsigned i = 0; i < ARRAY_LEN(t->site_dirty[k]); i += sizeof(word)) {
+		__builtin_memcpy(&word, &t->site_dirty[k][i], sizeof(word));
+		for (unsigned n = 0; unlikely(word != 0) && n < sizeof(word); n++, word >>= 8)
+			for (unsigned s = 0; (word & 0xff) && s < TLB_SITES_DIRTY; s++)
+				drop_site(t, k, (i + n) * TLB_SITES_DIRTY + s);
+		word = 0;
+		__builtin_memcpy(&t->site_dirty[k][i], &word, sizeof(word));
+	}
+}
+
+/* Kinds of a set: reads and writes, plain and negated. */
+static void drop_sites(struct interp_tlb *t, unsigned set)
+{
+	for (unsigned k = set * 2; k < TLB_SITE_KINDS; k += TLB_SITE_KINDS / 2) {
+		drop_kind(t, k);
+		drop_kind(t, k + 1);
+	}
+	if (t->any_astray[set])
+		__builtin_memset(t->astray[set], 0, sizeof(t->astray[set]));
+	t->any_astray[set] = false;
+}
+
+static void drop_sites_of(struct interp_tlb *t, bool global_too)
+{
+	for (unsigned s = 0; s < TLB_SITE_SETS; s++) {
+		if (global_too || t->local[s])
+			drop_sites(t, s);
+		t->local[s] = false;
+	}
+}
+
+static bool maybe_in_site(const struct interp_tlb *t, unsigned set, uint64_t lin)
+{
+	unsigned at = (unsigned)((lin >> PAGE_SHIFT) % TLB_SLOTS);
+	const struct tlb_entry *e = &t->data[set][at];
+
+	return e->rtag == (lin & ~PAGE_MASK) || e->wtag == (lin & ~PAGE_MASK) || t->astray[set][at];
+}
+
+void interp_tlb_astray(struct interp_tlb *t, unsigned set, uint64_t lin)
+{
+	t->astray[set][(lin >> PAGE_SHIFT) % TLB_SLOTS] = 1;
+	t->any_astray[set] = true;
 }
 
 static void log_clear(struct interp_tlb *t)
@@ -120,16 +154,17 @@ void interp_tlb_flush(struct interp *c, bool global_too)
 
 	t->flushes++;
 	t->changes++;
-	drop_sites(t);
 	c->stop = 1;
 	c->flush_seq[0]++;
 	if (global_too)
 		c->flush_seq[1]++;
 	if (t->nr_log[which] > TLB_LOG || t->nr_code_log[which] > TLB_LOG) {
+		drop_sites_of(t, true);
 		drop_all(t);
 		log_clear(t);
 		return;
 	}
+	drop_sites_of(t, global_too);
 	undo(t, which);
 	if (global_too)
 		log_clear(t);
@@ -197,7 +232,6 @@ void interp_tlb_invlpg(struct interp *c, uint64_t lin)
 	struct interp_tlb *t = c->tlb;
 
 	t->changes++;
-	drop_sites(t);
 	c->stop = 1;
 	if (c->page_gone != NULL)
 		c->page_gone(c, lin);
@@ -205,6 +239,9 @@ void interp_tlb_invlpg(struct interp *c, uint64_t lin)
 		interp_tlb_flush(c, true);
 		return;
 	}
+	for (unsigned s = 0; s < TLB_SITE_SETS; s++)
+		if (maybe_in_site(t, s, lin))
+			drop_sites(t, s);
 	for (unsigned s = 0; s < NR_SETS * 2; s++) {
 		struct tlb_entry *e = tlb_slot(c, s, lin);
 
@@ -248,13 +285,18 @@ static void fill(struct interp *c, uint64_t lin, unsigned set, const struct walk
 	struct tlb_entry *e = tlb_slot(c, set, lin);
 	unsigned at = set * TLB_SLOTS + (unsigned)((lin >> PAGE_SHIFT) % TLB_SLOTS);
 
+	if (e->rtag != (lin & ~PAGE_MASK) && e->rtag != no_tag(t, e) && set < TLB_SITE_SETS)
+		interp_tlb_astray(t, set, lin);
 	e->rtag = lin & ~PAGE_MASK;
 	e->wtag = writable && c->save_page == NULL && write_guarded(c, page->state) ? e->rtag : no_tag(t, e);
 	e->add = (uint64_t)(uintptr_t)page->hva - e->rtag;
 	e->state = page->state;
 	t->guarded[set][(lin >> PAGE_SHIFT) % TLB_SLOTS] = writable && e->wtag != e->rtag;
-	if (!w->global)
+	if (!w->global) {
 		log_one(t->log[0], &t->nr_log[0], at);
+		if (set < TLB_SITE_SETS)
+			t->local[set] = true;
+	}
 	log_one(t->log[1], &t->nr_log[1], at);
 	note_large(t, lin, w->page_size);
 	t->fills++;
@@ -359,7 +401,8 @@ static void drop_writes(struct interp_tlb *t, const uint8_t *hva)
 	bool all = t->nr_log[1] > TLB_LOG;
 	unsigned n = all ? NR_SETS * 2 * TLB_SLOTS : t->nr_log[1];
 
-	drop_sites(t);
+	for (unsigned s = 0; s < TLB_SITE_KINDS; s += 2)	/* those for writes */
+		drop_kind(t, s + 1);
 	for (unsigned i = 0; i < n; i++) {
 		unsigned at = all ? i : t->log[1][i];
 		struct tlb_entry *e = &t->data[at / TLB_SLOTS][at % TLB_SLOTS];
