@@ -63,6 +63,35 @@ static void xchg_r8_after_f3(void **state)
 	itest_close(&t);
 }
 
+/* CPUID's gate is reached by three ways: each puts back once what changed places. */
+static void cpuid_among_r14(void **state)
+{
+	static const uint8_t code[] = {
+		0xb8, 7, 0, 0, 0,		/* 1: mov eax, 7 */
+		0x89, 0xe9,			/* mov ecx, ebp */
+		0x0f, 0xa2,			/* cpuid */
+		0x49, 0xff, 0xc6, 0x49, 0xff, 0xc6, 0x49, 0xff, 0xc6, 0x49, 0xff, 0xc6,	/* inc r14 */
+		0x49, 0xff, 0xc6, 0x49, 0xff, 0xc6, 0x49, 0xff, 0xc6, 0x49, 0xff, 0xc6,
+		0xff, 0xcd,			/* dec ebp */
+		0x75, 0xdb,			/* jnz 1b */
+		0xf4,
+	};
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	for (unsigned g = CPU_RSI; g < CPU_R14; g++)
+		t.c->gpr[g] = 0x100 + g;
+	t.c->gpr[CPU_RBP] = 10;
+	t.c->gpr[CPU_R14] = 0;
+	ITEST_CODE_IS(&t, code);
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_R14], 80);
+	for (unsigned g = CPU_RSI; g < CPU_R14; g++)
+		CHECK_EQ(t.c->gpr[g], 0x100 + g);
+	itest_close(&t);
+}
+
 /* Runs CODE between a load of XMM0 and its store: whatever it calls must leave XMM0 alone. */
 static void keeps_xmm0(struct itest *t, const uint8_t *code, size_t n)
 {
@@ -402,6 +431,7 @@ int main(void)
 		/* First: the next ones run with cmocka's own handlers of signals. */
 		cmocka_unit_test(host_faults),
 		cmocka_unit_test(xchg_r8_after_f3),
+		cmocka_unit_test(cpuid_among_r14),
 		cmocka_unit_test(store_to_code_keeps_vectors),
 		cmocka_unit_test(cools_down_together),
 		cmocka_unit_test(handlers_keep_vectors),

@@ -84,6 +84,7 @@ static void write_stubs(struct xl *x)
 
 	for (unsigned n = 0; n < x->nr_stubs; n++) {
 		const struct xl_stub *t = &x->stub[n];
+		bool first = t->site->stub == NULL;	/* CPUID has three ways to one gate */
 
 		em_patch(t->patch, b->code_delta, em_rx(&e));
 		if (t->site->kind == SITE_LINK && x->blk->nr_swaps != 0)
@@ -98,7 +99,7 @@ static void write_stubs(struct xl *x)
 		if (t->site->kind == SITE_POLL || comes_back(t->site))
 			xl_swap_out(x, &e);
 		to_gate(&e, b, t->site);
-		if (x->blk->nr_swaps != 0 && comes_back(t->site)) {
+		if (first && x->blk->nr_swaps != 0 && comes_back(t->site)) {
 			come_back(x, &e, &t->site->go);
 			come_back(x, &e, &t->site->after);
 		}
