@@ -1,0 +1,77 @@
+"""Four processors under fork, mmap, futexes, signals, changing code, traps and modules for MINUTES: all results right, no kernel message."""
+import glob
+import os
+import shutil
+import struct
+import subprocess
+import sys
+
+from machine import PROMPT, Failed, Machine, guest_args, main
+
+MINUTES = float(sys.argv[3]) if len(sys.argv) > 3 else 1 / 3
+CPUS = int(sys.argv[4]) if len(sys.argv) > 4 else 4
+MORE = sys.argv[5:]         # options of genvisor run
+HERE = os.path.dirname(os.path.abspath(__file__))
+MIB = 1 << 20
+
+# They load without a word.  With each round the kernel patches its own code, for static keys too.
+MODULES = 'crc7 crc_itu_t ts_kmp ts_bm sha3_generic wp512 serpent_generic isofs udf'
+MODULE_LOOP = f'''n=0
+while [ -e /dev/shm/go ]; do
+    for m in {MODULES}; do
+        modprobe $m && modprobe -r $m || {{ echo $m > /dev/shm/bad; exit 1; }}
+    done
+    echo 1 > /proc/sys/kernel/sched_schedstats
+    echo 0 > /proc/sys/kernel/sched_schedstats
+    n=$((n + 1))
+done
+echo $n > /dev/shm/loads
+'''
+
+
+def program(scratch):
+    """The stress program, as the content of a disk; its size in bytes."""
+    out = f'{scratch}/stress'
+    r = subprocess.run([os.environ.get('CC', 'cc'), '-O2', '-static', '-pthread', '-o', out, *glob.glob(f'{HERE}/stress*.c')],
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if r.returncode != 0:
+        raise Failed(f'the stress program does not compile:\n{r.stdout}')
+    with open(out, 'rb') as f:
+        content = f.read()
+    sectors = (len(content) + MIB - 1) // MIB * MIB // 512
+    with open(f'{out}.raw', 'wb') as f:
+        # One partition from 1 MiB on: a disk as others know it.
+        f.write(bytes(446) + struct.pack('<8sII', bytes([0, 0, 2, 0, 0x83, 0, 2, 0]), MIB // 512, sectors) + bytes(48) + b'\x55\xaa')
+        f.seek(MIB)
+        f.write(content)
+        f.truncate(MIB + sectors * 512)
+    return f'{out}.raw', len(content)
+
+
+def test(genvisor, guest, scratch):
+    disk = f'{scratch}/root.vhdx'
+    shutil.copy(f'{guest}/root.vhdx', disk)
+    raw, size = program(scratch)
+    m = Machine(genvisor, *guest_args(guest, disk, cpus=CPUS, memory='1G', root='LABEL=genvisor-root'), '--disk', raw, *MORE)
+    m.wait_for(PROMPT)
+    if m.run('nproc').strip() != str(CPUS):
+        raise Failed('not all processors are up')
+    m.run(f'head -c {size} /dev/$(ls /sys/bus/scsi/devices/0:0:0:1/block)1 > stress && chmod +x stress')
+    m.run('touch /dev/shm/go; dmesg -C')
+    for line in MODULE_LOOP.splitlines():
+        m.run(f"echo '{line}' >> modules")
+    m.run('(setsid sh modules > /dev/null 2>&1 &)')
+    seconds = max(1, round(MINUTES * 60))
+    out = m.run(f'./stress {seconds}', seconds + 300)
+    print(out.strip())
+    m.run('rm /dev/shm/go')
+    m.run('for i in $(seq 60); do [ -e /dev/shm/loads -o -e /dev/shm/bad ] && break; sleep 1; done')
+    print('modules loaded in', m.run('cat /dev/shm/loads').strip(), 'rounds')
+    if (said := m.run('dmesg').strip()):
+        raise Failed(f'the kernel said:\n{said}')
+    m.send('poweroff\n')
+    if (status := m.end()) != 0:
+        raise Failed(f'poweroff gave status {status}')
+
+
+main(test)
