@@ -167,6 +167,7 @@ struct cpu_conf {
 	void *self;			/* the client's */
 	const char *model;		/* "x86-64-v2" */
 	bool lockstep;			/* [translate] compare each block with the interpreter */
+	uint64_t translate_cache;	/* [translate] bytes for translated code; 0: what fits */
 	uint64_t tsc_hz;		/* guest TSC = host TSC + offset; this is the host's rate */
 	/*
 	 * Shared by all vCPUs of a machine: the interpreter takes it for atomic

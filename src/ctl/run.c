@@ -205,6 +205,15 @@ static int set_engine(void *into, const char *val, struct err *err)
 	return 0;
 }
 
+static int set_translate_cache(void *into, const char *val, struct err *err)
+{
+	int rc = opt_size(val, &((struct run *)into)->conf.translate_cache, err);
+
+	if (rc == 0 && ((struct run *)into)->conf.translate_cache == 0)
+		rc = err_set(err, -EINVAL, "\"%s\": expected a size such as 32M", val);
+	return rc < 0 ? err_prefix(err, rc, "--translate-cache") : 0;
+}
+
 static int set_lockstep(void *into, const char *val, struct err *err)
 {
 	(void)val;
@@ -299,6 +308,8 @@ static const struct opt run_opts[] = {
 	{ "engine", "NAME", "auto (default), translate, interpret or kvm; see genvisor doctor", set_engine },
 	{ "cpu-model", "NAME", "x86-64-v3, x86-64-v2 or x86-64-v2-amd: what the guest finds by\n"
 			       "CPUID (default: the best Intel for which this host is good)", set_cpu_model },
+	{ "translate-cache", "SIZE", "memory for the translated code of each processor (default: 160M,\n"
+				     "or what fits below 2 GiB)", set_translate_cache },
 	{ "lockstep", NULL, "with --engine translate and one processor: run each block by the\n"
 			    "interpreter too and stop where they differ (slow)", set_lockstep },
 	{ "no-reboot", NULL, "end when the guest resets, with status 3", set_no_reboot },

@@ -204,6 +204,7 @@ int vcpus_new(struct vm *vm, struct err *err)
 			.index = i, .mem = vm->mem, .self = v,
 			.client = vm->conf.stats ? &vm_stats_client : &vm_cpu_client,
 			.model = vm->conf.cpu_model, .tsc_hz = cpu_host_tsc_hz(), .shared = vm->shared,
+			.translate_cache = vm->conf.translate_cache,
 			.lockstep = vm->conf.lockstep, .trace = trace_of(vm),
 		};
 		int rc;

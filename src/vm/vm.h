@@ -32,6 +32,7 @@ struct vm_conf {			/* strings and arrays are borrowed for the machine's life */
 	const char *const *modules;	/* multiboot, NULL-terminated; may be NULL */
 	struct chr *com1, *com2;	/* NULL: the machine has none */
 	bool test_devices;
+	uint64_t translate_cache;	/* bytes per processor; 0: as much as fits */
 	bool lockstep;			/* translator beside interpreter; one processor */
 	bool no_reboot;			/* a reset ends the machine */
 	bool no_uring;			/* disks through the thread pool */

@@ -46,6 +46,13 @@ one_sentence 'neither a Linux' "$g" run --kernel "$d/kernel"
 one_sentence 'give --kernel' "$g" run
 one_sentence 'processor model "host" is not known' "$g" run --cpu-model host --kernel "$d/kernel"
 one_sentence 'engine "fast"' "$g" run --engine fast --kernel "$d/kernel"
+one_sentence 'size such as' "$g" run --translate-cache 0 --kernel "$d/kernel"
+if "$g" doctor | grep -q 'engine translate  *yes'; then
+	small=(--engine translate --memory 64M --kernel /dev/null)
+	expect 2 '8 MiB to 1 GiB' "$g" run "${small[@]}" --translate-cache 4M
+	expect 2 'at most 4[0-9][0-9] MiB each' "$g" run "${small[@]}" --cpus 4 --translate-cache 1G
+	expect 2 'no room for 100 processors' "$g" run "${small[@]}" --cpus 100
+fi
 one_sentence 'expected FILE, FILE,blocks' "$g" run --trace "$d/t,lines" --kernel "$d/kernel"
 one_sentence 'No such file' "$g" run --trace "$d/none/t" --kernel "$d/kernel"
 one_sentence 'give --gdb' "$g" run --gdb-wait --kernel "$d/kernel"

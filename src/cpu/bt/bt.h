@@ -152,6 +152,10 @@ struct bt_arena {
 	size_t size, used;
 };
 
+/* Where the registers, the TLB, the code and its descriptions of all processors are. */
+#define BT_LOW_BEGIN UINT64_C(0x10000000)
+#define BT_LOW_END UINT64_C(0x7f000000)
+
 #define BT_HASH 131072u
 #define BT_PAGE_HASH 4096u
 

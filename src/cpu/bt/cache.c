@@ -18,9 +18,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LOW_BEGIN UINT64_C(0x10000000)
-#define LOW_END UINT64_C(0x7f000000)
-#define LOW_STEP UINT64_C(0x01000000)
+#define LOW_BEGIN BT_LOW_BEGIN
+#define LOW_END BT_LOW_END
+#define LOW_STEP UINT64_C(0x00200000)	/* a large page of the host */
 /* More than any one block takes. */
 #define ROOM_CODE (64 * KIB)
 #define ROOM_META (96 * KIB)

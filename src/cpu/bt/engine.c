@@ -12,8 +12,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define CODE_BYTES (64 * MIB)
-#define META_BYTES (96 * MIB)
+/*
+ * Of a cache three tenths are code: the rest fills as fast.  Some of what is below 2 GiB is taken
+ * by others: the process itself on some hosts, and its sandbox in tests.
+ */
+#define CACHE_MIN (8 * MIB)
+#define CACHE_MAX GIB
+#define CACHE_BEST (160 * MIB)
+#define LOW_SLACK (64 * MIB)
 
 /* BMI2 for addresses that leave the flags alone. */
 static bool host_bmi2(void)
@@ -25,10 +31,12 @@ static bool host_bmi2(void)
 
 static bool can_map_code(void)
 {
-	struct bt probe = { 0 };
-	bool ok = bt_cache_init(&probe, MIB, MIB) == 0;
+	struct bt *probe = new0(struct bt);	/* too large for a stack */
+	bool ok = probe != NULL && bt_cache_init(probe, MIB, MIB) == 0;
 
-	bt_cache_fini(&probe);
+	if (probe != NULL)
+		bt_cache_fini(probe);
+	free(probe);
 	return ok;
 }
 
@@ -85,13 +93,51 @@ static void leaving(struct interp *c)
 	bt_park(BT_OF(c));
 }
 
+/* Bytes of the cache of each of NR processors that fit. */
+static uint64_t cache_room(unsigned nr)
+{
+	uint64_t all = (BT_LOW_END - BT_LOW_BEGIN - LOW_SLACK) / nr;
+	uint64_t own = align_up(sizeof(struct bt), 2 * MIB) + 4 * MIB;
+
+	return all < own ? 0 : align_down(all - own, MIB);
+}
+
+/* In two halves of whole large pages. */
+static uint64_t code_bytes(uint64_t cache)
+{
+	uint64_t n = align_down(cache * 3 / 10, 4 * MIB);
+
+	return n == 0 ? 4 * MIB : n;
+}
+
+static int cache_size(const struct cpu_conf *conf, uint64_t *ret_n, struct err *err)
+{
+	unsigned nr = conf->shared != NULL ? conf->shared->nr_cpus : 1;
+	uint64_t room = cache_room(nr), n = conf->translate_cache;
+
+	if (n == 0)
+		n = room < CACHE_BEST ? room : CACHE_BEST;
+	else if (n < CACHE_MIN || n > CACHE_MAX)
+		return err_set(err, -EINVAL, "a translation cache of %llu KiB: expected 8 MiB to 1 GiB",
+			       (unsigned long long)(n / KIB));
+	if (room < CACHE_MIN)
+		return err_set(err, -ENOSPC, "the translator has no room for %u processors below 2 GiB", nr);
+	if (n > room)
+		return err_set(err, -ENOSPC, "a translation cache of %llu MiB for each of %u processors: at "
+			       "most %llu MiB each fit below 2 GiB", (unsigned long long)(n / MIB), nr,
+			       (unsigned long long)(room / MIB));
+	*ret_n = n;
+	return 0;
+}
+
 static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct err *err)
 {
 	struct bt *b = alloc_bt();
+	uint64_t cache = 0;
 	int rc;
 
 	if (b == NULL)
-		return err_set(err, -ENOMEM, "no memory for processor %u", conf->index);
+		return err_set(err, -ENOMEM, "no memory below 2 GiB for processor %u", conf->index);
 	b->c.cpu.engine = &cpu_engine_translate;
 	if (cpu_model_find(conf->model) != NULL && !cpu_model_host_ok(cpu_model_find(conf->model))) {
 		engine_destroy_early(b);
@@ -116,10 +162,12 @@ static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct
 	b->c.leaving = leaving;
 	b->c.page_gone = bt_page_gone;
 	rc = interp_init(&b->c, conf, &b->tlb, err);
+	if (rc == 0)
+		rc = cache_size(conf, &cache, err);
 	if (rc == 0) {
 		b->model_avx = (cpu_model_xcr0(b->c.model) & 4) != 0;
 		rc = b->xl == NULL || b->scan == NULL || b->signal_stack == NULL ? -ENOMEM :
-		     bt_cache_init(b, CODE_BYTES, META_BYTES);
+		     bt_cache_init(b, code_bytes(cache), cache - code_bytes(cache));
 		if (rc == 0)
 			rc = gmem_code_listen(conf->mem, &b->c.events, EVENT_CODE);
 		if (rc < 0)
@@ -163,13 +211,16 @@ static enum cpu_exit engine_run(struct cpu *cpu)
 
 static size_t engine_counters(struct cpu *cpu, struct cpu_counter *ret_rows, size_t max)
 {
-	const struct bt_stats *s = &BT_OF(INTERP_OF(cpu))->stats;
+	const struct bt *b = BT_OF(INTERP_OF(cpu));
+	const struct bt_stats *s = &b->stats;
 	const struct cpu_counter rows[] = {
 		{ "blocks-translated", s->blocks },
 		{ "instructions-translated", s->insns },
 		{ "blocks-linked", s->links },
 		{ "blocks-invalidated", s->invalidated },
 		{ "code-pages", s->code_pages },
+		{ "cache-code-bytes", b->hot_used + b->cold_used },
+		{ "cache-description-bytes", b->meta.used },
 		{ "cache-flushes", s->flushes },
 		{ "exits", s->gates },
 		{ "exits-tlb-miss", s->mem_misses },
