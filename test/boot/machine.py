@@ -19,12 +19,16 @@ class Machine:
     def __init__(self, genvisor, *args, stdin=subprocess.PIPE):
         self.log = ''
         self.at = 0          # what was before is already looked at
+        self.stood = 0.0     # seconds for which this host ran nothing of ours
         self.proc = subprocess.Popen([genvisor, *args], stdin=stdin, stdout=subprocess.PIPE,
                                      stderr=subprocess.STDOUT)
 
     def pump(self, timeout):
         """Reads what there is; False at the end of the output."""
+        start = time.monotonic()
         ready, _, _ = select.select([self.proc.stdout], [], [], timeout)
+        if (late := time.monotonic() - start - timeout) > 3:
+            self.stood += late
         if not ready:
             return True
         data = os.read(self.proc.stdout.fileno(), 65536)
