@@ -15,7 +15,8 @@ BAD = ['BUG:', 'Oops', 'WARNING:', 'Call Trace', 'soft lockup', 'rcu_sched', 'rc
 def test(genvisor, guest, scratch):
     rng = random.Random(SEED)
     times = []
-    for i in range(N):
+    i = 0
+    while i < N:
         cpus = rng.randint(1, 8)
         disk = f'{scratch}/root.vhdx'
         shutil.copy(f'{guest}/root.vhdx', disk)
@@ -28,8 +29,12 @@ def test(genvisor, guest, scratch):
                 raise Failed('\n'.join(bad))
             if m.run('nproc').strip() != str(cpus):
                 raise Failed('not all processors are up')
+            i += 1
+            print(f'{i}: {cpus} processors, {times[-1]:.1f} s', flush=True)
         except Failed as e:
-            raise Failed(f'boot {i + 1} of {N}, with {cpus} processors: {e}')
+            if m.stood == 0:
+                raise Failed(f'boot {i + 1} of {N}, with {cpus} processors: {e}')
+            print(f'the host stood still for {m.stood:.0f} s: once more', flush=True)
         finally:
             m.kill()
     times.sort()
