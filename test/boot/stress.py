@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MIB = 1 << 20
 
 # They load without a word.  With each round the kernel patches its own code, for static keys too.
-MODULES = 'crc7 crc_itu_t ts_kmp ts_bm sha3_generic wp512 serpent_generic isofs udf'
+MODULES = 'crc7 crc_itu_t ts_kmp ts_bm sha3_generic wp512 serpent_generic fat lz4hc'
 MODULE_LOOP = f'''n=0
 while [ -e /dev/shm/go ]; do
     for m in {MODULES}; do
@@ -74,8 +74,10 @@ def test(genvisor, guest, scratch):
     m.run('rm /dev/shm/go')
     m.run('for i in $(seq 60); do [ -e /dev/shm/loads -o -e /dev/shm/bad ] && break; sleep 1; done')
     print('modules loaded in', m.run('cat /dev/shm/loads').strip(), 'rounds')
-    if (said := m.run('dmesg').strip()):
-        raise Failed(f'the kernel said:\n{said}')
+    # Four processors on fewer of the host's: that an interrupt took long is no fault.
+    said = [x for x in m.run('dmesg').splitlines() if x.strip() and 'hrtimer: interrupt took' not in x]
+    if said:
+        raise Failed('the kernel said:\n' + '\n'.join(said))
     m.send('poweroff\n')
     if (status := m.end()) != 0:
         raise Failed(f'poweroff gave status {status}')
