@@ -192,7 +192,8 @@ static struct tlb_site *take_own(struct xl *x, const struct scan_mem *m, bool qu
 	unsigned kind = (quiet ? TLB_SITE_KINDS / 2 : 0) + x->set * 2 + m->write;
 	unsigned at = x->next_own[kind]++ % TLB_SITES;
 
-	*ret_dirty = &x->b->tlb.site_dirty[kind][at / TLB_SITES_DIRTY];
+	ret_dirty[0] = &x->b->tlb.site_dirty[kind][at / TLB_SITES_DIRTY];
+	ret_dirty[1] = &x->b->tlb.site_any[kind][at / TLB_SITES_ANY];
 	return &x->b->tlb.site[kind][at];
 }
 
@@ -261,8 +262,10 @@ static void check_own_quiet(struct xl *x, const struct scan_mem *m, const struct
 
 static void mark_dirty(struct em *e, const struct xl_stub *t)
 {
-	e_rm(e, false, 0xc6, 0, m_abs(t->site->dirty));		/* mov byte, 1 */
-	e8(e, 1);
+	for (unsigned n = 0; n < ARRAY_LEN(t->site->dirty); n++) {
+		e_rm(e, false, 0xc6, 0, m_abs(t->site->dirty[n]));	/* mov byte, 1 */
+		e8(e, 1);
+	}
 }
 
 static void refill_plain(struct xl *x, struct em *e, const struct xl_stub *t)
@@ -329,6 +332,15 @@ void xl_refill(struct xl *x, struct em *e, const struct xl_stub *t)
 		refill_plain(x, e, t);
 }
 
+/*
+ * A kernel's code runs for somebody else each time, and after every change of the
+ * address space all slots are empty: only its stack and its processor's own data stay.
+ */
+static bool pays(const struct xl *x, const struct scan_mem *m)
+{
+	return x->set == SET_USER || m->base == CPU_RSP || m->seg == CPU_GS;
+}
+
 static struct bt_site *check(struct xl *x, enum bt_kind kind, const struct scan_insn *i,
 			     const struct scan_mem *m, bool flags_live)
 {
@@ -339,8 +351,8 @@ static struct bt_site *check(struct xl *x, enum bt_kind kind, const struct scan_
 	site->size = m->size;
 	site->access = m->write ? ACCESS_WRITE : ACCESS_READ;
 	site->left = BT_ROAM_LOOK;
-	if (!m->fixed && !bt_roams(x->b, site->rip))
-		own = take_own(x, m, flags_live, &site->dirty);
+	if (!m->fixed && pays(x, m) && !bt_roams(x->b, site->rip))
+		own = take_own(x, m, flags_live, site->dirty);
 	site->own = own;
 	site->quiet = flags_live;
 	if (m->fixed) {

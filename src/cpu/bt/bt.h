@@ -132,7 +132,7 @@ struct bt_site {
 	/* LINK of a block with swaps: a jump to OUT, which undoes them and goes on to PATCH's. */
 	uint8_t *direct, *out;		/* writable; RX */
 	struct tlb_site *own;		/* MEM, GROUP: filled from the TLB; or NULL */
-	uint8_t *dirty;
+	uint8_t *dirty[2];
 	bool quiet;			/* flags are in use; OWN has its tag negated */
 	uint32_t left;			/* MEM, GROUP: changes of page until we look how often */
 	uint64_t looked;		/* time stamp of that */

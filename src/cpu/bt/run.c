@@ -260,7 +260,7 @@ static uint8_t *found(struct bt *b, struct bt_site *s, const uint8_t *hva, bool 
 			interp_tlb_astray(&b->tlb, interp_set(&b->c), lin);
 		s->own->tag = s->quiet ? 0 - page : page;
 		s->own->add = b->delta;
-		*s->dirty = 1;
+		*s->dirty[0] = *s->dirty[1] = 1;
 	}
 	return s->go;
 }

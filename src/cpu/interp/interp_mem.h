@@ -59,7 +59,8 @@ struct tlb_site {
 #define TLB_SITES 2048u
 #define TLB_SITE_SETS 3u
 #define TLB_SITE_KINDS 12u		/* by set, right, and form of the tag */
-#define TLB_SITES_DIRTY 32u		/* slots that one byte of SITE_DIRTY speaks for */
+#define TLB_SITES_DIRTY 8u		/* slots that one byte of SITE_DIRTY speaks for */
+#define TLB_SITES_ANY 512u		/* and one of SITE_ANY */
 /* Canonical nowhere: who finds himself on this page has ADD = 0, and faults on the host. */
 #define TLB_SITE_NONE UINT64_C(0x5a5a000000000000)
 
@@ -95,6 +96,8 @@ struct interp_tlb {
 	uint64_t flushes, fills, changes;	/* changes: flushes and INVLPGs */
 	/* [translator] the upper half of the kinds keep the tag negated */
 	struct tlb_site site[TLB_SITE_KINDS][TLB_SITES];
+	/* Not zero: some may be filled. */
+	uint8_t site_any[TLB_SITE_KINDS][TLB_SITES / TLB_SITES_ANY];
 	uint8_t site_dirty[TLB_SITE_KINDS][TLB_SITES / TLB_SITES_DIRTY];
 	/*
 	 * By slot: a page that lay here once may still be in some site.  Else what is in a

@@ -50,47 +50,102 @@ static void drop_site(struct interp_tlb *t, unsigned kind, unsigned at)
 	t->site[kind][at].add = 0;
 }
 
-static void drop_kind(struct interp_tlb *t, unsigned k)
-{
-	uint64_t word;
+/* ---- slots of places in translated code -------------------------------------------------- */
 
-	for (unsigned i = 0; i < ARRAY_LEN(t->site_dirty[k]); i += sizeof(word)) {
-		__builtin_memcpy(&word, &t->site_dirty[k][i], sizeof(word));
-		for (unsigned n = 0; unlikely(word != 0) && n < sizeof(word); n++, word >>= 8)
-			for (unsigned s = 0; (word & 0xff) && s < TLB_SITES_DIRTY; s++)
-				drop_site(t, k, (i + n) * TLB_SITES_DIRTY + s);
-		word = 0;
-		__builtin_memcpy(&t->site_dirty[k][i], &word, sizeof(word));
+enum drop { DROP_ALL, DROP_SPACE, DROP_PAGE, DROP_WRITES };
+
+/* Whether a slot stays; of DROP_PAGE and DROP_WRITES AT is the linear and the host page. */
+static bool site_stands(const struct interp_tlb *t, unsigned kind, const struct tlb_site *site,
+			enum drop how, uint64_t at)
+{
+	bool write = kind & 1;
+	unsigned set = kind % (TLB_SITE_KINDS / 2) / 2;
+	uint64_t tag = kind < TLB_SITE_KINDS / 2 ? site->tag : 0 - site->tag;
+	const struct tlb_entry *e;
+
+	switch (how) {
+	case DROP_SPACE:	/* what is global has stayed in the table */
+		e = &t->data[set + (write ? NR_SETS : 0)][(tag >> PAGE_SHIFT) % TLB_SLOTS];
+		return set != SET_USER && (write ? e->wtag : e->rtag) == tag;
+	case DROP_PAGE:
+		return tag != at && tag != TLB_SITE_NONE;
+	case DROP_WRITES:
+		return tag != TLB_SITE_NONE && !(write && tag + site->add == at);
+	default:
+		return false;
 	}
 }
 
+static void drop_eight(struct interp_tlb *t, unsigned kind, unsigned n, enum drop how, uint64_t at)
+{
+	uint8_t left = 0;
+
+	for (unsigned s = n * TLB_SITES_DIRTY; s < (n + 1) * TLB_SITES_DIRTY; s++)
+		if (site_stands(t, kind, &t->site[kind][s], how, at))
+			left = 1;
+		else
+			drop_site(t, kind, s);
+	t->site_dirty[kind][n] = left;
+}
+
+static void drop_many(struct interp_tlb *t, unsigned kind, unsigned n, enum drop how, uint64_t at)
+{
+	unsigned first = n * (TLB_SITES_ANY / TLB_SITES_DIRTY);
+	uint8_t left = 0;
+
+	for (unsigned i = first; i < first + TLB_SITES_ANY / TLB_SITES_DIRTY; i++) {
+		if (likely(t->site_dirty[kind][i] == 0))
+			continue;
+		drop_eight(t, kind, i, how, at);
+		left |= t->site_dirty[kind][i];
+	}
+	t->site_any[kind][n] = left;
+}
+
+static void drop_kind(struct interp_tlb *t, unsigned kind, enum drop how, uint64_t at)
+{
+	for (unsigned n = 0; n < ARRAY_LEN(t->site_any[kind]); n++)
+		if (t->site_any[kind][n])
+			drop_many(t, kind, n, how, at);
+}
+
 /* Kinds of a set: reads and writes, plain and negated. */
-static void drop_sites(struct interp_tlb *t, unsigned set)
+static void drop_sites(struct interp_tlb *t, unsigned set, enum drop how, uint64_t at)
 {
 	for (unsigned k = set * 2; k < TLB_SITE_KINDS; k += TLB_SITE_KINDS / 2) {
-		drop_kind(t, k);
-		drop_kind(t, k + 1);
+		drop_kind(t, k, how, at);
+		drop_kind(t, k + 1, how, at);
 	}
+	if (how == DROP_PAGE)
+		return;
+	/* What is left is in its place in the table. */
 	if (t->any_astray[set])
 		__builtin_memset(t->astray[set], 0, sizeof(t->astray[set]));
 	t->any_astray[set] = false;
 }
 
-static void drop_sites_of(struct interp_tlb *t, bool global_too)
+/* After a flush of the table. */
+static void flush_sites(struct interp_tlb *t, bool global_too)
 {
 	for (unsigned s = 0; s < TLB_SITE_SETS; s++) {
 		if (global_too || t->local[s])
-			drop_sites(t, s);
+			drop_sites(t, s, global_too ? DROP_ALL : DROP_SPACE, 0);
 		t->local[s] = false;
 	}
+}
+
+static bool holds(const struct tlb_entry *e, uint64_t page)
+{
+	return e->rtag == page || e->wtag == page;
 }
 
 static bool maybe_in_site(const struct interp_tlb *t, unsigned set, uint64_t lin)
 {
 	unsigned at = (unsigned)((lin >> PAGE_SHIFT) % TLB_SLOTS);
-	const struct tlb_entry *e = &t->data[set][at];
+	uint64_t page = lin & ~PAGE_MASK;
 
-	return e->rtag == (lin & ~PAGE_MASK) || e->wtag == (lin & ~PAGE_MASK) || t->astray[set][at];
+	return holds(&t->data[set][at], page) || holds(&t->data[NR_SETS + set][at], page) ||
+	       t->astray[set][at];
 }
 
 void interp_tlb_astray(struct interp_tlb *t, unsigned set, uint64_t lin)
@@ -159,13 +214,13 @@ void interp_tlb_flush(struct interp *c, bool global_too)
 	if (global_too)
 		c->flush_seq[1]++;
 	if (t->nr_log[which] > TLB_LOG || t->nr_code_log[which] > TLB_LOG) {
-		drop_sites_of(t, true);
 		drop_all(t);
+		flush_sites(t, true);
 		log_clear(t);
 		return;
 	}
-	drop_sites_of(t, global_too);
 	undo(t, which);
+	flush_sites(t, global_too);
 	if (global_too)
 		log_clear(t);
 }
@@ -241,7 +296,7 @@ void interp_tlb_invlpg(struct interp *c, uint64_t lin)
 	}
 	for (unsigned s = 0; s < TLB_SITE_SETS; s++)
 		if (maybe_in_site(t, s, lin))
-			drop_sites(t, s);
+			drop_sites(t, s, DROP_PAGE, lin & ~PAGE_MASK);
 	for (unsigned s = 0; s < NR_SETS * 2; s++) {
 		struct tlb_entry *e = tlb_slot(c, s, lin);
 
@@ -401,8 +456,8 @@ static void drop_writes(struct interp_tlb *t, const uint8_t *hva)
 	bool all = t->nr_log[1] > TLB_LOG;
 	unsigned n = all ? NR_SETS * 2 * TLB_SLOTS : t->nr_log[1];
 
-	for (unsigned s = 0; s < TLB_SITE_KINDS; s += 2)	/* those for writes */
-		drop_kind(t, s + 1);
+	for (unsigned k = 1; k < TLB_SITE_KINDS; k += 2)	/* those for writes */
+		drop_kind(t, k, DROP_WRITES, (uint64_t)(uintptr_t)hva);
 	for (unsigned i = 0; i < n; i++) {
 		unsigned at = all ? i : t->log[1][i];
 		struct tlb_entry *e = &t->data[at / TLB_SLOTS][at % TLB_SLOTS];
