@@ -57,6 +57,7 @@ struct cpu_regs {
 	uint64_t pat, apic_base, tsc_offset;
 	/* MSRs 3B, 1A0, 48; zero where the engine's processor does not have them */
 	uint64_t tsc_adjust, misc_enable, spec_ctrl;
+	uint32_t pkru, pkrs;		/* rights of protection keys: users' pages, the system's */
 	/* [SDM 3] 12.11: default type; 64K, 16K x 2, 4K x 8 fixed; base and mask of 8 ranges */
 	uint64_t mtrr_def, mtrr_fixed[11], mtrr_var[16];
 	bool halted;			/* in HLT */

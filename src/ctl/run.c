@@ -306,8 +306,8 @@ static const struct opt run_opts[] = {
 	{ "module", "\"FILE ARGS\"", "a multiboot module; may be repeated", set_module },
 	{ "com1", "stdio|none", "the first serial port (default: none, as Hyper-V)", set_com1 },
 	{ "engine", "NAME", "auto (default), translate, interpret or kvm; see genvisor doctor", set_engine },
-	{ "cpu-model", "NAME", "x86-64-v3, x86-64-v2 or x86-64-v2-amd: what the guest finds by\n"
-			       "CPUID (default: the best Intel for which this host is good)", set_cpu_model },
+	{ "cpu-model", "NAME", "what the guest finds by CPUID, one of those genvisor doctor lists\n"
+			       "(default: x86-64-v3 if this host is good for it, else x86-64-v2)", set_cpu_model },
 	{ "translate-cache", "SIZE", "memory for the translated code of each processor (default: 160M,\n"
 				     "or what fits below 2 GiB)", set_translate_cache },
 	{ "lockstep", NULL, "with --engine translate and one processor: run each block by the\n"

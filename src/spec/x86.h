@@ -47,6 +47,8 @@ enum {		/* RFLAGS */
 #define X86_CR4_OSXSAVE (1u << 18)
 #define X86_CR4_SMEP (1u << 20)
 #define X86_CR4_SMAP (1u << 21)
+#define X86_CR4_PKE (1u << 22)
+#define X86_CR4_PKS (1u << 24)
 
 #define X86_EFER_SCE (1u << 0)
 #define X86_EFER_LME (1u << 8)
@@ -67,6 +69,7 @@ enum {		/* RFLAGS */
 #define X86_PF_U 4u
 #define X86_PF_RSVD 8u
 #define X86_PF_I 16u
+#define X86_PF_PK 32u
 
 enum {		/* exception vectors */
 	X86_DE = 0, X86_DB = 1, X86_NMI = 2, X86_BP = 3, X86_EXC_OF = 4, X86_BR = 5, X86_UD = 6,

@@ -210,6 +210,8 @@ void interp_engine_get_regs(struct cpu *cpu, struct cpu_regs *r)
 	r->tsc_adjust = c->tsc_adjust;
 	r->misc_enable = c->misc_enable;
 	r->spec_ctrl = c->spec_ctrl;
+	r->pkru = c->pkru;
+	r->pkrs = c->pkrs;
 	r->halted = c->halted;
 	r->shadow_sti = c->shadow & SHADOW_STI;
 	r->shadow_mov_ss = c->shadow & SHADOW_MOV_SS;
@@ -279,6 +281,8 @@ int interp_engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err
 	c->tsc_adjust = r->tsc_adjust;
 	c->misc_enable = r->misc_enable;
 	c->spec_ctrl = r->spec_ctrl;
+	c->pkru = r->pkru;
+	c->pkrs = r->pkrs;
 	c->halted = r->halted;
 	c->shadow = (uint8_t)((r->shadow_sti ? SHADOW_STI : 0) |
 			      (r->shadow_mov_ss ? SHADOW_MOV_SS : 0));

@@ -129,6 +129,7 @@ struct interp {
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t pat, apic_base, tsc_offset, tsc_adjust, misc_enable, spec_ctrl;
+	uint32_t pkru, pkrs;
 	uint64_t mtrr_def, mtrr_fixed[11], mtrr_var[16];
 	uint8_t halted, nmi_masked;
 	uint8_t in_delivery;		/* an event is being delivered: vector + 1 */
@@ -222,6 +223,8 @@ static inline bool interp_protected(const struct interp *c) { return (c->cr0 & X
 static inline bool interp_v86(const struct interp *c) { return (c->rflags & X86_VM) != 0; }
 static inline bool interp_real(const struct interp *c) { return !interp_protected(c); }
 
+/* Loads PKRU or, when not, PKRS; what the TLB knows by the old rights goes. */
+void interp_set_keys(struct interp *c, bool user, uint32_t v);
 /* After xsave came from outside (fpu/fpu_state.c): what XSTATE_BV leaves out is initial. */
 void interp_xsave_loaded(struct interp *c);
 

@@ -9,8 +9,8 @@
  * PAE reads its four top entries from memory at each walk, as AMD documents;
  * Intel keeps them in registers from the last CR3 write.
  *
- * Spec     [SDM 3] 4.3 to 4.7
- * Missing  5-level paging, protection keys: the models do not offer them
+ * Spec     [SDM 3] 4.3 to 4.7; 4.6.2 protection keys
+ * Missing  5-level paging: the models do not offer it
  * Lock     none; the tables are guest memory, read and changed by atomics
  */
 #include "cpu/interp/mem_priv.h"
@@ -202,6 +202,27 @@ static bool forbidden(const struct interp *c, const struct walking *w, enum acce
 	return a == ACCESS_WRITE && !writable && (c->cr0 & X86_CR0_WP);
 }
 
+enum { KEY_AD = 1, KEY_WD = 2 };	/* no access; no writes */
+
+/* What the key of the walked page takes away: of a user's page PKRU says it, else PKRS. */
+static unsigned key_rights(const struct interp *c, const struct walking *w)
+{
+	bool user_page = w->rights & X86_PTE_U;
+
+	if (w->p != &paging_4l || !(c->cr4 & (user_page ? X86_CR4_PKE : X86_CR4_PKS)))
+		return 0;
+	return (user_page ? c->pkru : c->pkrs) >> (w->step[w->leaf].val >> 59 & 15) * 2 & 3;
+}
+
+/* Whether KEY forbids it; the system may write against it where CR0.WP lets it. */
+static bool key_forbids(const struct interp *c, unsigned key, enum access a, unsigned set)
+{
+	if (a == ACCESS_EXEC)
+		return false;
+	return (key & KEY_AD) || ((key & KEY_WD) && a == ACCESS_WRITE &&
+				  (set == SET_USER || set == SET_USER_AC || (c->cr0 & X86_CR0_WP)));
+}
+
 static bool set_ad(struct interp *c, struct walking *w, enum access a)
 {
 	for (unsigned i = w->p->pae_top ? 1 : 0; i <= w->leaf; i++) {
@@ -230,6 +251,7 @@ int interp_walk_set(struct interp *c, uint64_t lin, enum access a, unsigned set,
 	struct walking w;
 	uint32_t code = (a == ACCESS_WRITE ? X86_PF_W : 0) |
 			(set == SET_USER || set == SET_USER_AC ? X86_PF_U : 0);
+	unsigned key;
 	int rc;
 
 	*ret_code = 0;
@@ -245,13 +267,16 @@ int interp_walk_set(struct interp *c, uint64_t lin, enum access a, unsigned set,
 			*ret_code = code | (rc < 0 ? 0 : (uint32_t)rc);
 			return 1;
 		}
-		if (forbidden(c, &w, a, set, a == ACCESS_EXEC)) {
+		key = key_rights(c, &w);
+		if (unlikely(key != 0) && key_forbids(c, key, a, set))
+			code |= X86_PF_PK;
+		if ((code & X86_PF_PK) || forbidden(c, &w, a, set, a == ACCESS_EXEC)) {
 			*ret_code = code | X86_PF_P;
 			return 1;
 		}
 	} while (!set_ad(c, &w, a));
 	*ret_w = (struct walk){
-		.writable = w.rights & X86_PTE_W,
+		.writable = (w.rights & X86_PTE_W) && !(key & KEY_WD),
 		.user = w.rights & X86_PTE_U,
 		.global = (w.step[w.leaf].val & X86_PTE_G) && (c->cr4 & X86_CR4_PGE),
 		.nx = w.nx,

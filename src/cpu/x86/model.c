@@ -18,6 +18,10 @@
  * Its guests choose VMMCALL, and run SYSCALL in compatibility mode, which Intel
  * lacks.
  *
+ * "x86-64-v3-pk" is "x86-64-v3" with protection keys, of users' pages and of the
+ * system's.  It is a model of its own because a guest that has keys loads PKRU at
+ * each task switch and signal, and new rights cost our TLBs a flush.
+ *
  * ARCH_CAPABILITIES says that none of the speculation bugs is there, which is
  * true of an interpreter.  Without it Linux would isolate page tables (two CR3
  * writes at each system call) and compile in retpolines.  Branch history it
@@ -56,6 +60,9 @@ struct cpu_model {
 	const char *name;
 	const struct leaf *leaves;
 	size_t nr_leaves;
+	const struct leaf *more;	/* instead of some of LEAVES, and besides them */
+	size_t nr_more;
+	bool asked;			/* only by its name */
 	char brand[48];
 	uint64_t xcr0, arch_capabilities, microcode;
 	unsigned phys_bits;
@@ -165,6 +172,12 @@ static const struct leaf v3_leaves[] = {
 	{ 0x80000008, 0, { 46 | 48 << 8, 0, 0, 0 } },
 };
 
+static const struct leaf pk_leaves[] = {
+	{ 7, 0, { 2, V3_7_EBX, V3_7_ECX | BIT(3) /* PKU */ | BIT(31) /* PKS */, V3_7_EDX } },
+	{ 0xd, 0, { 0x207, 2688 + 8, 2688 + 8, 0 } },
+	{ 0xd, 9, { 8, 2688, 0, 0 } },				/* PKRU */
+};
+
 #define CAP(n) (UINT64_C(1) << (n))
 #define NOT_VULNERABLE (CAP(0) /* RDCL_NO */ | CAP(1) /* IBRS_ALL */ | CAP(3) /* SKIP_L1DFL */ | \
 			CAP(4) /* SSB_NO */ | CAP(5) /* MDS_NO */ | CAP(6) /* PSCHANGE_MC_NO */ | \
@@ -186,7 +199,21 @@ static const struct cpu_model models[] = {
 		.phys_bits = 46,
 	},
 	{
+		.name = "x86-64-v3-pk",
+		.leaves = v3_leaves,
+		.nr_leaves = ARRAY_LEN(v3_leaves),
+		.more = pk_leaves,
+		.nr_more = ARRAY_LEN(pk_leaves),
+		.asked = true,
+		.brand = "Genvisor Virtual Processor (x86-64-v3-pk)",
+		.xcr0 = 0x207,
+		.arch_capabilities = NOT_VULNERABLE,
+		.microcode = UINT64_C(0x0b000040) << 32,
+		.phys_bits = 46,
+	},
+	{
 		.name = "x86-64-v2-amd",
+		.asked = true,
 		.leaves = amd_leaves,
 		.nr_leaves = ARRAY_LEN(amd_leaves),
 		.brand = "Genvisor Virtual Processor (x86-64-v2-amd)",
@@ -230,6 +257,7 @@ static const struct isa_row isa_rows[] = {
 	WHEN(RDWRFSGS, 7, EBX, 0), WHEN(INVPCID, 7, EBX, 10), WHEN(RDSEED, 7, EBX, 18),
 	WHEN(ADOX_ADCX, 7, EBX, 19), WHEN(SMAP, 7, EBX, 20), WHEN(CLFLUSHOPT, 7, EBX, 23),
 	WHEN(CLWB, 7, EBX, 24), WHEN(SHA, 7, EBX, 29), WHEN(RDPID, 7, ECX, 22),
+	WHEN(PKU, 7, ECX, 3),
 	NEEDS(AVX, 1, ECX, 28, YMM), NEEDS(AVXAES, 1, ECX, 25, YMM), NEEDS(F16C, 1, ECX, 29, YMM),
 	NEEDS(FMA, 1, ECX, 12, YMM), NEEDS(AVX2, 7, EBX, 5, YMM), NEEDS(AVX2GATHER, 7, EBX, 5, YMM),
 	/* These too are done without, but a translator's guest would not thank us. */
@@ -250,19 +278,25 @@ const struct cpu_model *cpu_model_find(const char *name)
 	return NULL;
 }
 
-/* Intel answers leaves above its last as the last basic one; here they are zero. */
-void cpu_model_cpuid(const struct cpu_model *m, uint32_t leaf, uint32_t sub, uint32_t r[4])
+static void find_leaf(const struct leaf *l, size_t nr, uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
 	bool has_sub = leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd;
 
+	for (size_t i = 0; i < nr; i++)
+		if (l[i].leaf == leaf && (l[i].sub == sub || !has_sub))
+			memcpy(r, l[i].r, 4 * sizeof(r[0]));
+}
+
+/* Intel answers leaves above its last as the last basic one; here they are zero. */
+void cpu_model_cpuid(const struct cpu_model *m, uint32_t leaf, uint32_t sub, uint32_t r[4])
+{
 	memset(r, 0, 4 * sizeof(r[0]));
 	if (leaf >= 0x80000002 && leaf <= 0x80000004) {
 		memcpy(r, m->brand + (leaf - 0x80000002) * 16, 16);
 		return;
 	}
-	for (size_t i = 0; i < m->nr_leaves; i++)
-		if (m->leaves[i].leaf == leaf && (m->leaves[i].sub == sub || !has_sub))
-			memcpy(r, m->leaves[i].r, 4 * sizeof(r[0]));
+	find_leaf(m->leaves, m->nr_leaves, leaf, sub, r);
+	find_leaf(m->more, m->nr_more, leaf, sub, r);
 }
 
 uint64_t cpu_model_xcr0(const struct cpu_model *m)
@@ -354,9 +388,7 @@ const char *cpu_model_best(void)
 {
 	size_t i = 0;
 
-	/* What differs from Intel must be asked for by name. */
-	while (i < ARRAY_LEN(models) - 1 &&
-	       (models[i].leaves == amd_leaves || !cpu_model_host_ok(&models[i])))
+	while (i < ARRAY_LEN(models) - 1 && (models[i].asked || !cpu_model_host_ok(&models[i])))
 		i++;
 	return models[i].name;
 }

@@ -115,6 +115,22 @@ static void test_level_3(void **state)
 	CHECK_EQ(bits(v3(), 0xd, 3, 0), 0);
 }
 
+/* As v3, but for keys and the room for PKRU. */
+static void test_pk(void **state)
+{
+	const struct cpu_model *m = cpu_model_find("x86-64-v3-pk");
+
+	(void)state;
+	CHECK_EQ(bits(m, 7, 0, 2) ^ bits(v3(), 7, 0, 2), 1u << 3 | 1u << 31);
+	CHECK_EQ(bits(m, 7, 0, 1), bits(v3(), 7, 0, 1));
+	CHECK_EQ(bits(m, 1, 0, 2), bits(v3(), 1, 0, 2));
+	CHECK_EQ(bits(m, 0xd, 0, 0), cpu_model_xcr0(m));
+	CHECK_EQ(bits(m, 0xd, 9, 0) + bits(m, 0xd, 9, 1), bits(m, 0xd, 0, 2));
+	CHECK_EQ(bits(m, 0xd, 2, 0), 256);
+	CHECK(cpu_model_isa(m, ZYDIS_ISA_SET_PKU));
+	CHECK(!cpu_model_isa(v3(), ZYDIS_ISA_SET_PKU));
+}
+
 /* The other vendor's: the same features, none of them where only Intel has them. */
 static void test_amd(void **state)
 {
@@ -154,9 +170,10 @@ static void test_host(void **state)
 		CHECK(!cpu_model_host_ok(v3()));
 	CHECK_STR(cpu_model_best(), cpu_model_host_ok(v3()) ? "x86-64-v3" : "x86-64-v2");
 	CHECK_STR(cpu_model_name(0), "x86-64-v3");
-	CHECK_STR(cpu_model_name(1), "x86-64-v2-amd");
-	CHECK_STR(cpu_model_name(2), "x86-64-v2");
-	CHECK(cpu_model_name(3) == NULL);
+	CHECK_STR(cpu_model_name(1), "x86-64-v3-pk");
+	CHECK_STR(cpu_model_name(2), "x86-64-v2-amd");
+	CHECK_STR(cpu_model_name(3), "x86-64-v2");
+	CHECK(cpu_model_name(4) == NULL);
 }
 
 static void test_isa(void **state)
@@ -184,6 +201,7 @@ int main(void)
 		cmocka_unit_test(test_level),
 		cmocka_unit_test(test_consistent),
 		cmocka_unit_test(test_level_3),
+		cmocka_unit_test(test_pk),
 		cmocka_unit_test(test_amd),
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_isa),

@@ -25,9 +25,11 @@
 #define XSTATE_X87 UINT64_C(1)
 #define XSTATE_SSE UINT64_C(2)
 #define XSTATE_AVX UINT64_C(4)
+#define XSTATE_PKRU UINT64_C(0x200)
 #define XCOMP_COMPACTED (UINT64_C(1) << 63)
 #define XSAVE_HEADER 512u
 #define XSAVE_ALIGN 64u
+#define XSAVE_PKRU 2688u	/* in the standard form, as on all processors */
 
 /* Pieces of the legacy area. */
 #define FX_POINTERS 8u		/* FCW, FSW, FTW, FOP before it */
@@ -172,10 +174,25 @@ static uint64_t xinuse(struct interp *c)
 		r |= XSTATE_SSE;
 	if (!all_zero(ymmh(c), 16 * nr_xmm(c)))
 		r |= XSTATE_AVX;
+	if (c->pkru != 0)
+		r |= XSTATE_PKRU;
 	return r;
 }
 
-/* Both forms have the only component beyond the header in the same place. */
+/* Where PKRU lies: in the compacted form, which has the components PACKED, behind AVX. */
+static unsigned pkru_at(bool compacted, uint64_t packed)
+{
+	return !compacted ? XSAVE_PKRU : XSAVE_YMM + (packed & XSTATE_AVX ? 256u : 0);
+}
+
+static void pkru_probe(struct interp *c, const struct insn *in, uint64_t ea, uint64_t want,
+		       bool compacted)
+{
+	if (want & XSTATE_PKRU)
+		interp_probe_write(c, in->seg, ea + pkru_at(compacted, want), 8);
+}
+
+/* Both forms have AVX's component in the same place. */
 static unsigned area_size(uint64_t want)
 {
 	return XSAVE_HEADER + sizeof(struct xsave_header) + (want & XSTATE_AVX ? 256 : 0);
@@ -209,9 +226,12 @@ static void xsave_standard(struct interp *c, const struct insn *in, bool all)
 
 	xsave_gate(c, in, ea);
 	interp_probe_write(c, in->seg, ea, area_size(want));
+	pkru_probe(c, in, ea, want, false);
 	used = xinuse(c);
 	bv = interp_load(c, in->seg, ea + XSAVE_HEADER, 8);
 	xsave_store(c, in, ea, all ? want : want & used, want & (XSTATE_SSE | XSTATE_AVX));
+	if ((all ? want : want & used) & XSTATE_PKRU)
+		interp_store(c, in->seg, ea + XSAVE_PKRU, 8, c->pkru);
 	interp_store(c, in->seg, ea + XSAVE_HEADER, 8, (bv & ~want) | (used & want));
 }
 
@@ -231,9 +251,12 @@ static void xsavec(struct interp *c, const struct insn *in)
 
 	xsave_gate(c, in, ea);
 	interp_probe_write(c, in->seg, ea, area_size(want));
+	pkru_probe(c, in, ea, want, true);
 	save = xinuse(c) | (fx(c)->mxcsr != MXCSR_DEFAULT ? XSTATE_SSE : 0);
 	save &= want;
 	xsave_store(c, in, ea, save, save & XSTATE_SSE);
+	if (save & XSTATE_PKRU)
+		interp_store(c, in->seg, ea + pkru_at(true, want), 8, c->pkru);
 	bv[0] = save;
 	bv[1] = want | XCOMP_COMPACTED;
 	interp_store_n(c, in->seg, ea + XSAVE_HEADER, bv, sizeof(bv));
@@ -290,6 +313,7 @@ static void xrstor(struct interp *c, const struct insn *in)
 	uint64_t ea = insn_ea(c, in), want = rfbm(c);
 	struct xarea g;
 	bool mxcsr, compacted;
+	uint32_t pkru = 0;
 
 	xsave_gate(c, in, ea);
 	memset(&g, 0, sizeof(g));
@@ -300,6 +324,8 @@ static void xrstor(struct interp *c, const struct insn *in)
 		g.fx.mxcsr = MXCSR_DEFAULT;
 	if (mxcsr)
 		mxcsr_check(c, g.fx.mxcsr);
+	if (want & g.h.xstate_bv & XSTATE_PKRU)
+		pkru = (uint32_t)interp_load(c, in->seg, ea + pkru_at(compacted, g.h.xcomp_bv), 4);
 	if (want & XSTATE_X87) {
 		if (!(g.h.xstate_bv & XSTATE_X87)) {
 			memset(&g.fx, 0, FX_MXCSR);
@@ -314,6 +340,8 @@ static void xrstor(struct interp *c, const struct insn *in)
 		sse_restore(c, &g.fx, g.h.xstate_bv & XSTATE_SSE);
 	if (want & XSTATE_AVX)
 		avx_restore(c, &g);
+	if (want & XSTATE_PKRU)
+		interp_set_keys(c, true, pkru);
 }
 
 /* ---- registers set from outside -------------------------------------------------------------- */
@@ -334,7 +362,7 @@ void interp_xsave_loaded(struct interp *c)
 	if (!(g->h.xstate_bv & XSTATE_AVX))
 		memset(g->ymmh, 0, sizeof(g->ymmh));
 	memset(&g->h, 0, sizeof(g->h));
-	g->h.xstate_bv = cpu_model_xcr0(c->model);
+	g->h.xstate_bv = cpu_model_xcr0(c->model) & (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX);
 }
 
 /* ---- binding ------------------------------------------------------------------------------- */
@@ -370,6 +398,9 @@ bool bind_state(const struct zin *z, const struct forms *f, struct insn *out)
 			return false;
 		out->osz = states[k].osz;
 		out->fn = states[k].fn;
+		/* PKRU may change what the next instructions may touch. */
+		if (states[k].fn == xrstor)
+			out->ends = 1;
 		return true;
 	}
 	return false;

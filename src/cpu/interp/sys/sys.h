@@ -202,6 +202,8 @@ bool sys_is_intel(const struct interp *c);
 #define FEAT_SMEP FEAT(7, 1, 7)
 #define FEAT_SMAP FEAT(7, 1, 20)
 #define FEAT_UMIP FEAT(7, 2, 2)
+#define FEAT_PKU FEAT(7, 2, 3)
+#define FEAT_PKS FEAT(7, 2, 31)
 #define FEAT_LA57 FEAT(7, 2, 16)
 #define FEAT_RDPID FEAT(7, 2, 22)
 #define FEAT_SPEC_CTRL FEAT(7, 3, 26)
@@ -221,6 +223,7 @@ static inline uint64_t sys_tsc(const struct interp *c) { return cpu_host_tsc() +
 insn_fn sys_mov_from_cr, sys_mov_to_cr, sys_mov_from_dr, sys_mov_to_dr, sys_lmsw, sys_smsw,
 	sys_clts, sys_invlpg, sys_invpcid, sys_wbinvd;
 insn_fn sys_rdmsr, sys_wrmsr;
+insn_fn sys_rdpkru, sys_wrpkru;
 insn_fn sys_clac, sys_stac, sys_xgetbv, sys_xsetbv, sys_rdfsbase, sys_rdgsbase, sys_wrfsbase,
 	sys_wrgsbase, sys_swapgs, sys_rdtsc, sys_rdtscp, sys_rdpmc, sys_rdpid, sys_cpuid, sys_hlt,
 	sys_vmcall, sys_undefined, sys_serialize;

@@ -162,6 +162,8 @@ static const struct sys_row rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	ROW(STAC, sys_stac, PLAIN, NULL),
 	ROW(XGETBV, sys_xgetbv, PLAIN, NULL),
 	ROW(XSETBV, sys_xsetbv, ENDS, NULL),
+	ROW(RDPKRU, sys_rdpkru, PLAIN, NULL),
+	ROW(WRPKRU, sys_wrpkru, ENDS, NULL),
 	ROW(RDFSBASE, sys_rdfsbase, PLAIN, NULL),
 	ROW(RDGSBASE, sys_rdgsbase, PLAIN, NULL),
 	ROW(WRFSBASE, sys_wrfsbase, PLAIN, NULL),

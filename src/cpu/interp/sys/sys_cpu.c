@@ -57,6 +57,8 @@ static void cpuid_dynamic(const struct interp *c, uint32_t leaf, uint32_t sub, u
 		r[2] &= ~(1u << 27);
 		if (c->cr4 & X86_CR4_OSXSAVE)
 			r[2] |= 1u << 27;
+	} else if (leaf == 7 && sub == 0 && (c->cr4 & X86_CR4_PKE)) {
+		r[2] |= 1u << 4;	/* OSPKE */
 	} else if (leaf == 0xd && sub == 0 && r[0]) {
 		r[1] = xsave_size(c, c->xcr0, false);
 	} else if (leaf == 0xd && sub == 1 && (r[0] & 2)) {

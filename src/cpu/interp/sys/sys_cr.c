@@ -117,6 +117,8 @@ static uint64_t cr4_allowed(const struct interp *c)
 		{ FEAT_XSAVE, X86_CR4_OSXSAVE },
 		{ FEAT_SMEP, X86_CR4_SMEP },
 		{ FEAT_SMAP, X86_CR4_SMAP },
+		{ FEAT_PKU, X86_CR4_PKE },
+		{ FEAT_PKS, X86_CR4_PKS },
 	};
 	uint64_t allowed = X86_CR4_PCE;
 
@@ -144,7 +146,7 @@ static void cr4_check(struct interp *c, uint64_t v)
 static void write_cr4(struct interp *c, uint64_t v)
 {
 	uint64_t flushing = X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PCIDE |
-			    X86_CR4_SMEP | X86_CR4_SMAP;
+			    X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_PKS;
 	uint64_t old = c->cr4;
 
 	cr4_check(c, v);

@@ -70,6 +70,7 @@ static void reset_power_on(struct interp *c)
 	c->tsc_adjust = 0;
 	c->misc_enable = 1;		/* fast strings */
 	c->spec_ctrl = 0;
+	c->pkru = c->pkrs = 0;
 	c->mtrr_def = 0;
 	memset(c->mtrr_fixed, 0, sizeof(c->mtrr_fixed));
 	memset(c->mtrr_var, 0, sizeof(c->mtrr_var));
@@ -78,7 +79,7 @@ static void reset_power_on(struct interp *c)
 	c->xsave[4] = 0xff;		/* FTW 5555: all valid, zero */
 	c->xsave[24] = 0x80;		/* MXCSR 1f80 */
 	c->xsave[25] = 0x1f;
-	c->xsave[512] = (uint8_t)cpu_model_xcr0(c->model);	/* XSTATE_BV: all are there */
+	c->xsave[512] = cpu_model_xcr0(c->model) & 7;	/* XSTATE_BV: all are there */
 }
 
 void interp_reset(struct interp *c, bool init)

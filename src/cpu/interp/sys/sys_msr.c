@@ -21,6 +21,7 @@
 #define MSR_PRED_CMD 0x49u
 #define SPEC_CTRL_BHI_DIS_S (1u << 10)
 #define MSR_UCODE_REV 0x8bu
+#define MSR_PKRS 0x6e1u
 #define MSR_MTRRCAP 0xfeu
 #define MSR_ARCH_CAPABILITIES 0x10au
 #define MSR_MCG_CAP 0x179u
@@ -156,6 +157,9 @@ static enum msr_answer model_read(struct interp *c, uint32_t msr, uint64_t *ret_
 	case MSR_SPEC_CTRL:
 		*ret_val = c->spec_ctrl;
 		return sys_has(c, FEAT_SPEC_CTRL) ? MSR_OK : MSR_UNKNOWN;
+	case MSR_PKRS:
+		*ret_val = c->pkrs;
+		return sys_has(c, FEAT_PKS) ? MSR_OK : MSR_UNKNOWN;
 	case MSR_ARCH_CAPABILITIES:
 		*ret_val = cpu_model_arch_capabilities(c->model);
 		return sys_has(c, FEAT_ARCH_CAP) ? MSR_OK : MSR_UNKNOWN;
@@ -294,6 +298,11 @@ static enum msr_answer model_write(struct interp *c, uint32_t msr, uint64_t v)
 	case MSR_SPEC_CTRL:
 	case MSR_PRED_CMD:
 		return write_spec(c, msr, v);
+	case MSR_PKRS:
+		if (!sys_has(c, FEAT_PKS) || v >> 32)
+			return MSR_REFUSED;
+		interp_set_keys(c, false, (uint32_t)v);
+		return MSR_OK;
 	case MSR_ARCH_CAPABILITIES:
 		return MSR_REFUSED;
 	case MSR_UCODE_REV:		/* the guest's way to ask for the revision */
