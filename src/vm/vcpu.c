@@ -21,8 +21,12 @@
 
 void vcpu_wake(struct vcpu *v)
 {
-	atomic_store(&v->woken, true);
+	/*
+	 * The engine first: whoever clears `woken` before we set it may not see
+	 * the event yet, but will not sleep; who clears it after, sees the event.
+	 */
 	cpu_notify(v->cpu);
+	atomic_store(&v->woken, true);
 	if (!atomic_load(&v->asleep))
 		return;
 	pthread_mutex_lock(&v->lock);

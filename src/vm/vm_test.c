@@ -733,9 +733,34 @@ static void the_serial_line_carries_bytes(void **s)
 	unlink(im.path);
 }
 
+/* The processor's thread begins another round when the engine does not know of the event yet. */
+struct late {
+	struct cpu cpu;
+	struct vcpu vcpu;
+};
+
+static void late_notify(struct cpu *c)
+{
+	struct late *l = (struct late *)(void *)c;
+
+	atomic_store(&l->vcpu.woken, false);
+}
+
+static void who_is_woken_does_not_fall_asleep(void **s)
+{
+	static const struct cpu_engine engine = { .name = "late", .notify = late_notify };
+	struct late l = { .cpu.engine = &engine };
+
+	(void)s;
+	l.vcpu.cpu = &l.cpu;
+	vcpu_wake(&l.vcpu);
+	CHECK(atomic_load(&l.vcpu.woken));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_is_woken_does_not_fall_asleep),
 		cmocka_unit_test(test_programs_learn_the_number_of_processors),
 		cmocka_unit_test(test_programs_connect_to_themselves),
 		cmocka_unit_test(test_programs_have_a_pic),
