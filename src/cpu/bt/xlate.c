@@ -84,8 +84,11 @@ static void write_stubs(struct xl *x)
 
 	for (unsigned n = 0; n < x->nr_stubs; n++) {
 		const struct xl_stub *t = &x->stub[n];
-		bool first = t->site->stub == NULL;	/* CPUID has three ways to one gate */
 
+		if (t->site->stub != NULL) {		/* several jumps lead to one stub */
+			em_patch(t->patch, b->code_delta, t->site->stub);
+			continue;
+		}
 		em_patch(t->patch, b->code_delta, em_rx(&e));
 		if (t->site->kind == SITE_LINK && x->blk->nr_swaps != 0)
 			leave_swapped(x, &e, t->site);
@@ -99,7 +102,7 @@ static void write_stubs(struct xl *x)
 		if (t->site->kind == SITE_POLL || comes_back(t->site))
 			xl_swap_out(x, &e);
 		to_gate(&e, b, t->site);
-		if (first && x->blk->nr_swaps != 0 && comes_back(t->site)) {
+		if (x->blk->nr_swaps != 0 && comes_back(t->site)) {
 			come_back(x, &e, &t->site->go);
 			come_back(x, &e, &t->site->after);
 		}
@@ -272,7 +275,8 @@ static void translate_into(struct xl *x)
 	bool quiet = s->nr != 0 && s->insn[0].live != 0;
 
 	blk->map = bt_alloc(b, sizeof(*blk->map) * s->nr);
-	x->e = (struct em){ b->code_rw + b->hot_used, b->code_rw + b->code_size / 2, b->code_delta, -1 };
+	x->e = (struct em){ b->code_rw + b->hot_used, b->code_rw + b->code_size / 2,
+			    b->code_delta, -1 };
 	blk->code = em_rx(&x->e);
 	blk->fp = s->fp;
 	blk->nr = (uint16_t)s->nr;
