@@ -81,16 +81,28 @@ static bool must_keep(const struct xl *x, const struct scan_mem *m)
 	return m->seg >= 0 || index_far;
 }
 
-static void check_plain(struct xl *x, const struct scan_mem *m, uint8_t **ret_jump)
+/* T0 is the address, and is destroyed; T1 = the slot's place in the table. */
+static void probe_plain(struct xl *x, struct em *e, const struct scan_mem *m, uint8_t **ret_jump)
 {
-	struct em *e = &x->e;
-
 	e_rorx(e, T1, T0, PAGE_SHIFT - ENTRY_SHIFT);
 	e_alu_imm(e, false, 4, T1, (int32_t)((TLB_SLOTS - 1) << ENTRY_SHIFT));
 	e_rm(e, true, 0x33, T0, set_field(x, m, tag_field(m)));	/* xor */
 	e_alu_imm(e, true, 7, T0, (int32_t)(PAGE_SIZE - m->size));
 	*ret_jump = e_jcc(e, CC_A);
-	e_load(e, T1, set_field(x, m, offsetof(struct tlb_entry, add)));
+}
+
+static void check_plain(struct xl *x, const struct scan_mem *m, uint8_t **ret_jump)
+{
+	probe_plain(x, &x->e, m, ret_jump);
+	e_load(&x->e, T1, set_field(x, m, offsetof(struct tlb_entry, add)));
+}
+
+/* T0 is zero on the good way. */
+static uint8_t *jump_unless_zero(struct em *e)
+{
+	e8(e, 0xe3);				/* jrcxz over the jump */
+	e8(e, 5);
+	return e_jmp(e);
 }
 
 static void index_quiet(struct xl *x, struct em *e)
@@ -131,9 +143,17 @@ static void check_quick_quiet(struct xl *x, const struct scan_mem *m, uint8_t **
 		e_lea(e, T0, m_sum(base, T0, disp));
 	}
 	e_pext(e, T0, T0, m_abs(&x->b->mask_page));
-	e8(e, 0xe3);
-	e8(e, 5);
-	*ret_jump = e_jmp(e);
+	*ret_jump = jump_unless_zero(e);
+}
+
+/* T0 is the address, and is destroyed; T1 is the slot's place, and becomes the inverted tag. */
+static void probe_quiet(struct xl *x, struct em *e, const struct scan_mem *m, uint8_t **ret_jump)
+{
+	e_load(e, T1, quiet_field(x, m, tag_field(m)));
+	e_not(e, T1);
+	e_lea(e, T0, m_sum(T0, T1, m->size));	/* offset + size - 1 */
+	e_pext(e, T0, T0, m_abs(&x->b->mask_page));
+	*ret_jump = jump_unless_zero(e);
 }
 
 /* The same for any address. */
@@ -144,13 +164,7 @@ static void check_quiet(struct xl *x, const struct scan_mem *m, uint8_t **ret_ju
 	if (!must_keep(x, m))
 		e_store(e, m_abs(&x->b->tmp2), T0);
 	index_quiet(x, e);
-	e_load(e, T1, quiet_field(x, m, tag_field(m)));
-	e_not(e, T1);
-	e_lea(e, T0, m_sum(T0, T1, m->size));	/* offset + size - 1 */
-	e_pext(e, T0, T0, m_abs(&x->b->mask_page));
-	e8(e, 0xe3);				/* jrcxz over the jump */
-	e8(e, 5);
-	*ret_jump = e_jmp(e);
+	probe_quiet(x, e, m, ret_jump);
 	e_load(e, T0, m_abs(&x->b->tmp2));
 	index_quiet(x, e);
 	e_load(e, T1, quiet_field(x, m, offsetof(struct tlb_entry, add)));
@@ -254,18 +268,21 @@ static void check_own_quiet(struct xl *x, const struct scan_mem *m, const struct
 		e_lea(e, T0, m_sum(T0, T1, 0));
 	}
 	test_offset(x, m);
-	e8(e, 0xe3);
-	e8(e, 5);
-	*ret_jump = e_jmp(e);
+	*ret_jump = jump_unless_zero(e);
 	e_load(e, T1, m_abs(&t->add));
 }
 
-static void mark_dirty(struct em *e, const struct xl_stub *t)
+/* T1 is the answer, the tag is there already.  MISS and LOOK lead behind this, to the gate. */
+static void refilled(struct em *e, const struct bt_site *s, uint8_t *miss, uint8_t *look)
 {
-	for (unsigned n = 0; n < ARRAY_LEN(t->site->dirty); n++) {
-		e_rm(e, false, 0xc6, 0, m_abs(t->site->dirty[n]));	/* mov byte, 1 */
+	e_store(e, m_abs(&s->own->add), T1);
+	for (unsigned n = 0; n < ARRAY_LEN(s->dirty); n++) {
+		e_rm(e, false, 0xc6, 0, m_abs(s->dirty[n]));	/* mov byte, 1 */
 		e8(e, 1);
 	}
+	e_jmp_to(e, s->go);
+	em_patch(miss, e->delta, em_rx(e));
+	em_patch(look, e->delta, em_rx(e));
 }
 
 static void refill_plain(struct xl *x, struct em *e, const struct xl_stub *t)
@@ -273,22 +290,14 @@ static void refill_plain(struct xl *x, struct em *e, const struct xl_stub *t)
 	const struct scan_mem *m = &t->mem;
 	uint8_t *miss, *look;
 
-	e_rorx(e, T1, T0, PAGE_SHIFT - ENTRY_SHIFT);
-	e_alu_imm(e, false, 4, T1, (int32_t)((TLB_SLOTS - 1) << ENTRY_SHIFT));
-	e_rm(e, true, 0x33, T0, set_field(x, m, tag_field(m)));	/* xor */
-	e_alu_imm(e, true, 7, T0, (int32_t)(PAGE_SIZE - m->size));
-	miss = e_jcc(e, CC_A);
+	probe_plain(x, e, m, &miss);
 	e_rm(e, false, 0x83, 5, m_abs(&t->site->left));		/* sub dword, 1 */
 	e8(e, 1);
 	look = e_jcc(e, CC_Z);
 	e_load(e, T0, set_field(x, m, tag_field(m)));
 	e_store(e, m_abs(&t->site->own->tag), T0);
 	e_load(e, T1, set_field(x, m, offsetof(struct tlb_entry, add)));
-	e_store(e, m_abs(&t->site->own->add), T1);
-	mark_dirty(e, t);
-	e_jmp_to(e, t->site->go);
-	em_patch(miss, e->delta, em_rx(e));
-	em_patch(look, e->delta, em_rx(e));
+	refilled(e, t->site, miss, look);
 }
 
 static void refill_quiet(struct xl *x, struct em *e, const struct xl_stub *t)
@@ -298,13 +307,7 @@ static void refill_quiet(struct xl *x, struct em *e, const struct xl_stub *t)
 
 	index_quiet(x, e);
 	e_store(e, m_abs(&x->b->tmp_refill), T1);
-	e_load(e, T1, quiet_field(x, m, tag_field(m)));
-	e_not(e, T1);
-	e_lea(e, T0, m_sum(T0, T1, m->size));
-	e_pext(e, T0, T0, m_abs(&x->b->mask_page));
-	e8(e, 0xe3);
-	e8(e, 5);
-	miss = e_jmp(e);
+	probe_quiet(x, e, m, &miss);
 	e_rm(e, false, 0x8b, T0, m_abs(&t->site->left));
 	e_lea32(e, T0, m_at(T0, -1));
 	e_rm(e, false, 0x89, T0, m_abs(&t->site->left));
@@ -317,11 +320,7 @@ static void refill_quiet(struct xl *x, struct em *e, const struct xl_stub *t)
 	e_store(e, m_abs(&t->site->own->tag), T1);
 	e_load(e, T1, m_abs(&x->b->tmp_refill));
 	e_load(e, T1, quiet_field(x, m, offsetof(struct tlb_entry, add)));
-	e_store(e, m_abs(&t->site->own->add), T1);
-	mark_dirty(e, t);
-	e_jmp_to(e, t->site->go);
-	em_patch(miss, e->delta, em_rx(e));
-	em_patch(look, e->delta, em_rx(e));
+	refilled(e, t->site, miss, look);
 }
 
 void xl_refill(struct xl *x, struct em *e, const struct xl_stub *t)
