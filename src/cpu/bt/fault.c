@@ -99,7 +99,7 @@ static void undo_swaps(struct bt *b, const struct bt_block *k, uint64_t pc, mcon
 		REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
 	};
 
-	if (k == NULL || k->nr_swaps == 0 || pc < (uint64_t)(uintptr_t)k->body_swapped)
+	if (k->nr_swaps == 0 || pc < (uint64_t)(uintptr_t)k->body_swapped)
 		return;
 	for (unsigned i = 0; i < k->nr_swaps; i++) {
 		greg_t *r = &m->gregs[order[xl_home(k->swap[i].gives)]];
@@ -114,17 +114,20 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	mcontext_t *m = &((ucontext_t *)context)->uc_mcontext;
 	struct bt *b = running;
 	uint64_t pc = (uint64_t)m->gregs[REG_RIP], rip;
-	bool in_block, again;
+	const struct bt_block *k = NULL;
+	bool again = false;
 
-	in_block = b != NULL && bt_find_pc(b, (const uint8_t *)(uintptr_t)pc, &rip) != NULL;
-	again = b != NULL && refused(b, m, in_block);
-	if (!in_block && !again) {
+	if (b != NULL) {
+		k = bt_find_pc(b, (const uint8_t *)(uintptr_t)pc, &rip);
+		again = refused(b, m, k != NULL);
+	}
+	if (k == NULL && !again) {
 		pass_on(sig, info, context);
 		return;
 	}
 	b->fault_pc = pc;
 	if (!again)
-		undo_swaps(b, bt_find_pc(b, (const uint8_t *)(uintptr_t)pc, &rip), pc, m);
+		undo_swaps(b, k, pc, m);
 	b->c.gpr[CPU_RSP] = (uint64_t)m->gregs[REG_RSP];
 	m->gregs[REG_RSP] = (greg_t)b->host_rsp;
 	m->gregs[REG_RIP] = (greg_t)(uintptr_t)(again ? b->gate_resume : b->gate_fault);
