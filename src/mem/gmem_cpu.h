@@ -49,8 +49,6 @@ uint64_t gmem_code_seq(const struct gmem *m);
 _Atomic uint32_t *gmem_code_log(struct gmem *m, uint64_t seq);
 /* The listeners and the log, whatever the state word says. */
 void gmem_code_notify(struct gmem *m, _Atomic uint32_t *state);
-/* The listeners and the log, whatever the state word says. */
-void gmem_code_notify(struct gmem *m, _Atomic uint32_t *state);
 /*
  * A page with code that is only written any more: the first call asks all listeners
  * to forget its code, a later one makes it data, once HAVE_SEEN says that all have

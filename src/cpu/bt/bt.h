@@ -8,8 +8,9 @@
  *
  * Registers: thirteen guest registers live in the host's of the same number, RSP
  * among them: there is no host stack in translated code, signals have one of
- * their own (fault.c).  RCX lives in R14, and R14 and R15 in memory.  Host RCX and
- * R15 are scratch (T0, T1).  x87, MMX, SSE and AVX state is the host's own while it
+ * their own (fault.c).  RCX lives in R14, and R14 and R15 in memory, unless a block
+ * lets them change places with others (swap.c).  Host RCX and R15 are scratch (T0, T1).
+ * x87, MMX, SSE and AVX state is the host's own while it
  * is not parked in c.xsave.
  *
  * Everything the code touches lies below 2 GiB.
@@ -19,6 +20,7 @@
  *   far    from another page: is this page still mapped where it was?
  *   poll   from behind: events, and the FPU's state at home?
  *   body
+ * A block with swaps is entered before poll, where they are made, by all but its like.
  *
  * Lock     none: a cache belongs to its vCPU's thread
  */

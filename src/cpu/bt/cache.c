@@ -18,8 +18,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LOW_BEGIN BT_LOW_BEGIN
-#define LOW_END BT_LOW_END
 #define LOW_STEP UINT64_C(0x00200000)	/* a large page of the host */
 /* More than any one block takes. */
 #define ROOM_CODE (64 * KIB)
@@ -39,7 +37,7 @@
 
 void *bt_low_map(size_t n, int prot, int flags, int fd)
 {
-	for (uint64_t at = LOW_BEGIN; at + n <= LOW_END; at += LOW_STEP) {
+	for (uint64_t at = BT_LOW_BEGIN; at + n <= BT_LOW_END; at += LOW_STEP) {
 		void *p = mmap((void *)(uintptr_t)at, n, prot, flags | MAP_FIXED_NOREPLACE, fd, 0);
 
 		if (p == (void *)(uintptr_t)at)

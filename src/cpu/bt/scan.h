@@ -101,7 +101,7 @@ struct scan {
 void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const uint8_t *hva2,
 		unsigned mode, struct scan *ret_s);
 
-/* What was remembered of the instruction at B, which lies at LIN: true, and all but off and len. */
+/* What was remembered of the instruction at B, which lies at LIN: true, and all but off. */
 bool scan_recall(struct scan *s, const uint8_t *b, unsigned room, uint64_t lin, unsigned mode,
 		 struct scan_insn *ret_i);
 /* Z and I are what decoding it gave. */

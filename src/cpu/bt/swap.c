@@ -96,7 +96,6 @@ static int who_gives(const struct xl *x, const struct uses *u, unsigned in_memor
 	static const uint8_t may[] = {
 		CPU_RSI, CPU_RDI, CPU_RBP, CPU_R8, CPU_R9, CPU_R10, CPU_R11, CPU_R12, CPU_R13,
 	};
-
 	int best = -1;
 
 	for (unsigned n = ARRAY_LEN(may); n-- > 0;) {
