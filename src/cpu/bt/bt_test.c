@@ -320,6 +320,42 @@ static void page_is_entered_from_below(void **state)
 	itest_close(&t);
 }
 
+struct swapped {
+	uint64_t r14, r15, sum;		/* after the loop; SUM: R14 of all rounds */
+};
+
+/*
+ * CODE goes round 300 times, RCX counting down, and divides by it: each time it adds 3
+ * to R14, does TIMES what stands below and stores to one of two pages by RSI; at the end
+ * it adds the 11 at RBX to R14.
+ */
+static struct swapped swap_run(struct itest *t, const uint8_t *code, size_t n, unsigned times)
+{
+	struct swapped r = { .r14 = 5, .r15 = 7 };
+
+	itest_put64(t, ITEST_DATA + 0x1000, 11);
+	t->c->gpr[CPU_RAX] = 3;
+	t->c->gpr[CPU_RCX] = 300;
+	t->c->gpr[CPU_R14] = r.r14;
+	t->c->gpr[CPU_R15] = r.r15;
+	t->c->gpr[CPU_RBX] = ITEST_DATA + 0x1000;
+	t->c->gpr[CPU_RSI] = ITEST_DATA + 0x1f80;
+	for (unsigned i = 0; i < 300; i++) {
+		r.r14 += 3;
+		for (unsigned k = 0; k < times; k++) {
+			r.r15 ^= r.r14;
+			r.r14 += r.r15;
+			r.r15 *= r.r14;
+		}
+		r.sum += r.r14;
+	}
+	itest_code(t, code, n);
+	CHECK_EQ(itest_go(t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(itest_caught(t), X86_DE);
+	CHECK_EQ(t->c->gpr[CPU_R14], r.r14 + 11);
+	return r;
+}
+
 /*
  * R14 and R15 change places with registers that the block does not name: these are
  * what they were after a loop, a store that goes by its handler, and a host fault.
@@ -334,31 +370,16 @@ static void registers_change_places(void **state)
 		0xfe, 0x41, 0x0f, 0xb6, 0xd6, 0x44, 0x88, 0x3c, 0x16, 0xff, 0xc9, 0x75,
 		0xe7, 0x4c, 0x03, 0x33, 0x4d, 0x89, 0xf7, 0x4d, 0x01, 0xf7, 0xf7, 0xf1,
 	};
-	uint64_t r14 = 5, r15 = 7, other[16];
+	uint64_t other[16];
+	struct swapped r;
 	struct itest t;
 
 	(void)state;
 	itest_open(&t, ITEST_64);
-	itest_put64(&t, ITEST_DATA + 0x1000, 11);
 	for (unsigned g = CPU_RDI; g < 14; g++)
 		t.c->gpr[g] = other[g] = UINT64_C(0x0123456789abcd00) + g;
-	t.c->gpr[CPU_RAX] = 3;
-	t.c->gpr[CPU_RCX] = 300;
-	t.c->gpr[CPU_R14] = r14;
-	t.c->gpr[CPU_R15] = r15;
-	t.c->gpr[CPU_RBX] = ITEST_DATA + 0x1000;
-	t.c->gpr[CPU_RSI] = ITEST_DATA + 0x1f80;	/* half of the stores on the next page */
-	for (unsigned i = 0; i < 300; i++) {
-		r14 += 3;
-		r15 ^= r14;
-		r14 += r15;
-		r15 *= r14;
-	}
-	ITEST_CODE_IS(&t, code);
-	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
-	CHECK_EQ(itest_caught(&t), X86_DE);
-	CHECK_EQ(t.c->gpr[CPU_R14], r14 + 11);
-	CHECK_EQ(t.c->gpr[CPU_R15], 2 * (r14 + 11));
+	r = swap_run(&t, code, sizeof(code), 1);
+	CHECK_EQ(t.c->gpr[CPU_R15], 2 * (r.r14 + 11));
 	for (unsigned g = CPU_RDI; g < 14; g++)
 		CHECK_EQ(t.c->gpr[g], other[g]);
 	CHECK(BT_OF(t.c)->stats.faults == 1);
@@ -382,36 +403,17 @@ static void registers_change_places_with_users(void **state)
 		0xff, 0xc9, 0x75, 0xb4, 0x4c, 0x03, 0x33, 0xf7, 0xf1,
 	};
 	static const uint8_t counted[] = { CPU_RDI, CPU_RBP, CPU_R8, CPU_R10, CPU_R12, CPU_R13 };
-	uint64_t r14 = 5, r15 = 7, r9 = 9;
+	struct swapped r;
 	struct itest t;
 
 	(void)state;
 	itest_open(&t, ITEST_64);
-	itest_put64(&t, ITEST_DATA + 0x1000, 11);
 	for (unsigned i = 0; i < ARRAY_LEN(counted); i++)
 		t.c->gpr[counted[i]] = counted[i];
-	t.c->gpr[CPU_RAX] = 3;
-	t.c->gpr[CPU_RCX] = 300;
-	t.c->gpr[CPU_R9] = r9;
-	t.c->gpr[CPU_R14] = r14;
-	t.c->gpr[CPU_R15] = r15;
-	t.c->gpr[CPU_RBX] = ITEST_DATA + 0x1000;
-	t.c->gpr[CPU_RSI] = ITEST_DATA + 0x1f80;
-	for (unsigned i = 0; i < 300; i++) {
-		r14 += 3;
-		for (unsigned k = 0; k < 3; k++) {
-			r15 ^= r14;
-			r14 += r15;
-			r15 *= r14;
-		}
-		r9 += r14;
-	}
-	ITEST_CODE_IS(&t, code);
-	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
-	CHECK_EQ(itest_caught(&t), X86_DE);
-	CHECK_EQ(t.c->gpr[CPU_R14], r14 + 11);
-	CHECK_EQ(t.c->gpr[CPU_R15], r15);
-	CHECK_EQ(t.c->gpr[CPU_R9], r9);
+	t.c->gpr[CPU_R9] = 9;
+	r = swap_run(&t, code, sizeof(code), 3);
+	CHECK_EQ(t.c->gpr[CPU_R15], r.r15);
+	CHECK_EQ(t.c->gpr[CPU_R9], 9 + r.sum);
 	CHECK_EQ(t.c->gpr[CPU_R11], 11);
 	for (unsigned i = 0; i < ARRAY_LEN(counted); i++)
 		CHECK_EQ(t.c->gpr[counted[i]], counted[i] + 300);
