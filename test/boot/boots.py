@@ -15,7 +15,7 @@ BAD = ['BUG:', 'Oops', 'WARNING:', 'Call Trace', 'soft lockup', 'rcu_sched', 'rc
 def test(genvisor, guest, scratch):
     rng = random.Random(SEED)
     times = []
-    i = 0
+    i = again = 0
     while i < N:
         cpus = rng.randint(1, 8)
         disk = f'{scratch}/root.vhdx'
@@ -32,7 +32,9 @@ def test(genvisor, guest, scratch):
             i += 1
             print(f'{i}: {cpus} processors, {times[-1]:.1f} s', flush=True)
         except Failed as e:
-            if m.stood == 0:
+            # A fault of ours comes back; a host that always stands still can be no judge.
+            again += 1
+            if m.stood == 0 or again > 3 + N // 10:
                 raise Failed(f'boot {i + 1} of {N}, with {cpus} processors: {e}')
             print(f'the host stood still for {m.stood:.0f} s: once more', flush=True)
         finally:
