@@ -198,13 +198,34 @@ static void check_fixed(struct xl *x, const struct scan_mem *m, bool flags_live,
 	e_load(e, T1, m_abs(&t->add));
 }
 
+/*
+ * ---- slots beside the table --------------------------------------------------------------
+ *
+ * A hot block has one for each access.  Others share: the stack is one page for a
+ * while, whoever looks, and so is what FS or GS leads to at a known place.
+ */
+
+#define SHARED 16u
+#define SHARED_GS 8u		/* and seven behind it */
+
+/* The slot that M shares, or -1. */
+static int shared_slot(const struct scan_mem *m)
+{
+	if (m->fixed || m->a32 || m->index != H_NONE)
+		return -1;
+	if (m->seg >= 0)
+		return m->base != H_NONE ? -1 : (int)(SHARED_GS + ((uint64_t)m->disp >> PAGE_SHIFT) % 8);
+	return m->base == CPU_RSP ? 0 : -1;
+}
+
 /* ---- slots of their own ----------------------------------------------------------------- */
 
-static struct tlb_site *take_own(struct xl *x, const struct scan_mem *m, bool quiet,
-				 uint8_t **ret_dirty)
+static struct tlb_site *take(struct xl *x, const struct scan_mem *m, bool quiet, int shared,
+			     uint8_t **ret_dirty)
 {
 	unsigned kind = (quiet ? TLB_SITE_KINDS / 2 : 0) + x->set * 2 + m->write;
-	unsigned at = x->next_own[kind]++ % TLB_SITES;
+	unsigned at = shared >= 0 ? (unsigned)shared :
+				    SHARED + x->next_own[kind]++ % (TLB_SITES - SHARED);
 
 	ret_dirty[0] = &x->b->tlb.site_dirty[kind][at / TLB_SITES_DIRTY];
 	ret_dirty[1] = &x->b->tlb.site_any[kind][at / TLB_SITES_ANY];
@@ -340,20 +361,32 @@ static bool pays(const struct xl *x, const struct scan_mem *m)
 	return x->set == SET_USER || m->base == CPU_RSP || m->seg == CPU_GS;
 }
 
+/* A slot for the access of SITE, if there shall be one. */
+static void choose_slot(struct xl *x, struct bt_site *site, const struct scan_mem *m, bool quiet)
+{
+	int shared = shared_slot(m);
+
+	if (m->fixed || bt_roams(x->b, site->rip))
+		return;
+	if (x->blk->hot ? !pays(x, m) : shared < 0)
+		return;
+	site->shared = !x->blk->hot;
+	site->own = take(x, m, quiet, site->shared ? shared : -1, site->dirty);
+}
+
 static struct bt_site *check(struct xl *x, enum bt_kind kind, const struct scan_insn *i,
 			     const struct scan_mem *m, bool flags_live)
 {
 	struct bt_site *site = xl_site(x, kind, i);
-	struct tlb_site *own = NULL;
+	const struct tlb_site *own;
 	uint8_t *jump;
 
 	site->size = m->size;
 	site->access = m->write ? ACCESS_WRITE : ACCESS_READ;
 	site->left = BT_ROAM_LOOK;
-	if (!m->fixed && pays(x, m) && !bt_roams(x->b, site->rip))
-		own = take_own(x, m, flags_live, site->dirty);
-	site->own = own;
 	site->quiet = flags_live;
+	choose_slot(x, site, m, flags_live);
+	own = site->own;
 	if (m->fixed) {
 		check_fixed(x, m, flags_live, &jump);
 	} else {
@@ -432,10 +465,11 @@ static bool stays(const struct xl *x, unsigned n)
 
 void xl_group(struct xl *x, const struct scan_insn *i, unsigned n)
 {
-	struct tlb_site *own = check(x, SITE_GROUP, i, &x->s->group[n].all, i->live != 0)->own;
+	struct bt_site *site = check(x, SITE_GROUP, i, &x->s->group[n].all, i->live != 0);
+	bool own = site->own != NULL && !site->shared;
 
-	x->group_add[n] = own != NULL ? &own->add : &x->b->group[n];
-	if (own == NULL && !stays(x, n))
+	x->group_add[n] = own ? &site->own->add : &x->b->group[n];
+	if (!own && !stays(x, n))
 		e_store(&x->e, m_abs(&x->b->group[n]), T1);
 	x->e.r15_holds = (int)n;
 }

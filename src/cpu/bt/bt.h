@@ -58,6 +58,9 @@ enum {
 #define BT_ROAM_LOOK 256u	/* changes of page between two looks at the time */
 #define BT_ROAM_TSC 1500000u	/* less than this between two looks is too often */
 #define BT_ROAM_STRIKES 4u
+#define BT_HEAT_SLOTS 16384u
+#define BT_HEAT_RUNS 512u	/* of a block between two looks at the time */
+#define BT_HEAT_TSC 2500000u	/* more than this between them is no hot block */
 #define BT_EPOCH_NEVER UINT64_MAX
 #define BT_SIGNAL_STACK (64 * KIB)
 #define BT_FLAGS 0x8d5u		/* arithmetic flags */
@@ -89,6 +92,7 @@ struct bt_block {
 	uint16_t undef;			/* flags that some instruction leaves undefined */
 	bool fp;			/* uses x87, MMX, SSE or AVX */
 	bool dead;
+	bool hot;			/* its accesses have slots of their own */
 	uint8_t group_fails;
 	uint16_t len;			/* bytes of its instructions */
 	uint16_t bytes, nr;		/* bytes of src that mattered; instructions */
@@ -107,7 +111,7 @@ struct bt_block {
 };
 
 enum bt_kind { SITE_LINK, SITE_INDIRECT, SITE_FAR, SITE_POLL, SITE_INTERP, SITE_MEM, SITE_GROUP,
-	       SITE_STEP };
+	       SITE_STEP, SITE_HEAT };
 
 /* What CPUID said last at one place. */
 struct bt_cpuid {
@@ -135,8 +139,10 @@ struct bt_site {
 	uint8_t *direct, *out;		/* writable; RX */
 	struct tlb_site *own;		/* MEM, GROUP: filled from the TLB; or NULL */
 	uint8_t *dirty[2];
+	bool shared;			/* OWN is not only ours */
 	bool quiet;			/* flags are in use; OWN has its tag negated */
 	uint32_t left;			/* MEM, GROUP: changes of page until we look how often */
+	uint32_t *heat;			/* HEAT: runs of the block until we do */
 	uint64_t looked;		/* time stamp of that */
 	uint8_t strikes;
 	struct bt_cpuid *cpuid;		/* INTERP of CPUID: what to keep */
@@ -146,7 +152,7 @@ struct bt_site {
 
 struct bt_stats {
 	uint64_t blocks, insns, links, gates, mem_misses, mem_slow, interp, steps, polls, far_checks,
-		indirect_misses, invalidated, flushes, code_pages, faults, parks, code_writes, locked, lock_cuts, group_fails, bounces, roaming;
+		indirect_misses, invalidated, flushes, code_pages, faults, parks, code_writes, locked, lock_cuts, group_fails, bounces, roaming, heated;
 };
 
 struct bt_arena {
@@ -201,11 +207,15 @@ struct bt {
 	uint64_t plain[64];
 	/* The same: an access there changes its page too often for a slot of its own. */
 	uint64_t roams[BT_ROAM_BITS / 64];
+	/* The same: blocks that run often. */
+	uint64_t hot[BT_ROAM_BITS / 64];
+	uint32_t heat[BT_HEAT_SLOTS];
+	unsigned next_heat;
 	struct bt_block *hash[BT_HASH];
 	struct bt_page *by_lin[BT_PAGE_HASH], *by_state[BT_PAGE_HASH];
 	struct bt_block **sorted;	/* by code address, for faults */
 	size_t nr_sorted, max_sorted;
-	struct { _Atomic uint32_t *state; uint32_t hits; } hot[64];
+	struct { _Atomic uint32_t *state; uint32_t hits; } busy[64];
 	uint8_t jump_of[BT_MODES];	/* the table of a mode + 1; 0: none */
 	unsigned nr_jumps;
 	uint8_t *jump[BT_JUMP_TABLES][BT_JUMP_SLOTS];
@@ -311,6 +321,11 @@ static inline bool bt_is_plain(const struct bt *b, uint64_t lin)
 static inline bool bt_roams(const struct bt *b, uint64_t rip)
 {
 	return b->roams[rip % BT_ROAM_BITS / 64] >> (rip & 63) & 1;
+}
+
+static inline bool bt_is_hot(const struct bt *b, uint64_t lin)
+{
+	return b->hot[lin % BT_ROAM_BITS / 64] >> (lin & 63) & 1;
 }
 
 /* Translates at LIN; NULL: only the interpreter can. */

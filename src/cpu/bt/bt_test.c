@@ -226,6 +226,45 @@ static void stack_after_operand(void **state)
 	itest_close(&t);
 }
 
+/*
+ * Two pages by one register: who goes on by an earlier answer finds that one, and not what
+ * another has put into a slot they share.  Cold first, then hot.
+ */
+static void two_pages_of_the_stack(void **state)
+{
+	static const uint8_t code[] = {
+		0x48, 0x89, 0x44, 0x24, 0x08,			/* 1: mov [rsp+8], rax */
+		0x48, 0x89, 0x9c, 0x24, 0x10, 0xe0, 0xff, 0xff,	/* mov [rsp-0x1ff0], rbx */
+		0x48, 0x89, 0x9c, 0x24, 0x18, 0xe0, 0xff, 0xff,	/* mov [rsp-0x1fe8], rbx */
+		0x48, 0x89, 0x44, 0x24, 0x10,			/* mov [rsp+16], rax */
+		0x48, 0xff, 0xc0, 0x48, 0xff, 0xc3,		/* inc rax; inc rbx */
+		0xff, 0xc9,					/* dec ecx */
+		0x75, 0xdc,					/* jnz 1b */
+		0xf4,
+	};
+	const uint64_t high = ITEST_DATA + 0x3100, low = high - 0x1ff0, gpa = low + 0x4000;
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	itest_put64(&t, itest_pte(low), (gpa & ~PAGE_MASK) | 0x67);
+	interp_tlb_flush(t.c, true);
+	for (unsigned i = 0; i < 8 || (BT_OF(t.c)->stats.heated == 0 && i < 10000); i++) {
+		t.c->gpr[CPU_RSP] = high;
+		t.c->gpr[CPU_RAX] = 1 + i;
+		t.c->gpr[CPU_RBX] = UINT64_C(1) << 40;
+		t.c->gpr[CPU_RCX] = BT_HEAT_RUNS - 1;
+		ITEST_CODE_IS(&t, code);
+		CHECK_EQ(itest_go(&t, 1000000), CPU_EXIT_HLT);
+		CHECK_EQ(itest_get64(&t, high + 8), BT_HEAT_RUNS - 1 + i);
+		CHECK_EQ(itest_get64(&t, high + 16), BT_HEAT_RUNS - 1 + i);
+		CHECK_EQ(itest_get64(&t, gpa), (UINT64_C(1) << 40) + BT_HEAT_RUNS - 2);
+		CHECK_EQ(itest_get64(&t, gpa + 8), (UINT64_C(1) << 40) + BT_HEAT_RUNS - 2);
+	}
+	CHECK_EQ(BT_OF(t.c)->stats.heated, 1);
+	itest_close(&t);
+}
+
 /* The page that is called leads elsewhere after INVLPG, whether it is a piece of a large one or not. */
 static void invlpg_of_code(void **state)
 {
@@ -438,6 +477,7 @@ int main(void)
 		cmocka_unit_test(cools_down_together),
 		cmocka_unit_test(handlers_keep_vectors),
 		cmocka_unit_test(stack_after_operand),
+		cmocka_unit_test(two_pages_of_the_stack),
 		cmocka_unit_test(invlpg_of_code),
 		cmocka_unit_test(page_is_entered_from_below),
 	};

@@ -178,6 +178,7 @@ void bt_cache_flush(struct bt *b)
 	b->lock_next = NULL;
 	memset(b->plain, 0, sizeof(b->plain));
 	memset(b->roams, 0, sizeof(b->roams));
+	memset(b->hot, 0, sizeof(b->hot));
 	memset(b->by_lin, 0, sizeof(b->by_lin));
 	memset(b->by_state, 0, sizeof(b->by_state));
 	b->hot_used = b->cold_used = b->meta.used = 0;
@@ -475,20 +476,20 @@ static bool have_seen(void *self, uint64_t seq)
  */
 static bool cool_down(struct bt *b, _Atomic uint32_t *state, unsigned killed)
 {
-	size_t n = ((uintptr_t)state >> 2) % ARRAY_LEN(b->hot);
+	size_t n = ((uintptr_t)state >> 2) % ARRAY_LEN(b->busy);
 	struct gmem *m = b->c.conf.mem;
 
-	if (b->hot[n].state != state || killed)
-		b->hot[n].hits = 0;
-	b->hot[n].state = state;
-	if (++b->hot[n].hits < HOT_HITS)
+	if (b->busy[n].state != state || killed)
+		b->busy[n].hits = 0;
+	b->busy[n].state = state;
+	if (++b->busy[n].hits < HOT_HITS)
 		return false;
 	if (gmem_code_listeners(m) == 1) {
-		b->hot[n].hits = 0;
+		b->busy[n].hits = 0;
 		atomic_fetch_and(state, ~GMEM_HAS_CODE);
 		return true;
 	}
-	b->hot[n].hits = HOT_HITS - HOT_AGAIN;
+	b->busy[n].hits = HOT_HITS - HOT_AGAIN;
 	gmem_code_cool(m, state, have_seen, b);
 	return true;
 }

@@ -227,6 +227,7 @@ static size_t engine_counters(struct cpu *cpu, struct cpu_counter *ret_rows, siz
 		{ "exits-tlb-slow", s->mem_slow },
 		{ "exits-across-pages", s->bounces },
 		{ "sites-without-slot", s->roaming },
+		{ "blocks-heated", s->heated },
 		{ "exits-group-split", s->group_fails },
 		{ "exits-store-to-code", s->code_writes },
 		{ "exits-handler", s->interp },

@@ -385,6 +385,23 @@ static uint8_t *step(struct bt *b, struct bt_site *s)
 	return go_on(b, NULL);
 }
 
+/* A block has run often.  When it did not take long it is translated again, as a hot one. */
+static uint8_t *heat(struct bt *b, struct bt_site *s)
+{
+	struct bt_block *k = s->block;
+	uint64_t now = cpu_host_tsc(), took = now - s->looked;
+
+	b->c.rip = s->rip;
+	*s->heat = BT_HEAT_RUNS;
+	s->looked = now;
+	if (k->dead || (took > BT_HEAT_TSC && b->lock == NULL))
+		return s->go;
+	b->stats.heated++;
+	b->hot[k->lin % BT_ROAM_BITS / 64] |= UINT64_C(1) << (k->lin & 63);
+	bt_kill(b, k);
+	return cut(b);
+}
+
 uint8_t *bt_gate(struct bt *b, struct bt_site *s)
 {
 	b->stats.gates++;
@@ -405,6 +422,8 @@ uint8_t *bt_gate(struct bt *b, struct bt_site *s)
 		return poll(b, s);
 	case SITE_FAR:
 		return far_check(b, s);
+	case SITE_HEAT:
+		return heat(b, s);
 	default:
 		return step(b, s);
 	}

@@ -51,7 +51,8 @@ static void to_gate(struct em *e, const struct bt *b, const struct bt_site *s)
 /* To its gate with the registers as they are between blocks. */
 static bool comes_back(const struct bt_site *s)
 {
-	return s->kind == SITE_MEM || s->kind == SITE_GROUP || s->kind == SITE_INTERP;
+	return s->kind == SITE_MEM || s->kind == SITE_GROUP || s->kind == SITE_INTERP ||
+	       s->kind == SITE_HEAT;
 }
 
 /* The gate's way to *AT leads by here. */
@@ -184,6 +185,36 @@ static void entry_poll(struct xl *x, bool quiet)
 	xl_stub(x, jump, xl_site(x, SITE_POLL, NULL), NULL);
 }
 
+/*
+ * A block counts its runs until it is known to be hot: slots of their own are for
+ * accesses that are made often, and a large program has far more than fit.
+ */
+static void count_runs(struct xl *x, bool quiet)
+{
+	struct bt *b = x->b;
+	struct em *e = &x->e;
+	struct bt_site *s = xl_site(x, SITE_HEAT, NULL);
+	uint8_t *jump;
+
+	s->heat = &b->heat[b->next_heat++ % BT_HEAT_SLOTS];
+	*s->heat = BT_HEAT_RUNS;
+	s->looked = cpu_host_tsc();
+	if (quiet) {
+		e_rm(e, false, 0x8b, T0, m_abs(s->heat));
+		e_lea32(e, T0, m_at(T0, -1));
+		e_rm(e, false, 0x89, T0, m_abs(s->heat));
+		e8(e, 0xe3), e8(e, 2);			/* jrcxz to the jump, over a jump */
+		e8(e, 0xeb), e8(e, 5);
+		jump = e_jmp(e);
+	} else {
+		e_rm(e, false, 0x83, 5, m_abs(s->heat));	/* sub dword, 1 */
+		e8(e, 1);
+		jump = e_jcc(e, CC_Z);
+	}
+	s->go = em_rx(e);
+	xl_stub(x, jump, s, NULL);
+}
+
 /* ---- the body ------------------------------------------------------------------------ */
 
 /* An instruction that ends its block, but mostly goes on behind itself. */
@@ -300,6 +331,8 @@ static void translate_into(struct xl *x)
 	} else {
 		blk->body = em_rx(&x->e);
 	}
+	if (s->nr != 0 && !blk->hot)
+		count_runs(x, quiet);
 	if (s->nr == 0) {
 		body_step(x);
 	} else {
@@ -389,6 +422,7 @@ struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, uns
 	x->blk = bt_alloc(b, sizeof(*x->blk));
 	*x->blk = (struct bt_block){
 		.lin = lin, .page = p, .page2 = p2, .mode = (uint8_t)mode, .bytes = (uint16_t)n,
+		.hot = bt_is_hot(b, lin),
 	};
 	x->blk->src = bt_alloc(b, n);
 	memcpy(x->blk->src, b->scan->copy, n);
