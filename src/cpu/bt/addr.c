@@ -91,10 +91,23 @@ static void probe_plain(struct xl *x, struct em *e, const struct scan_mem *m, ui
 	*ret_jump = e_jcc(e, CC_A);
 }
 
+void xl_probe(struct xl *x, const struct scan_mem *m, uint8_t **ret_jump)
+{
+	struct scan_mem first = *m;
+
+	first.size = 1;
+	probe_plain(x, &x->e, &first, ret_jump);
+}
+
+void xl_probed(struct xl *x, const struct scan_mem *m)
+{
+	e_load(&x->e, T1, set_field(x, m, offsetof(struct tlb_entry, add)));
+}
+
 static void check_plain(struct xl *x, const struct scan_mem *m, uint8_t **ret_jump)
 {
 	probe_plain(x, &x->e, m, ret_jump);
-	e_load(&x->e, T1, set_field(x, m, offsetof(struct tlb_entry, add)));
+	xl_probed(x, m);
 }
 
 /* T0 is zero on the good way. */

@@ -128,6 +128,7 @@ struct bt_site {
 	uint8_t to_mode;		/* LINK */
 	bool ends;			/* INTERP: never goes on behind it */
 	bool fp;			/* INTERP, MEM: the handler uses c.xsave */
+	bool maybe;			/* INTERP: only when the code itself cannot */
 	struct bt_block *block;
 	uint64_t rip;			/* of the instruction; LINK: the target */
 	const struct insn *in;		/* INTERP, MEM */

@@ -265,6 +265,88 @@ static void two_pages_of_the_stack(void **state)
 	itest_close(&t);
 }
 
+/* REP from a loop: on a page, to its end, over it, none, downward where source and target meet. */
+static void rep_on_pages(void **state)
+{
+	static const uint8_t code[] = {
+		0x48, 0x89, 0xd9,		/* 1: mov rcx, rbx */
+		0x48, 0x89, 0xef,		/* mov rdi, rbp */
+		0x4c, 0x89, 0xc6,		/* mov rsi, r8 */
+		0xf3, 0x48, 0xab,		/* rep ... */
+		0x41, 0xff, 0xc9,		/* dec r9d */
+		0x75, 0xef,			/* jnz 1b */
+		0xf4,
+	};
+	static const struct { uint8_t rex, op; unsigned size; bool movs; } kinds[] = {
+		{ 0x40, 0xaa, 1, false }, { 0x40, 0xab, 4, false }, { 0x48, 0xab, 8, false },
+		{ 0x40, 0xa4, 1, true }, { 0x40, 0xa5, 4, true }, { 0x48, 0xa5, 8, true },
+	};
+	static const struct { uint64_t to, from, bytes; } runs[] = {
+		{ 0x3100, 0x1100, 64 }, { 0x3100, 0x1100, 0 }, { 0x3000, 0x1000, 4096 },
+		{ 0x3ff8, 0x1ff8, 8 }, { 0x3ff8, 0x1100, 16 }, { 0x3100, 0x1ff8, 16 },
+		{ 0x3108, 0x3100, 256 }, { 0x3100, 0x3108, 256 }, { 0x3f00, 0x1800, 0x1400 },
+	};
+	static uint8_t want[0x6000], got[0x6000];
+	uint8_t bytes[sizeof(code)];
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	memcpy(bytes, code, sizeof(code));
+	for (unsigned k = 0; k < ARRAY_LEN(kinds); k++)
+		for (unsigned r = 0; r < ARRAY_LEN(runs); r++) {
+			unsigned n = (unsigned)runs[r].bytes;
+
+			bytes[10] = kinds[k].rex;
+			bytes[11] = kinds[k].op;
+			for (unsigned i = 0; i < sizeof(want); i++)
+				want[i] = (uint8_t)(i * 7 + i / 256);
+			itest_put(&t, ITEST_DATA, want, sizeof(want));
+			for (unsigned round = 0; round < 2; round++)
+				for (unsigned i = 0; i < n; i += kinds[k].size)
+					if (kinds[k].movs)
+						memmove(want + runs[r].to + i, want + runs[r].from + i, kinds[k].size);
+					else
+						memcpy(want + runs[r].to + i, pattern, kinds[k].size);
+			memcpy(&t.c->gpr[CPU_RAX], pattern, 8);
+			t.c->gpr[CPU_RBX] = n / kinds[k].size;
+			t.c->gpr[CPU_RBP] = ITEST_DATA + runs[r].to;
+			t.c->gpr[CPU_R8] = ITEST_DATA + runs[r].from;
+			t.c->gpr[CPU_R9] = 2;
+			itest_code(&t, bytes, sizeof(bytes));
+			CHECK_EQ(itest_go(&t, 100000), CPU_EXIT_HLT);
+			itest_get(&t, ITEST_DATA, got, sizeof(got));
+			CHECK_MEM(got, want, sizeof(got));
+			CHECK_EQ(t.c->gpr[CPU_RCX], 0);
+			CHECK_EQ(t.c->gpr[CPU_RDI], ITEST_DATA + runs[r].to + n);
+			CHECK_EQ(t.c->gpr[CPU_RSI], ITEST_DATA + runs[r].from + (kinds[k].movs ? n : 0));
+		}
+	itest_close(&t);
+}
+
+/* A count whose bytes wrap to few is what it is. */
+static void rep_of_many(void **state)
+{
+	static const uint8_t code[] = {
+		0xb9, 1, 0, 0, 0, 0xf3, 0x48, 0xab,	/* mov ecx, 1; rep stosq */
+		0x48, 0x89, 0xd9,			/* mov rcx, rbx */
+		0x31, 0xd2, 0xf3, 0x48, 0xab, 0x31, 0xd2, 0xf4,	/* rep stosq; xor edx, edx */
+	};
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	for (unsigned shift = 61; shift < 64; shift++) {
+		itest_again(&t, ITEST_64);
+		t.c->gpr[CPU_RDI] = ITEST_DATA;
+		t.c->gpr[CPU_RBX] = UINT64_C(1) << shift;
+		ITEST_CODE_IS(&t, code);
+		(void)itest_go(&t, 10000);
+		CHECK_EQ(t.c->gpr[CPU_RCX] >> 60 != 0, 1);	/* still at it, or stopped by a fault */
+	}
+	itest_close(&t);
+}
+
 /* The page that is called leads elsewhere after INVLPG, whether it is a piece of a large one or not. */
 static void invlpg_of_code(void **state)
 {
@@ -478,6 +560,8 @@ int main(void)
 		cmocka_unit_test(handlers_keep_vectors),
 		cmocka_unit_test(stack_after_operand),
 		cmocka_unit_test(two_pages_of_the_stack),
+		cmocka_unit_test(rep_on_pages),
+		cmocka_unit_test(rep_of_many),
 		cmocka_unit_test(invlpg_of_code),
 		cmocka_unit_test(page_is_entered_from_below),
 	};

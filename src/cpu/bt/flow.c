@@ -79,7 +79,8 @@ static void flow_pop(struct xl *x, const struct scan_insn *i)
 	e_load(&x->e, h == H_NONE ? T0 : h, m_sum(H_RSP, T1, 0));
 	if (h == H_NONE)
 		e_store(&x->e, xl_slot(x, i->oreg.n), T0);
-	add_rsp(x, 8);
+	if (i->oreg.n != CPU_RSP)
+		add_rsp(x, 8);
 	site->after = em_rx(&x->e);
 }
 

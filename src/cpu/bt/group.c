@@ -174,6 +174,11 @@ static void effects(struct grouping *g, const struct scan_insn *i)
 	case SCAN_INTERP:
 		all_fresh(g);
 		return;
+	case SCAN_REP:
+		fresh(g, CPU_RCX);
+		fresh(g, CPU_RSI);
+		fresh(g, CPU_RDI);
+		return;
 	default:
 		return;
 	}

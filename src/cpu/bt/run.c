@@ -134,8 +134,10 @@ static uint8_t *by_handler(struct bt *b, struct bt_site *s, uint8_t *behind)
 	if (s->fp)
 		bt_park(b);
 	c->rip = s->rip;
-	if (unlikely(b->lock != NULL) && s->kind == SITE_INTERP)
+	if (unlikely(b->lock != NULL) && s->kind == SITE_INTERP) {
+		b->lock_cut |= s->maybe;
 		return NULL;
+	}
 	c->next_rip = next;
 	c->stop = 0;
 	c->code_state = k->page->state;

@@ -393,6 +393,7 @@ static void liveness(struct scan *s)
 			live = (uint16_t)((live & ~i->f_kill) | i->f_read);
 			break;
 		case SCAN_NOP:
+		case SCAN_REP:
 		case SCAN_PUSH:
 		case SCAN_POP:
 		case SCAN_LEAVE:
@@ -430,7 +431,7 @@ static bool stack_class(const struct zin *z, const uint8_t *bytes, struct scan_i
 		s->oreg = (struct scan_reg){
 			.role = ROLE_GPR, .n = gpr_number(z->op[0].reg.value), .in = true, .out = true,
 		};
-		return s->cls == SCAN_PUSH || s->oreg.n != CPU_RSP;
+		return true;
 	}
 	if (i->opcode == 0x68 || i->opcode == 0x6a) {
 		s->cls = SCAN_PUSH;
@@ -501,6 +502,31 @@ static bool branch_class(const struct zin *z, struct scan_insn *s)
 	}
 }
 
+static struct scan_mem string(int8_t base, unsigned size, bool write)
+{
+	return (struct scan_mem){
+		.on = 3, .size = (uint16_t)size, .write = write, .base = base, .index = H_NONE,
+		.seg = -1, .group = -1,
+	};
+}
+
+/* REP STOS, REP MOVS, upward: see rep.c. */
+static bool rep_class(const struct zin *z, unsigned mode, struct scan_insn *s)
+{
+	const ZydisDecodedInstruction *i = &z->i;
+	bool movs = (i->opcode & 0xfe) == 0xa4;
+
+	if (i->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || (!movs && (i->opcode & 0xfe) != 0xaa) ||
+	    !(i->attributes & ZYDIS_ATTRIB_HAS_REP) || i->address_width != 64 || (mode & BT_DF) ||
+	    (i->attributes & ZYDIS_ATTRIB_HAS_SEGMENT))
+		return false;
+	s->mem = string(CPU_RDI, i->opcode & 1 ? i->operand_width / 8 : 1, true);
+	if (movs)
+		s->stk = string(CPU_RSI, s->mem.size, false);
+	s->cls = SCAN_REP;
+	return true;
+}
+
 /* In the kernel's way all day: see system.c. */
 static bool system_class(unsigned mode, struct scan_insn *s)
 {
@@ -528,7 +554,8 @@ static void classify(const struct zin *z, const uint8_t *bytes, unsigned mode, s
 {
 	static const struct scan_mem none;
 
-	if (is_nop(&z->i) && s->in.ends == END_NO) {
+	if ((is_nop(&z->i) && s->in.ends == END_NO) ||
+	    (s->in.mnemonic == ZYDIS_MNEMONIC_CLD && !(mode & BT_DF))) {
 		s->cls = SCAN_NOP;
 		return;
 	}
@@ -544,6 +571,8 @@ static void classify(const struct zin *z, const uint8_t *bytes, unsigned mode, s
 		return;
 	}
 	s->stk = none;
+	if (rep_class(z, mode, s))
+		return;
 	if (s->in.ends == END_NO && can_copy(z, bytes, mode, s)) {
 		s->cls = SCAN_COPY;
 		take_flags(z, s);

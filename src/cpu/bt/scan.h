@@ -11,6 +11,7 @@ enum scan_class {
 	SCAN_NOP,
 	SCAN_JCC, SCAN_JMP, SCAN_CALL, SCAN_JMP_IND, SCAN_CALL_IND, SCAN_RET,
 	SCAN_PUSH, SCAN_POP, SCAN_LEAVE,
+	SCAN_REP,		/* STOS or MOVS: rep.c */
 	SCAN_SYS,		/* code of our own: system.c */
 	SCAN_INTERP,		/* its handler runs it */
 };
@@ -26,7 +27,7 @@ struct scan_reg {
 };
 
 struct scan_mem {
-	uint8_t on;		/* 0 none, 1 an access, 2 LEA: the address only */
+	uint8_t on;		/* 0 none, 1 an access, 2 LEA: the address only, 3 REP */
 	uint16_t size;		/* bytes, 1..32; of a whole group more */
 	bool write;
 	int8_t base, index;	/* guest registers, H_NONE */

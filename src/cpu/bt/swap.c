@@ -66,6 +66,8 @@ static void count(const struct xl *x, struct uses *u)
 			u->fixed |= named(i);
 		if (i->cls == SCAN_LEAVE)
 			u->fixed |= 1u << CPU_RBP;
+		if (i->cls == SCAN_REP)
+			u->fixed |= 1u << CPU_RSI | 1u << CPU_RDI;
 		use_reg(u, &i->reg);
 		use_reg(u, &i->rm);
 		use_reg(u, &i->vvvv);

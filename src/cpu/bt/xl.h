@@ -71,6 +71,14 @@ struct mop xl_operand(struct xl *x, const struct scan_mem *m);
 /* Makes T0 free: the operand is T1 alone. */
 struct mop xl_collapse(struct xl *x, struct mop m);
 
+/* T0, an address, becomes the offset in the page that the TLB has for M's first byte; T1 its slot. */
+void xl_probe(struct xl *x, const struct scan_mem *m, uint8_t **ret_jump);
+/* After it: T1 = host - linear. */
+void xl_probed(struct xl *x, const struct scan_mem *m);
+
+/* rep.c */
+void xl_rep(struct xl *x, const struct scan_insn *i);
+
 /* copy.c */
 void xl_copy(struct xl *x, const struct scan_insn *i);
 /* Whether T1 is after xl_copy what it was before, when that was the answer of GROUP. */

@@ -233,6 +233,28 @@ static bool falls_through(const struct scan_insn *i)
 	}
 }
 
+/* An instruction that its handler runs. */
+static void body_handler(struct xl *x, const struct scan_insn *i)
+{
+	struct bt_site *site = xl_site(x, SITE_INTERP, i);
+
+	site->ends &= i->cls != SCAN_REP;
+	xl_swap_out(x, &x->e);
+	to_gate(&x->e, x->b, site);
+	if (i->in.ends != END_NO && !falls_through(i))
+		return;
+	site->go = em_rx(&x->e);
+	xl_swap_in(x, &x->e);
+	if (site->ends)
+		xl_exit(x, e_jmp(&x->e), i->next, i);
+}
+
+/* Lock step goes on behind the handler with a unit of its own, which must get on. */
+static bool rep_here(const struct xl *x, unsigned n)
+{
+	return x->s->insn[n].live == 0 && (x->b->lock == NULL || n != 0);
+}
+
 static void body(struct xl *x)
 {
 	struct scan *s = x->s;
@@ -251,18 +273,11 @@ static void body(struct xl *x)
 				xl_group(x, i, g);
 		if (i->cls == SCAN_COPY) {
 			xl_copy(x, i);
-		} else if (i->cls == SCAN_INTERP) {
+		} else if (i->cls == SCAN_REP && rep_here(x, n)) {
+			xl_rep(x, i);
+		} else if (i->cls == SCAN_INTERP || i->cls == SCAN_REP) {
 			map->by_handler = true;
-			struct bt_site *site = xl_site(x, SITE_INTERP, i);
-
-			xl_swap_out(x, &x->e);
-			to_gate(&x->e, x->b, site);
-			if (i->in.ends != END_NO && !falls_through(i))
-				continue;
-			site->go = em_rx(&x->e);
-			xl_swap_in(x, &x->e);
-			if (site->ends)
-				xl_exit(x, e_jmp(&x->e), i->next, i);
+			body_handler(x, i);
 		} else if (i->cls == SCAN_SYS) {
 			/* Neither time nor the way of an interrupt is the same twice. */
 			map->by_handler = true;
