@@ -265,6 +265,14 @@ static void two_pages_of_the_stack(void **state)
 	itest_close(&t);
 }
 
+#define REP_PAGES 6u
+
+/* What lies side by side does not in memory. */
+static uint64_t rep_gpa(unsigned page)
+{
+	return ITEST_DATA + (page & 1 ? page : page + 7) * PAGE_SIZE;
+}
+
 /* REP from a loop: on a page, to its end, over it, none, downward where source and target meet. */
 static void rep_on_pages(void **state)
 {
@@ -273,8 +281,8 @@ static void rep_on_pages(void **state)
 		0x48, 0x89, 0xef,		/* mov rdi, rbp */
 		0x4c, 0x89, 0xc6,		/* mov rsi, r8 */
 		0xf3, 0x48, 0xab,		/* rep ... */
-		0x41, 0xff, 0xc9,		/* dec r9d */
-		0x75, 0xef,			/* jnz 1b */
+		0x41, 0x83, 0xe9, 1,		/* sub r9d, 1 */
+		0x75, 0xee,			/* jnz 1b */
 		0xf4,
 	};
 	static const struct { uint8_t rex, op; unsigned size; bool movs; } kinds[] = {
@@ -286,12 +294,15 @@ static void rep_on_pages(void **state)
 		{ 0x3ff8, 0x1ff8, 8 }, { 0x3ff8, 0x1100, 16 }, { 0x3100, 0x1ff8, 16 },
 		{ 0x3108, 0x3100, 256 }, { 0x3100, 0x3108, 256 }, { 0x3f00, 0x1800, 0x1400 },
 	};
-	static uint8_t want[0x6000], got[0x6000];
+	static uint8_t want[REP_PAGES * PAGE_SIZE], got[sizeof(want)];
 	uint8_t bytes[sizeof(code)];
 	struct itest t;
 
 	(void)state;
 	itest_open(&t, ITEST_64);
+	for (unsigned p = 0; p < REP_PAGES; p++)
+		itest_put64(&t, itest_pte(ITEST_DATA + p * PAGE_SIZE), rep_gpa(p) | 0x67);
+	interp_tlb_flush(t.c, true);
 	memcpy(bytes, code, sizeof(code));
 	for (unsigned k = 0; k < ARRAY_LEN(kinds); k++)
 		for (unsigned r = 0; r < ARRAY_LEN(runs); r++) {
@@ -301,8 +312,9 @@ static void rep_on_pages(void **state)
 			bytes[11] = kinds[k].op;
 			for (unsigned i = 0; i < sizeof(want); i++)
 				want[i] = (uint8_t)(i * 7 + i / 256);
-			itest_put(&t, ITEST_DATA, want, sizeof(want));
-			for (unsigned round = 0; round < 2; round++)
+			for (unsigned p = 0; p < REP_PAGES; p++)
+				itest_put(&t, rep_gpa(p), want + p * PAGE_SIZE, PAGE_SIZE);
+			for (unsigned round = 0; round < 5; round++)
 				for (unsigned i = 0; i < n; i += kinds[k].size)
 					if (kinds[k].movs)
 						memmove(want + runs[r].to + i, want + runs[r].from + i, kinds[k].size);
@@ -312,10 +324,11 @@ static void rep_on_pages(void **state)
 			t.c->gpr[CPU_RBX] = n / kinds[k].size;
 			t.c->gpr[CPU_RBP] = ITEST_DATA + runs[r].to;
 			t.c->gpr[CPU_R8] = ITEST_DATA + runs[r].from;
-			t.c->gpr[CPU_R9] = 2;
+			t.c->gpr[CPU_R9] = 5;
 			itest_code(&t, bytes, sizeof(bytes));
 			CHECK_EQ(itest_go(&t, 100000), CPU_EXIT_HLT);
-			itest_get(&t, ITEST_DATA, got, sizeof(got));
+			for (unsigned p = 0; p < REP_PAGES; p++)
+				itest_get(&t, rep_gpa(p), got + p * PAGE_SIZE, PAGE_SIZE);
 			CHECK_MEM(got, want, sizeof(got));
 			CHECK_EQ(t.c->gpr[CPU_RCX], 0);
 			CHECK_EQ(t.c->gpr[CPU_RDI], ITEST_DATA + runs[r].to + n);
@@ -328,7 +341,7 @@ static void rep_on_pages(void **state)
 static void rep_of_many(void **state)
 {
 	static const uint8_t code[] = {
-		0xb9, 1, 0, 0, 0, 0xf3, 0x48, 0xab,	/* mov ecx, 1; rep stosq */
+		0x48, 0x89, 0x07,			/* mov [rdi], rax */
 		0x48, 0x89, 0xd9,			/* mov rcx, rbx */
 		0x31, 0xd2, 0xf3, 0x48, 0xab, 0x31, 0xd2, 0xf4,	/* rep stosq; xor edx, edx */
 	};

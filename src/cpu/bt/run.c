@@ -129,7 +129,7 @@ static uint8_t *by_handler(struct bt *b, struct bt_site *s, uint8_t *behind)
 	struct interp *c = &b->c;
 	struct bt_block *k = s->block;
 	const struct insn *in = s->in;
-	uint64_t next = s->rip + s->len;
+	uint64_t next = s->rip + s->len, to = c->gpr[CPU_RDI];
 
 	if (s->fp)
 		bt_park(b);
@@ -143,6 +143,8 @@ static uint8_t *by_handler(struct bt *b, struct bt_site *s, uint8_t *behind)
 	c->code_state = k->page->state;
 	in->fn(c, in);
 	c->rip = c->next_rip;
+	if (s->maybe)				/* rep.c finds the page next time */
+		interp_tlb_fill_store(c, to, interp_set(c));
 	if (behind == NULL || (s->ends && !same_mode(b, k)) || c->stop || k->dead || c->rip != next || attention(b))
 		return cut(b);
 	if (k->fp)
