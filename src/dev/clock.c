@@ -39,6 +39,7 @@ struct clock {
 	pthread_t thread;
 	bool manual;			/* [const] */
 	bool quit;			/* [lock] */
+	bool watched;			/* [lock] another thread sleeps until the first moment too */
 
 	_Atomic uint32_t seq;		/* odd while the three below change */
 	_Atomic bool running;
@@ -155,6 +156,13 @@ static void sleep_until(struct clock *c, uint64_t at)
 	c->alarm = 0;
 }
 
+/* The first timer, when it is due and no other thread is at it. */
+static bool is_due(struct clock *c)
+{
+	return c->nr_heap > 0 && c->firing == NULL && atomic_load(&c->running) &&
+	       first_moment(c) <= clock_now_ns(c);
+}
+
 static void *clock_thread(void *arg)
 {
 	struct clock *c = arg;
@@ -163,15 +171,38 @@ static void *clock_thread(void *arg)
 	prctl(PR_SET_TIMERSLACK, 1);
 	pthread_mutex_lock(&c->lock);
 	while (!c->quit) {
-		uint64_t at = atomic_load(&c->running) ? first_moment(c) : TIMER_NEVER;
-
-		if (at != TIMER_NEVER && at <= clock_now_ns(c))
+		if (c->firing != NULL)
+			pthread_cond_wait(&c->idle, &c->lock);
+		else if (is_due(c))
 			fire_first(c);
 		else
-			sleep_until(c, at);
+			sleep_until(c, atomic_load(&c->running) ? first_moment(c) : TIMER_NEVER);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return NULL;
+}
+
+uint64_t clock_watch(struct clock *c)
+{
+	uint64_t host = TIMER_NEVER;
+
+	pthread_mutex_lock(&c->lock);
+	if (!c->manual && !c->watched && c->nr_heap > 0 && atomic_load(&c->running)) {
+		if (__builtin_add_overflow(first_moment(c), atomic_load(&c->offset), &host))
+			host = TIMER_NEVER;
+		c->watched = host != TIMER_NEVER;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return host;
+}
+
+void clock_fire_due(struct clock *c)
+{
+	pthread_mutex_lock(&c->lock);
+	while (is_due(c))
+		fire_first(c);
+	c->watched = false;
+	pthread_mutex_unlock(&c->lock);
 }
 
 static struct clock *clock_alloc(void)

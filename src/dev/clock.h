@@ -2,8 +2,8 @@
  * clock.h - the machine's time, and timers on it
  *
  * Virtual nanoseconds since the machine was created; stands still while the
- * machine is stopped.  Callbacks run on the clock's own thread, with no lock
- * held; they must return at once.
+ * machine is stopped.  Callbacks run on the clock's own thread, or on one that
+ * waits for them (clock_watch), with no lock held; they must return at once.
  */
 #ifndef DEV_CLOCK_H
 #define DEV_CLOCK_H
@@ -27,6 +27,16 @@ uint64_t clock_now_ns(struct clock *c);
  */
 void clock_stop(struct clock *c);
 void clock_start(struct clock *c);
+
+/*
+ * For a thread that is about to sleep until a callback wakes it: the host's monotonic
+ * time, in nanoseconds, of the first one.  When that has come it calls clock_fire_due
+ * and runs what is due itself, without a wait for another thread to run first.  The
+ * clock's thread does not rely on it.  TIMER_NEVER: nothing is armed, or another watches.
+ */
+uint64_t clock_watch(struct clock *c);
+/* Ends the watch that clock_watch began; without any lock that callbacks take. */
+void clock_fire_due(struct clock *c);
 
 /*
  * FN(ARG) once when virtual time reaches the armed moment.  Arming again

@@ -237,6 +237,40 @@ static void stopped_time_stands_still_and_fires_nothing(void **s)
 	clock_free(st.c);
 }
 
+/* One thread at a time watches; it fires what is due, unless the clock's has done so. */
+static void who_watches_fires(void **s)
+{
+	struct stamp st = { 0 };
+	struct timer *t;
+	uint64_t until;
+
+	(void)s;
+	CHECK_EQ(clock_new(&st.c), 0);
+	CHECK_EQ(timer_new(st.c, stamp_fire, &st, &t), 0);
+	CHECK_EQ(clock_watch(st.c), TIMER_NEVER);	/* nothing is armed */
+	for (unsigned i = 0; i < 100; i++) {
+		uint64_t at = clock_now_ns(st.c) + 100000, before = base_monotonic_ns();
+
+		atomic_store(&st.when, 0);
+		timer_arm(t, at);
+		until = clock_watch(st.c);
+		if (until == TIMER_NEVER)		/* fired already */
+			continue;
+		CHECK(until > before && until <= before + 1000000000);
+		CHECK_EQ(clock_watch(st.c), TIMER_NEVER);
+		while (base_monotonic_ns() < until)
+			;
+		clock_fire_due(st.c);
+		wait_for(&st.when);
+		CHECK(atomic_load(&st.when) >= at);
+	}
+	timer_arm(t, clock_now_ns(st.c) + 3600 * NS_PER_SEC);
+	clock_stop(st.c);
+	CHECK_EQ(clock_watch(st.c), TIMER_NEVER);
+	timer_free(t);
+	clock_free(st.c);
+}
+
 static void slow_fire(void *arg)
 {
 	struct stamp *st = arg;
@@ -348,6 +382,7 @@ int main(void)
 		cmocka_unit_test(real_timers_are_never_early_and_seldom_late),
 		cmocka_unit_test(a_nearer_moment_replaces_a_farther_one),
 		cmocka_unit_test(stopped_time_stands_still_and_fires_nothing),
+		cmocka_unit_test(who_watches_fires),
 		cmocka_unit_test(free_and_stop_wait_for_a_running_callback),
 		cmocka_unit_test(time_never_goes_back),
 		cmocka_unit_test(nobody_wakes_while_nothing_is_armed),

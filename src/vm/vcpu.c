@@ -18,6 +18,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
 
 void vcpu_wake(struct vcpu *v)
 {
@@ -59,13 +61,43 @@ static bool vm_flag(struct vm *vm, const bool *flag)
 	return on;
 }
 
+/* How late the host may wake us, and the longest sleep for which that matters. */
+#define WAKE_LATE_NS 70000u
+#define SHORT_SLEEP_NS 1000000u
+
+/*
+ * Sleeps, or until the first timer is due.  What a timer brings is mostly for who sleeps:
+ * we run it ourselves, for another thread would have to be woken first.  A guest that
+ * sleeps for a fraction of a millisecond wants to wake in time: the end of that is spun.
+ */
+static void doze(struct vcpu *v)
+{
+	uint64_t until = clock_watch(v->vm->clock), wake = until;
+	struct timespec ts;
+
+	if (until == TIMER_NEVER) {
+		pthread_cond_wait(&v->wake, &v->lock);
+		return;
+	}
+	if (until < base_monotonic_ns() + SHORT_SLEEP_NS && until > WAKE_LATE_NS)
+		wake -= WAKE_LATE_NS;
+	ts.tv_sec = (time_t)(wake / NS_PER_SEC);
+	ts.tv_nsec = (long)(wake % NS_PER_SEC);
+	(void)pthread_cond_clockwait(&v->wake, &v->lock, CLOCK_MONOTONIC, &ts);
+	pthread_mutex_unlock(&v->lock);
+	while (wake != until && !atomic_load(&v->woken) && base_monotonic_ns() < until)
+		__builtin_ia32_pause();
+	clock_fire_due(v->vm->clock);
+	pthread_mutex_lock(&v->lock);
+}
+
 /* Sleeps until woken or asked. */
 static void halt(struct vcpu *v)
 {
 	pthread_mutex_lock(&v->lock);
 	atomic_store(&v->asleep, true);
 	while (!atomic_load(&v->woken) && v->asked == 0 && !vm_flag(v->vm, &v->vm->stopping))
-		pthread_cond_wait(&v->wake, &v->lock);
+		doze(v);
 	atomic_store(&v->asleep, false);
 	pthread_mutex_unlock(&v->lock);
 }
@@ -163,6 +195,7 @@ static void *vcpu_thread(void *arg)
 
 	snprintf(name, sizeof(name), "vcpu%u", v->index);
 	pthread_setname_np(pthread_self(), name);
+	prctl(PR_SET_TIMERSLACK, 1);		/* see clock.c */
 	while (park(v)) {
 		atomic_store(&v->woken, false);
 		answer(v);
