@@ -265,6 +265,32 @@ static void two_pages_of_the_stack(void **state)
 	itest_close(&t);
 }
 
+/* The offset is added to both halves, whether flags are in use or not. */
+static void rdtsc_has_the_offset(void **state)
+{
+	static const uint8_t dead[] = { 0x0f, 0x31, 0x31, 0xdb, 0xf4 };		/* xor ebx, ebx */
+	static const uint8_t live[] = { 0xf9, 0x0f, 0x31, 0x83, 0xd3, 0, 0xf4 };	/* stc; adc ebx, 0 */
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	for (unsigned i = 0; i < 200; i++) {
+		uint64_t offset = (uint64_t)i * UINT64_C(0x9e3779b97f4a7c15), before, got;
+
+		itest_again(&t, ITEST_64);
+		t.c->tsc_offset = offset;
+		t.c->gpr[CPU_RBX] = 0;
+		itest_code(&t, i & 1 ? live : dead, i & 1 ? sizeof(live) : sizeof(dead));
+		before = cpu_host_tsc() + offset;
+		CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+		got = t.c->gpr[CPU_RDX] << 32 | t.c->gpr[CPU_RAX];
+		CHECK_EQ(t.c->gpr[CPU_RAX] >> 32 | t.c->gpr[CPU_RDX] >> 32, 0);
+		CHECK(got - before <= cpu_host_tsc() + offset - before);
+		CHECK_EQ(t.c->gpr[CPU_RBX], i & 1);
+	}
+	itest_close(&t);
+}
+
 #define REP_PAGES 6u
 
 /* What lies side by side does not in memory. */
@@ -573,6 +599,7 @@ int main(void)
 		cmocka_unit_test(handlers_keep_vectors),
 		cmocka_unit_test(stack_after_operand),
 		cmocka_unit_test(two_pages_of_the_stack),
+		cmocka_unit_test(rdtsc_has_the_offset),
 		cmocka_unit_test(rep_on_pages),
 		cmocka_unit_test(rep_of_many),
 		cmocka_unit_test(invlpg_of_code),

@@ -84,7 +84,27 @@ static void sys_swapgs(struct xl *x)
 	e_store(e, m_abs(&x->b->c.kernel_gs_base), T0);
 }
 
-static void sys_rdtsc(struct xl *x, bool aux)
+/* RDX:RAX += the offset, with the upper halves zero; T0 is destroyed. */
+static void add_tsc_offset(struct xl *x, bool quiet)
+{
+	const uint8_t *offset = (const uint8_t *)&x->b->c.tsc_offset;
+	struct em *e = &x->e;
+
+	if (!quiet) {
+		e_rm(e, false, 0x03, H_RAX, m_abs(offset));		/* add */
+		e_rm(e, false, 0x13, H_RDX, m_abs(offset + 4));		/* adc */
+		return;
+	}
+	e_rorx(e, H_RDX, H_RDX, 32);
+	e_load(e, T0, m_abs(offset));
+	e_lea(e, H_RAX, m_sum(H_RAX, H_RDX, 0));
+	e_lea(e, H_RAX, m_sum(H_RAX, T0, 0));
+	e_rorx(e, H_RDX, H_RAX, 32);
+	e_rr(e, false, 0x89, H_RDX, H_RDX);
+	e_rr(e, false, 0x89, H_RAX, H_RAX);
+}
+
+static void sys_rdtsc(struct xl *x, bool aux, bool quiet)
 {
 	struct em *e = &x->e;
 
@@ -92,13 +112,7 @@ static void sys_rdtsc(struct xl *x, bool aux)
 		e8(e, 0x0f), e8(e, 0x01), e8(e, 0xf9);
 	else
 		e8(e, 0x0f), e8(e, 0x31);
-	e_rorx(e, H_RDX, H_RDX, 32);
-	e_load(e, T0, m_abs(&x->b->c.tsc_offset));
-	e_lea(e, H_RAX, m_sum(H_RAX, H_RDX, 0));
-	e_lea(e, H_RAX, m_sum(H_RAX, T0, 0));
-	e_rorx(e, H_RDX, H_RAX, 32);
-	e_rr(e, false, 0x89, H_RDX, H_RDX);
-	e_rr(e, false, 0x89, H_RAX, H_RAX);
+	add_tsc_offset(x, quiet);
 	if (aux)
 		e_rm(e, false, 0x8b, xl_host(x, CPU_RCX), m_abs(&x->b->c.tsc_aux));
 }
@@ -171,6 +185,6 @@ void xl_system(struct xl *x, const struct scan_insn *i)
 		xl_exit(x, e_jmp(&x->e), i->next, i)->to_mode = (uint8_t)(x->mode | BT_AC);
 		break;
 	default:
-		sys_rdtsc(x, i->in.mnemonic == ZYDIS_MNEMONIC_RDTSCP);
+		sys_rdtsc(x, i->in.mnemonic == ZYDIS_MNEMONIC_RDTSCP, i->live != 0);
 	}
 }
