@@ -111,6 +111,7 @@ static void put_back(struct lock_page *p)
 static void shadow_insns(struct interp *c, const struct bt_block *k)
 {
 	struct bt_lock *l = BT_OF(c)->lock;
+	bool again;
 
 	for (unsigned n = 0; n < k->nr; n++) {
 		if (c->rip != k->lin + k->map[n].guest)
@@ -120,9 +121,13 @@ static void shadow_insns(struct interp *c, const struct bt_block *k)
 			return;
 		}
 		l->at = n;
-		c->next_rip = c->rip + k->insn[n].len;
-		k->insn[n].fn(c, &k->insn[n]);
-		c->rip = c->next_rip;
+		/* More than a page is the handler's: see rep.c. */
+		again = k->insn[n].rep && c->gpr[CPU_RCX] <= PAGE_SIZE;
+		do {
+			c->next_rip = c->rip + k->insn[n].len;
+			k->insn[n].fn(c, &k->insn[n]);
+			c->rip = c->next_rip;
+		} while (again && c->rip == k->lin + k->map[n].guest);
 	}
 }
 

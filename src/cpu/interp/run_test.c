@@ -40,6 +40,35 @@ UNUSED static void test_loop(void **state)
 	itest_close(&t);
 }
 
+/* REP within a block that goes on, with more steps than one. */
+static void test_rep(void **state)
+{
+	static const uint8_t code[] = {
+		0x48, 0x89, 0x17,			/* 1: mov [rdi], rdx */
+		0x48, 0x8d, 0x7e, 0x40,			/* lea rdi, [rsi+0x40] */
+		0xb9, 5, 0, 0, 0, 0xf3, 0xab,		/* mov ecx, 5; rep stosd */
+		0xb9, 3, 0, 0, 0, 0xf3, 0x48, 0xa5,	/* mov ecx, 3; rep movsq */
+		0x83, 0xeb, 1, 0x75, 0xe6,		/* sub ebx, 1; jnz 1b */
+		0xf4,
+	};
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	t.c->gpr[CPU_RAX] = 0x11223344;
+	t.c->gpr[CPU_RBX] = 4;
+	t.c->gpr[CPU_RDX] = 7;
+	t.c->gpr[CPU_RSI] = t.c->gpr[CPU_RDI] = ITEST_DATA;
+	ITEST_CODE_IS(&t, code);
+	CHECK_EQ(itest_go(&t, 10000), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RCX], 0);
+	CHECK_EQ(t.c->gpr[CPU_RSI], ITEST_DATA + 4 * 24);
+	CHECK_EQ(t.c->gpr[CPU_RDI], ITEST_DATA + 3 * 24 + 0x40 + 20 + 24);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK_EQ(itest_get64(&t, ITEST_DATA + 3 * 24 + 0x40 + 8 * i), UINT64_C(0x1122334411223344));
+	itest_close(&t);
+}
+
 /* The same bytes in every mode; they mean the same apart from the REX prefix. */
 static void test_modes(void **state)
 {
@@ -528,6 +557,7 @@ int main(void)
 #ifndef ITEST_TRANSLATE	/* bounded, or counts instructions, or looks at blocks */
 		cmocka_unit_test(test_loop),
 #endif
+		cmocka_unit_test(test_rep),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_trace),
 #ifndef ITEST_TRANSLATE	/* bounded, or counts instructions, or looks at blocks */
