@@ -363,6 +363,31 @@ static void rep_on_pages(void **state)
 	itest_close(&t);
 }
 
+/* The direction changes among instructions that follow each other. */
+static void direction_changes(void **state)
+{
+	static const uint8_t code[] = {
+		0x48, 0x89, 0x07,				/* 1: mov [rdi], rax */
+		0xb9, 3, 0, 0, 0, 0xfd, 0xf3, 0x48, 0xab,	/* mov ecx, 3; std; rep stosq */
+		0xfc, 0x48, 0x83, 0xc7, 0x18,			/* cld; add rdi, 24 */
+		0x83, 0xeb, 1, 0x75, 0xea, 0xf4,		/* sub ebx, 1; jnz 1b; hlt */
+	};
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	t.c->gpr[CPU_RAX] = 7;
+	t.c->gpr[CPU_RBX] = 4;
+	t.c->gpr[CPU_RDI] = ITEST_DATA + 0x100;
+	ITEST_CODE_IS(&t, code);
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RDI], ITEST_DATA + 0x100);
+	CHECK_EQ(t.c->rflags & X86_DF, 0);
+	for (int i = -3; i <= 1; i++)
+		CHECK_EQ(itest_get64(&t, ITEST_DATA + 0x100 + (uint64_t)(i * 8)), i > -3 && i < 1 ? 7 : 0);
+	itest_close(&t);
+}
+
 /* A count whose bytes wrap to few is what it is. */
 static void rep_of_many(void **state)
 {
@@ -602,6 +627,7 @@ int main(void)
 		cmocka_unit_test(rdtsc_has_the_offset),
 		cmocka_unit_test(rep_on_pages),
 		cmocka_unit_test(rep_of_many),
+		cmocka_unit_test(direction_changes),
 		cmocka_unit_test(invlpg_of_code),
 		cmocka_unit_test(page_is_entered_from_below),
 	};

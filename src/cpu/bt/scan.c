@@ -559,6 +559,9 @@ static void classify(const struct zin *z, const uint8_t *bytes, unsigned mode, s
 		s->cls = SCAN_NOP;
 		return;
 	}
+	/* What follows is translated for another direction. */
+	if (s->in.mnemonic == ZYDIS_MNEMONIC_STD || s->in.mnemonic == ZYDIS_MNEMONIC_CLD)
+		s->in.ends = END_SPECIAL;
 	if (branch_class(z, s) && (s->cls == SCAN_JCC || s->cls == SCAN_JMP) && s->target == s->next) {
 		s->cls = SCAN_NOP;
 		return;
