@@ -22,6 +22,7 @@
 #define NET_FRAME_MAX (ETH_HLEN + NET_MTU_MAX)
 #define NET_LSO_MAX (ETH_HLEN + 65535u)		/* a large send: an IP packet of full length */
 #define NET_IOV_MAX 40				/* pieces of a frame as a sender may give it */
+#define NET_IOV_OUT (NET_IOV_MAX + 2)		/* as a receiver may get it: the switch adds headers */
 
 enum {
 	FRAME_TAGGED = 1 << 0,		/* tci is there */
@@ -47,7 +48,7 @@ enum {
 #define FRAME_SUM_L4 (FRAME_SUM_TCP | FRAME_SUM_UDP)
 
 struct net_frame {
-	const struct iovec *iov;	/* [borrowed] at most NET_IOV_MAX; no piece needs to hold a header */
+	const struct iovec *iov;	/* [borrowed] at most NET_IOV_MAX or _OUT; no piece needs to hold a header */
 	uint32_t nr_iov;
 	uint32_t len;			/* == the sum of the pieces; at least ETH_HLEN */
 	uint32_t flags;			/* FRAME_x */
