@@ -1,0 +1,74 @@
+/*
+ * vswitch.h - a virtual Ethernet switch
+ *
+ * Adapters, the host and uplinks are ports of it, alike but for their role;
+ * what may be on a switch is its kind.  Policy belongs to ports and is
+ * enforced here, in both directions.
+ *
+ * Forwarding is by known addresses first (those of adapters), then learned
+ * ones.  A unicast frame for an address nobody knows goes to uplinks and to
+ * adapters that may have other addresses behind them, to no others.
+ */
+#ifndef NET_VSWITCH_H
+#define NET_VSWITCH_H
+
+#include "net/drop.h"
+#include "net/port.h"
+#include "net/vlan.h"
+
+struct clock;
+struct err;
+struct vswitch;
+
+#define VSWITCH_PORTS 256
+
+enum vswitch_kind {
+	VSWITCH_PRIVATE,		/* adapters only */
+	VSWITCH_INTERNAL,		/* and the host */
+	VSWITCH_EXTERNAL,		/* and an uplink */
+	VSWITCH_NAT,			/* like internal; the host's port is the gateway */
+};
+
+enum port_role { PORT_ADAPTER, PORT_HOST, PORT_UPLINK };
+
+struct vswitch_conf {
+	enum vswitch_kind kind;
+	uint32_t max_macs;		/* learned addresses; 0 = 4096, a quarter of them for each port */
+	uint64_t age_ns;		/* 0 = 300 s */
+};
+
+/* Zeroed: what Hyper-V gives a new adapter (and an uplink, whose zero means every VLAN). */
+struct port_policy {
+	struct vlan_conf vlan;
+	bool mac_spoofing;		/* may send from any address, and gets unknown unicast */
+};
+
+struct port_conf {
+	const char *name;
+	enum port_role role;
+	uint8_t mac[6];			/* not for uplinks */
+	uint64_t bps;			/* link speed as shown; 0 = 10 Gbit/s */
+	struct port_policy policy;
+};
+
+struct port_stats {
+	uint64_t sent, sent_bytes;		/* by the owner, taken and not dropped at its port */
+	uint64_t received, received_bytes;	/* given to the owner */
+	uint64_t drops[DROP_NR];
+};
+
+/* Time is C's; it outlives the switch. */
+MUST_CHECK int vswitch_new(const struct vswitch_conf *conf, struct clock *c, struct vswitch **ret_sw,
+			   struct err *err);
+void vswitch_free(struct vswitch *sw);	/* all ports are gone before */
+
+MUST_CHECK int vswitch_port(struct vswitch *sw, const struct port_conf *conf, struct port **ret_p,
+			    struct err *err);
+void vswitch_port_free(struct port *p);	/* when it returns nothing of it is running; NULL is fine */
+/* Takes effect between two frames, whole or (on an error) not at all. */
+MUST_CHECK int vswitch_set_policy(struct port *p, const struct port_policy *policy, struct err *err);
+void vswitch_set_link(struct port *p, bool up);
+void vswitch_port_stats(struct port *p, struct port_stats *ret_st);
+const char *vswitch_drop_name(enum drop why);
+
+#endif
