@@ -288,6 +288,8 @@ static int chan_read(struct chan *c)
 		bool signal = false;
 		struct pkt p;
 
+		if (c->paused)
+			return 0;	/* deaf: chan_go looks by itself */
 		if (i == POLL_BUDGET || chan_backlog(c)) {
 			rc = ring_in_mask(&c->in, false);
 			return rc < 0 ? rc : i == POLL_BUDGET;
@@ -318,6 +320,27 @@ static int chan_read(struct chan *c)
 	return rc;
 }
 
+void chan_pause(struct chan *c)
+{
+	c->paused = true;
+}
+
+void chan_go(struct chan *c)
+{
+	if (!atomic_exchange(&c->go, true))
+		vworker_kick(c->worker, c->relid);
+}
+
+static void chan_resume(struct chan *c)
+{
+	if (!atomic_load(&c->go))
+		return;
+	atomic_store(&c->go, false);	/* before the call: a later one is another */
+	c->paused = false;
+	if (c->dev->ops->go != NULL)
+		c->dev->ops->go(c->dev->self, c);
+}
+
 void chan_poll(struct chan *c)
 {
 	bool room = false, waits;
@@ -330,6 +353,8 @@ void chan_poll(struct chan *c)
 	pthread_mutex_unlock(&c->out.lock);
 	if (rc == 0 && room && c->dev->ops->room != NULL)
 		c->dev->ops->room(c->dev->self, c);
+	if (rc == 0)
+		chan_resume(c);
 	if (rc == 0 && !chan_backlog(c))
 		rc = chan_read(c);
 	if (rc < 0 || atomic_load(&c->broken)) {

@@ -204,6 +204,15 @@ struct gpadl_sweep {
 	uint32_t id, relid;		/* relid 0: all */
 };
 
+static void gpadl_end(struct gpadl *p)
+{
+	const struct chan_ops *ops = p->dev->ops;
+
+	if (p->view != NULL && ops->gpadl_gone != NULL)
+		ops->gpadl_gone(p->dev->self, p->id);
+	gpadl_free(p);
+}
+
 /* No worker runs: no device callback holds a view. */
 static void gpadl_sweep(void *arg)
 {
@@ -219,7 +228,7 @@ static void gpadl_sweep(void *arg)
 					      s->relid == 0 || (*at)->relid == s->relid;
 
 			if (hit)
-				gpadl_free(gpadl_unlink(b, at));
+				gpadl_end(gpadl_unlink(b, at));
 			else
 				at = &(*at)->next;
 		}

@@ -127,6 +127,8 @@ static void chan_open_task(void *arg)
 	if (o->rc < 0)
 		return;
 	atomic_store(&c->target_vp, o->vp);
+	c->paused = false;
+	atomic_store(&c->go, false);
 	c->running = true;
 	c->worker->chans[c->relid] = c;
 	if (ops->open != NULL)

@@ -80,6 +80,14 @@ struct chan_ops {			/* a synthetic device on VMBus */
 	int (*open)(void *self, struct chan *c);	/* c is primary or sub-channel */
 	void (*packet)(void *self, struct chan *c, const struct pkt *p);
 	void (*room)(void *self, struct chan *c);	/* the guest drained our ring after chan_send said -EAGAIN */
+	void (*go)(void *self, struct chan *c);		/* chan_go was called; comes before the next packet */
+	/*
+	 * The guest tears GPADL down: on return the device has no view of it left that it
+	 * made with gview_sub.  Not on a worker, but while none runs; with the bus's lock
+	 * held, so it calls nothing here, nor takes a lock under which something is called
+	 * that takes the bus's (chan_gpadl, chan_offer_subs).
+	 */
+	void (*gpadl_gone)(void *self, uint32_t gpadl);
 	/*
 	 * On return nothing of the device touches the ring or guest memory of
 	 * this channel any more.  Also called on reset and unload.
@@ -110,6 +118,13 @@ struct gmem *chan_mem(const struct chan *c);
 MUST_CHECK int chan_send(struct chan *c, uint16_t type, uint64_t id, bool want_comp,
 			 const void *body, uint32_t n);
 void chan_complete(struct chan *c, uint64_t id, const void *body, uint32_t n);
+/*
+ * From within packet or go: the device gets no more packets of this channel, which
+ * stay in the ring, until chan_go.  chan_go: any thread while the channel is open,
+ * also when it is not paused.
+ */
+void chan_pause(struct chan *c);
+void chan_go(struct chan *c);
 /*
  * Offers N more sub-channels of this device (indices follow the existing).
  * -EINVAL more than max_sub; -ENOSPC, -ENOBUFS, -ENOMEM; -EPIPE closed meanwhile.

@@ -164,6 +164,8 @@ struct chan {
 	uint32_t gpadl;			/* [control] of the rings, while open */
 	bool running;			/* [worker] the device has it open */
 	bool blocked;			/* [worker] counted in worker.nr_blocked */
+	bool paused;			/* [worker] the device takes no packets */
+	atomic_bool go;			/* chan_go: it takes them again */
 	atomic_bool broken;		/* any thread found the rings malformed */
 	atomic_uint target_vp;
 	struct ring_in in;		/* [worker] */
