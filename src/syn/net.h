@@ -1,0 +1,34 @@
+/*
+ * net.h - a synthetic network adapter (netvsc) on VMBus
+ */
+#ifndef SYN_NET_H
+#define SYN_NET_H
+
+#include "net/port.h"
+#include "vmbus/vmbus.h"
+
+struct nic;
+
+struct nic_conf {
+	struct guid instance;
+	unsigned nr_vps;		/* bounds the sub-channels */
+	bool mac_changes;		/* the guest may give itself another address */
+	struct port *port;		/* [borrowed] its address is the adapter's own */
+};
+
+struct nic_stats {
+	uint64_t rx_frames, rx_bytes;	/* to the guest */
+	uint64_t rx_filtered;		/* not for it, or it does not listen */
+	uint64_t rx_no_room;		/* answers of -EAGAIN: later, or lost by the switch */
+	uint64_t rx_too_long;
+	uint64_t tx_frames, tx_bytes;	/* from the guest */
+	uint64_t tx_bad;		/* frames and packets that made no sense */
+	uint64_t tx_held;		/* times that the switch had no room */
+};
+
+MUST_CHECK int nic_new(struct vmbus *bus, const struct nic_conf *conf, struct nic **ret_n, struct err *err);
+/* After vmbus_reset, or the guest must let go of it first.  The port stays the caller's. */
+void nic_free(struct nic *n);
+void nic_get_stats(struct nic *n, struct nic_stats *ret_stats);
+
+#endif

@@ -1,0 +1,114 @@
+/*
+ * netvsc_fuzz.c - NVSP and RNDIS from a hostile guest, frames from the network
+ *
+ * Input: one byte of shape (bit 0: the guest behaves until RNDIS is up), then
+ * records {kind, length u16, bytes}.  Every packet that asks for a completion
+ * must get exactly one; what reaches the switch must be a possible frame,
+ * which the switch of the bench looks at.
+ */
+#include "base/log.h"
+#include "syn/net_bench.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum kind { NVSP_MESSAGE, CONTROL, DATA, SECTION, NVSP_PAGES, COMPLETION, FRAME, RELIEF, NR_KINDS };
+
+static void boot(struct net_bench *b, uint8_t shape)
+{
+	static uint64_t base;
+	uint32_t mtu = shape & 2 ? 9014 : 1514;
+
+	if (base == 0)
+		base = b->g.next_gpa;
+	vmbus_reset(b->g.bus);
+	b->g.nr = 0;
+	b->g.next_gpa = base;
+	fp_set_take(&b->port, UINT32_MAX);
+	b->port.nr = 0;
+	if (shape & 1) {
+		BUG_IF(nb_up(b, shape & 4 ? NVSP_V6_1 : NVSP_V5, mtu, NVSP_CAP_VLAN) < 0);
+		BUG_IF(nb_filter(b, shape & 8 ? 0xff : 0xf) < 0);
+	} else {
+		BUG_IF(nb_open(b) < 0);
+	}
+}
+
+/* Reads until the answer to the last packet; frames and answers are kept or given back. */
+static void drain(struct net_bench *b, bool want, bool keep)
+{
+	struct fg_pkt p;
+
+	while (want || fg_has_packet(&b->g, &b->c)) {
+		BUG_IF(fg_recv(&b->g, &b->c, &p) < 0);
+		if (p.type == VMPKT_COMP) {
+			BUG_IF(!want || p.id != b->xid);
+			want = false;
+		} else if (p.type == VMPKT_XFER_PAGES && !keep) {
+			BUG_IF(ld32(p.data + 12) > NB_RX_PAGES * PAGE_SIZE - ld32(p.data + 8));
+			if (nb_give_back(b, &b->c, p.id) < 0)
+				return;
+		}
+	}
+}
+
+static void one(struct net_bench *b, uint8_t kind, const uint8_t *p, uint32_t len)
+{
+	struct nvsp_msg v = { 0 };
+	bool keep = kind & 0x40, want = true;
+
+	switch (kind % NR_KINDS) {
+	case NVSP_MESSAGE:
+		want = kind & 0x80;
+		BUG_IF(fg_send(&b->g, &b->c, VMPKT_INBAND, want, ++b->xid, p, len) < 0);
+		break;
+	case CONTROL:
+	case DATA:
+	case SECTION:
+		/* At most one page from the section, wherever it is said to end. */
+		BUG_IF(nb_send(b, &b->c, kind % NR_KINDS == CONTROL, kind % NR_KINDS == SECTION, p,
+			       len) < 0);
+		break;
+	case NVSP_PAGES:
+		memcpy(&v, p, min_u64(len, sizeof(v)));
+		BUG_IF(gmem_write(b->g.mem, b->buf, p, len) < 0);
+		BUG_IF(fg_send_gpa(&b->g, &b->c, ++b->xid, b->buf, len, &v, sizeof(v)) < 0);
+		break;
+	case COMPLETION:
+		want = false;
+		BUG_IF(fg_send(&b->g, &b->c, VMPKT_COMP, 0, len >= 8 ? ld64(p) : 1, p, len) < 0);
+		break;
+	case FRAME:
+		want = false;
+		if (len >= ETH_HLEN)
+			(void)!fp_deliver(&b->port, kind >> 4, (uint16_t)len, p, len);
+		break;
+	default:
+		want = false;
+		b->port.client->link(b->port.dev, kind & 0x80, len);
+		b->port.client->resume(b->port.dev);
+		break;
+	}
+	drain(b, want, keep);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct net_bench *b;
+
+	if (b == NULL) {
+		b = new0(struct net_bench);
+		BUG_IF(b == NULL);
+		log_set_level(LOG_ERR);
+		BUG_IF(nb_init(b, 1, true) < 0);
+	}
+	boot(b, size > 0 ? data[0] : 0);
+	for (size_t at = 1; at + 3 <= size;) {
+		uint32_t len = (uint32_t)min_u64(ld16(data + at + 1) % 4096, size - at - 3);
+
+		one(b, data[at], data + at + 3, len);
+		at += 3 + len;
+	}
+	return 0;
+}
