@@ -1,0 +1,113 @@
+/*
+ * nat_priv.h - the halves of the NAT: what the switch calls, what its thread does
+ */
+#ifndef NET_NAT_PRIV_H
+#define NET_NAT_PRIV_H
+
+#include "base/le.h"
+#include "base/log.h"
+#include "net/nat.h"
+#include "net/pkt.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <slirp/libslirp.h>
+
+#if !SLIRP_CHECK_VERSION(4, 7, 0)
+#error "libslirp 4.7 or later: IPv6 forwards, and faults of earlier ones"
+#endif
+
+#define NAT_IN_BYTES (1u << 20)		/* a power of two, many times the longest frame */
+#define NAT_IN_MIN 60u			/* shorter frames are filled with zeros, as by a wire */
+#define NAT_OUT_BYTES (256u << 10)
+#define NAT_OUT_FRAMES 256u
+#define NAT_FRAME_BUDGET 256u		/* from the guests between two looks at the sockets */
+#define NAT_TIMERS 4u			/* libslirp has one */
+#define NAT_FD_MAX 16384u		/* file descriptors above it are not used */
+
+/* Frames from the guests, one after the other: length, bytes, up to the next multiple of 8. */
+struct nat_in {
+	uint8_t *buf;			/* [const] NAT_IN_BYTES */
+	uint32_t head, tail;		/* [lock] free-running; head is where the next goes */
+	bool full;			/* [lock] somebody was told so */
+	uint64_t waits;			/* [lock] how often */
+	bool asleep;			/* [lock] the thread needs a wake-up */
+	bool stop;			/* [lock] */
+};
+
+/* Frames to the guests that the switch has not taken yet.  All [thread]. */
+struct nat_out {
+	uint8_t buf[NAT_OUT_BYTES];
+	struct {
+		uint32_t at, len;
+	} f[NAT_OUT_FRAMES];
+	uint32_t first, nr;		/* of f */
+	uint32_t used;			/* of buf */
+	bool blocked;			/* the switch said no; it will call resume */
+};
+
+struct nat_timer {
+	SlirpTimerCb fn;		/* NULL = free */
+	void *arg;
+	int64_t at_ms;			/* INT64_MAX = not armed */
+};
+
+/* Who uses which file descriptor: a bit each.  [thread] */
+struct nat_fds {
+	uint64_t used[NAT_FD_MAX / 64];
+	uint32_t nr, max;
+	uint32_t maybe;			/* frames since the last look that may have opened one */
+};
+
+struct nat {
+	struct port *port;		/* [const, borrowed] */
+	Slirp *slirp;			/* [thread] */
+	pthread_t thread;
+	pthread_mutex_t lock;		/* leaf: nothing is called with it */
+	int wake;			/* [const] eventfd */
+	struct nat_in in;
+	struct nat_out out;
+	struct nat_timer timers[NAT_TIMERS];	/* [thread] */
+	struct nat_fds fds;
+	struct nat_frags *frags;	/* [thread] */
+	bool again;			/* [thread] no sleep: see nat_in.c */
+	struct pollfd *pfd;		/* [thread] */
+	uint32_t nr_pfd, max_pfd;
+	uint64_t skew_ns;		/* [const] added to the clock, by tests */
+	struct log_limit limit;
+	struct nat_stats stats;		/* [thread] */
+	struct nat_stats shown;		/* [lock] the same once a turn */
+};
+
+/* nat_in.c: what the switch calls, and how the thread gets at it */
+extern const struct port_client nat_client;
+void nat_wake(struct nat *n);
+/* Hands at most NAT_FRAME_BUDGET frames on; true when somebody waits for the room made. */
+bool nat_in_drain(struct nat *n);
+/* False: there is something to do, or the end (*ret_stop). */
+bool nat_in_sleep(struct nat *n, bool *ret_stop);
+void nat_in_awake(struct nat *n);
+
+/* nat_run.c */
+extern const SlirpCb nat_slirp_cb;
+void *nat_run(void *nat);
+
+/* nat_out.c */
+void nat_out_put(struct nat *n, const void *frame, size_t len);
+void nat_out_flush(struct nat *n);
+
+/* nat_fds.c: how many sockets the guests have us keep open */
+void nat_fds_init(struct nat_fds *s);
+void nat_fds_set(struct nat_fds *s, int fd);
+void nat_fds_clear(struct nat_fds *s, int fd);
+/* True when this frame could open a socket although there are as many as may be. */
+bool nat_fds_refuse(struct nat_fds *s, const uint8_t *frame, uint32_t len);
+
+/* nat_frag.c: IPv4 fragments become whole datagrams */
+struct nat_frags *nat_frags_new(void);
+void nat_frags_free(struct nat_frags *fs);
+bool nat_is_frag(const uint8_t *frame, uint32_t len);
+/* The whole, valid until the next call, its length in *len; NULL: more is to come, or it is lost. */
+const uint8_t *nat_frag(struct nat_frags *fs, const uint8_t *frame, uint32_t *len, uint64_t now);
+
+#endif
