@@ -27,7 +27,7 @@ enum drop policy_in(struct hop *h)
 	h->fid = h->sw->fid[h->vid];
 	if (!may_spoof(from) && !mac_eq(pkt_mac_src(p), from->port.mac))
 		return DROP_MAC_SPOOF;
-	return DROP_NOT;
+	return guard_judge(&from->policy.guard, p);
 }
 
 enum drop policy_out(struct hop *h, struct vport *to, bool *ret_tagged)

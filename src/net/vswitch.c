@@ -236,6 +236,13 @@ static int attach(struct vswitch *sw, struct vport *p, const struct port_conf *c
 	return 0;
 }
 
+static int check_policy(const struct port_policy *policy, struct err *err)
+{
+	int rc = vlan_check(&policy->vlan, err);
+
+	return rc < 0 ? rc : guard_check(&policy->guard, err);
+}
+
 static void vport_destroy(struct vport *p)
 {
 	pthread_mutex_destroy(&p->lock);
@@ -246,7 +253,7 @@ int vswitch_port(struct vswitch *sw, const struct port_conf *conf, struct port *
 		 struct err *err)
 {
 	struct vport *p;
-	int rc = vlan_check(&conf->policy.vlan, err);
+	int rc = check_policy(&conf->policy, err);
 
 	if (rc < 0)
 		return rc;
@@ -294,7 +301,7 @@ int vswitch_set_policy(struct port *port, const struct port_policy *policy, stru
 {
 	struct vport *p = vport_of(port);
 	struct port_policy old;
-	int rc = vlan_check(&policy->vlan, err);
+	int rc = check_policy(policy, err);
 
 	if (rc < 0)
 		return rc;

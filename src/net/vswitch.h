@@ -13,6 +13,7 @@
 #define NET_VSWITCH_H
 
 #include "net/drop.h"
+#include "net/guard.h"
 #include "net/port.h"
 #include "net/vlan.h"
 
@@ -41,6 +42,7 @@ struct vswitch_conf {
 struct port_policy {
 	struct vlan_conf vlan;
 	bool mac_spoofing;		/* may send from any address, and gets unknown unicast */
+	struct guard_conf guard;	/* on what it sends */
 };
 
 struct port_conf {

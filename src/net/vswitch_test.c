@@ -226,6 +226,34 @@ static void private_vlans_share_addresses_but_not_frames(void **s)
 	rig_free(&r);
 }
 
+static void guards_stop_at_the_port_that_has_them(void **s)
+{
+	struct port_policy g = { .guard = { .dhcp = true, .router = true, .addr = true } };
+
+	(void)s;
+	rig_new(&r, VSWITCH_PRIVATE, 3);
+	rig_policy(&r, 0, &g);
+	for (unsigned i = 0; i < 2; i++) {
+		craft_eth(&r.c, RIG_ALL, RIG_MAC(i), ETH_IP4);
+		craft_ip4(&r.c, 1, 2, IP_UDP);
+		craft_udp(&r.c, 67, 68);
+		craft_done(&r.c);
+		CHECK_EQ(rig_reach(&r, i), i == 0 ? 0 : 5);
+		craft_arp(&r.c, RIG_ALL, RIG_MAC(i), 2, 1, 2);
+		r.c.b[27] ^= 1;
+		CHECK_EQ(rig_reach(&r, i), i == 0 ? 0 : 5);
+		craft_eth(&r.c, RIG_ALL, RIG_MAC(i), ETH_IP6);
+		craft_ip6(&r.c, 1, 2, IP_ICMP6);
+		craft_icmp(&r.c, 134, 0);
+		craft_done(&r.c);
+		CHECK_EQ(rig_reach(&r, i), i == 0 ? 0 : 5);
+	}
+	CHECK_EQ(rig_drops(&r, 0, DROP_DHCP_GUARD), 1);
+	CHECK_EQ(rig_drops(&r, 0, DROP_ADDR_SPOOF), 1);
+	CHECK_EQ(rig_drops(&r, 0, DROP_ROUTER_GUARD), 1);
+	rig_free(&r);
+}
+
 static void no_room_keeps_the_frame_with_its_sender(void **s)
 {
 	(void)s;
@@ -460,6 +488,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_one_ports_only),
 		cmocka_unit_test(vlans_do_not_meet),
 		cmocka_unit_test(private_vlans_share_addresses_but_not_frames),
+		cmocka_unit_test(guards_stop_at_the_port_that_has_them),
 		cmocka_unit_test(no_room_keeps_the_frame_with_its_sender),
 		cmocka_unit_test(who_never_drains_is_given_up),
 		cmocka_unit_test(who_drains_a_little_holds_a_tenth_of_the_time),
