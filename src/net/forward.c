@@ -24,6 +24,13 @@ struct delivery {
 	uint64_t nr, bytes;
 };
 
+/* The frame ends at the port it came from. */
+static void drop_here(struct hop *h, enum drop why)
+{
+	vport_drop(h->from, why);
+	h->dropped = true;
+}
+
 static int deliver_emit(void *arg, const struct net_frame *f)
 {
 	struct delivery *d = arg;
@@ -120,40 +127,71 @@ static void count_delivery(struct hop *h, const struct delivery *d)
 	atomic_fetch_add_explicit(&to->received_bytes, d->bytes, memory_order_relaxed);
 }
 
-/* H's frame to one port, or a reason.  False: the sender is to keep it (only with HOLD). */
-static bool deliver_to(struct hop *h, struct vport *to, bool tagged, bool hold)
+/* Is TO there for frames from H at all? */
+static bool reachable(const struct hop *h, const struct vport *to)
+{
+	return to != NULL && to != h->from && to->client != NULL && to->up;
+}
+
+/* As offload_fit, to one port, with H's VLAN as tag or without. */
+static int give(struct hop *h, struct vport *to, bool tagged, struct delivery *d)
 {
 	uint32_t flags = h->p.flags;
 	uint16_t tci = h->p.tci;
-	struct delivery d = { .to = to };
-	int rc = 0;
+	int rc;
 
 	h->p.flags = tagged ? flags | FRAME_TAGGED : flags & ~(uint32_t)FRAME_TAGGED;
 	h->p.tci = (uint16_t)((flags & FRAME_TAGGED ? tci & 0xf000 : 0) | h->vid);
+	*d = (struct delivery){ .to = to };
+	rc = offload_fit(&h->p, &to->caps, deliver_emit, d);
+	h->p.flags = flags;
+	h->p.tci = tci;
+	count_delivery(h, d);
+	return rc;
+}
+
+/* A copy for all that listen, besides what is for themselves; who has no room misses it. */
+static void mirror(struct hop *h)
+{
+	for (unsigned i = 0; i < h->sw->nr; i++) {
+		struct vport *to = h->sw->ports[i];
+		struct delivery d;
+
+		if (reachable(h, to) && to->policy.mirror == MIRROR_DESTINATION &&
+		    give(h, to, h->vid != 0, &d) < 0)
+			vport_drop(to, DROP_NO_ROOM);
+	}
+}
+
+/* H's frame to one port, or a reason.  False: the sender is to keep it (only with HOLD). */
+static bool deliver_to(struct hop *h, struct vport *to, bool tagged, bool hold)
+{
+	struct delivery d;
+	int rc = 0;
+
 	for (unsigned i = 0; i < OFFERS; i++) {
 		uint32_t seq = atomic_load(&to->room_seq);
 
-		rc = offload_fit(&h->p, &to->caps, deliver_emit, &d);
+		rc = give(h, to, tagged, &d);
 		if (rc != -EAGAIN || !hold)
 			break;
 		hold = may_hold(h, to);
 		if (!hold || atomic_load(&to->room_seq) == seq)
 			break;
 	}
-	h->p.flags = flags;
-	h->p.tci = tci;
-	count_delivery(h, &d);
+	if (rc == -EAGAIN && hold)
+		return false;
 	if (rc == 0)
 		has_room(to, h->now);
-	else if (rc != -EAGAIN || !hold)
+	else
 		vport_drop(to, rc == -EMSGSIZE ? DROP_TOO_LONG : DROP_NO_ROOM);
-	return rc != -EAGAIN || !hold;
-}
-
-/* Is TO there for frames from H at all? */
-static bool reachable(const struct hop *h, const struct vport *to)
-{
-	return to != NULL && to != h->from && to->client != NULL && to->up;
+	if (d.nr == 0)
+		return true;
+	policy_received(h, to, d.bytes);
+	/* What a source port sends is mirrored once, as it enters. */
+	if (to->policy.mirror == MIRROR_SOURCE && h->from->policy.mirror != MIRROR_SOURCE)
+		h->mirror = true;
+	return true;
 }
 
 /* To all in its VLAN or, for an unknown address, to all that may have it behind them. */
@@ -177,7 +215,7 @@ static void flood(struct hop *h, bool unknown)
 			vport_drop(to, why);
 	}
 	if (!any)
-		vport_drop(h->from, DROP_NOWHERE);
+		drop_here(h, DROP_NOWHERE);
 }
 
 /* To the one port that has the destination.  False: the sender is to keep it. */
@@ -188,13 +226,35 @@ static bool unicast(struct hop *h, uint16_t index)
 	bool tagged;
 
 	if (!reachable(h, to)) {
-		vport_drop(h->from, DROP_NOWHERE);
+		drop_here(h, DROP_NOWHERE);
 		return true;
 	}
 	why = policy_out(h, to, &tagged);
 	if (why == DROP_NOT)
 		return deliver_to(h, to, tagged, true);
-	vport_drop(why == DROP_VLAN ? h->from : to, why);
+	if (why == DROP_VLAN)
+		drop_here(h, why);
+	else
+		vport_drop(to, why);
+	return true;
+}
+
+/* To whom it is for.  False: the sender is to keep it. */
+static bool route(struct hop *h)
+{
+	bool group = mac_is_group(pkt_mac_dst(&h->p));
+	uint16_t index = FDB_NONE;
+	enum drop why;
+
+	if (!group)
+		index = fdb_find(h->sw->fdb, pkt_mac_dst(&h->p), h->fid, h->now);
+	if (index != FDB_NONE)
+		return unicast(h, index);
+	why = policy_storm(h);
+	if (why != DROP_NOT)
+		drop_here(h, why);
+	else
+		flood(h, !group);
 	return true;
 }
 
@@ -202,9 +262,8 @@ static bool unicast(struct hop *h, uint16_t index)
 static bool send_one(struct hop *h, const struct net_frame *f)
 {
 	struct vport *from = h->from;
-	bool taken = true;
-	uint16_t index;
 	enum drop why;
+	uint64_t wait;
 
 	if (!pkt_parse(&h->p, f, from->role != PORT_ADAPTER)) {
 		vport_drop(from, DROP_BAD);
@@ -215,21 +274,29 @@ static bool send_one(struct hop *h, const struct net_frame *f)
 		vport_drop(from, why);
 		return true;
 	}
+	wait = policy_rate(h);
+	if (wait != 0) {
+		atomic_store(&from->waiting, true);
+		wake_at(h->sw, h->now + wait);
+		return false;
+	}
 	fdb_learn(h->sw->fdb, pkt_mac_src(&h->p), h->fid, from->index, h->now);
-	if (mac_is_group(pkt_mac_dst(&h->p))) {
-		flood(h, false);
-	} else {
-		index = fdb_find(h->sw->fdb, pkt_mac_dst(&h->p), h->fid, h->now);
-		if (index == FDB_NONE)
-			flood(h, true);
-		else
-			taken = unicast(h, index);
+	h->mirror = from->policy.mirror == MIRROR_SOURCE;
+	h->dropped = false;
+	if (!route(h)) {
+		policy_rate_back(h);
+		return false;
 	}
-	if (taken) {
-		atomic_fetch_add_explicit(&from->sent, 1, memory_order_relaxed);
-		atomic_fetch_add_explicit(&from->sent_bytes, f->len, memory_order_relaxed);
+	if (h->dropped) {
+		policy_rate_back(h);
+		return true;
 	}
-	return taken;
+	if (h->mirror)
+		mirror(h);
+	policy_sent(h);
+	atomic_fetch_add_explicit(&from->sent, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&from->sent_bytes, f->len, memory_order_relaxed);
+	return true;
 }
 
 unsigned forward_send(struct port *port, const struct net_frame *f, unsigned nr)

@@ -1,9 +1,11 @@
 /*
  * meter.h - a token bucket
  *
- * A rate and a burst in units a second and units (bytes, frames).  Exact
- * integers: over any time the units let through are at most rate * time +
- * burst, and if offered, no less than that minus one.  The owner holds a lock.
+ * A rate and a burst, in units a second and units (bytes, frames).  What
+ * costs more than there is may pass when the bucket is full, and is owed: so
+ * a burst smaller than a large send works, and over any time the units let
+ * through are at most rate * time + burst + one cost, and if enough is
+ * offered, no less than rate * time.  Exact integers.  The owner holds a lock.
  */
 #ifndef NET_METER_H
 #define NET_METER_H
@@ -12,8 +14,8 @@
 
 struct meter {
 	uint64_t rate;			/* units a second; 0 = no limit */
-	uint64_t burst;			/* units; at least the largest single cost, or that waits for ever */
-	uint64_t tokens;		/* billionths of a unit */
+	uint64_t burst;			/* units, at least 1 */
+	int64_t tokens;			/* billionths of a unit; below 0 = owed */
 	uint64_t last_ns;
 };
 
@@ -24,7 +26,7 @@ struct meter {
 void meter_init(struct meter *m, uint64_t rate, uint64_t burst, uint64_t now_ns);
 /* 0: COST is there; else how many ns until it will be, if nobody else takes. */
 uint64_t meter_wait_ns(struct meter *m, uint64_t cost, uint64_t now_ns);
-/* Takes it; what is not there is not owed. */
 void meter_charge(struct meter *m, uint64_t cost);
+void meter_give_back(struct meter *m, uint64_t cost);	/* it was charged and not used */
 
 #endif

@@ -1,9 +1,35 @@
 /*
  * policy.c - what each port lets in and out
  *
- * Lock     the switch's, for reading
+ * The order: is it a frame of this port at all (VLAN, address), is it what
+ * it may say (guards), do the lists allow it, is there bandwidth.  Counters
+ * of rules and meters move only when the frame has gone, because one that
+ * nobody had room for comes again.
+ *
+ * Sending above the maximum waits at the sender, which paces whatever makes
+ * the traffic; what comes in above it is dropped, as waiting would stop the
+ * other traffic of its senders.
+ *
+ * Lock     the switch's, for reading; meters under their port's
  */
 #include "net/vswitch_priv.h"
+
+#define BURST_MIN (2 * (uint64_t)NET_FRAME_MAX)	/* bytes; two of the longest frames */
+
+static void rate_init(struct meter *m, uint64_t bps, uint64_t now)
+{
+	uint64_t rate = min_u64(bps / 8 + (bps % 8 != 0), METER_RATE_MAX);
+
+	/* What 5 ms make, so that a wake-up later than planned costs nothing. */
+	meter_init(m, rate, max_u64(rate / 200, BURST_MIN), now);
+}
+
+void policy_start(struct vport *p, uint64_t now)
+{
+	rate_init(&p->out, p->policy.max_out_bps, now);
+	rate_init(&p->in, p->policy.max_in_bps, now);
+	meter_init(&p->storm, p->policy.storm_limit, p->policy.storm_limit / 8 + 1, now);
+}
 
 static bool may_spoof(const struct vport *p)
 {
@@ -15,6 +41,7 @@ enum drop policy_in(struct hop *h)
 	static const uint8_t reserved[5] = { 0x01, 0x80, 0xc2, 0x00, 0x00 };
 	const struct vport *from = h->from;
 	const struct pkt *p = &h->p;
+	enum drop why;
 
 	if (mac_is_group(pkt_mac_src(p)))
 		return DROP_BAD;
@@ -27,12 +54,97 @@ enum drop policy_in(struct hop *h)
 	h->fid = h->sw->fid[h->vid];
 	if (!may_spoof(from) && !mac_eq(pkt_mac_src(p), from->port.mac))
 		return DROP_MAC_SPOOF;
-	return guard_judge(&from->policy.guard, p);
+	why = guard_judge(&from->policy.guard, p);
+	if (why != DROP_NOT)
+		return why;
+	if (from->acl == NULL)
+		return DROP_NOT;
+	if (p->what & PKT_OPAQUE)
+		return DROP_OPAQUE;
+	if (!acl_judge(from->acl, ACL_OUT, p, h->now, &h->hits_out)) {
+		acl_count(from->acl, &h->hits_out, p->len);
+		return DROP_ACL_OUT;
+	}
+	return DROP_NOT;
 }
 
 enum drop policy_out(struct hop *h, struct vport *to, bool *ret_tagged)
 {
+	const struct pkt *p = &h->p;
+	uint64_t wait = 0;
+
 	if (!vlan_out(&to->policy.vlan, h->vid, ret_tagged))
 		return DROP_VLAN;
-	return DROP_NOT;
+	if (to->acl != NULL) {
+		if (p->what & PKT_OPAQUE)
+			return DROP_OPAQUE;
+		if (!acl_judge(to->acl, ACL_IN, p, h->now, &h->hits_in)) {
+			acl_count(to->acl, &h->hits_in, p->len);
+			return DROP_ACL_IN;
+		}
+	}
+	if (to->policy.max_in_bps != 0) {
+		pthread_mutex_lock(&to->lock);
+		wait = meter_wait_ns(&to->in, pkt_wire_len(p), h->now);
+		pthread_mutex_unlock(&to->lock);
+	}
+	return wait == 0 ? DROP_NOT : DROP_RATE_IN;
+}
+
+enum drop policy_storm(struct hop *h)
+{
+	struct vport *from = h->from;
+	uint64_t wait;
+
+	if (from->policy.storm_limit == 0)
+		return DROP_NOT;
+	pthread_mutex_lock(&from->lock);
+	wait = meter_wait_ns(&from->storm, 1, h->now);
+	if (wait == 0)
+		meter_charge(&from->storm, 1);
+	pthread_mutex_unlock(&from->lock);
+	return wait == 0 ? DROP_NOT : DROP_STORM;
+}
+
+uint64_t policy_rate(struct hop *h)
+{
+	struct vport *from = h->from;
+	uint64_t wait, cost = pkt_wire_len(&h->p);
+
+	if (from->policy.max_out_bps == 0)
+		return 0;
+	pthread_mutex_lock(&from->lock);
+	wait = meter_wait_ns(&from->out, cost, h->now);
+	if (wait == 0)
+		meter_charge(&from->out, cost);
+	pthread_mutex_unlock(&from->lock);
+	return wait;
+}
+
+void policy_rate_back(struct hop *h)
+{
+	struct vport *from = h->from;
+
+	if (from->policy.max_out_bps == 0)
+		return;
+	pthread_mutex_lock(&from->lock);
+	meter_give_back(&from->out, pkt_wire_len(&h->p));
+	pthread_mutex_unlock(&from->lock);
+}
+
+void policy_sent(struct hop *h)
+{
+	if (h->from->acl != NULL)
+		acl_count(h->from->acl, &h->hits_out, h->p.len);
+}
+
+void policy_received(struct hop *h, struct vport *to, uint64_t bytes)
+{
+	if (to->acl != NULL)
+		acl_count(to->acl, &h->hits_in, h->p.len);
+	if (to->policy.max_in_bps == 0)
+		return;
+	pthread_mutex_lock(&to->lock);
+	meter_charge(&to->in, bytes);
+	pthread_mutex_unlock(&to->lock);
 }

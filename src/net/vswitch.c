@@ -180,6 +180,7 @@ static struct port_policy filled_policy(const struct vport *p, const struct port
 {
 	struct port_policy r = *policy;
 
+	r.acl = NULL;
 	if (p->role == PORT_UPLINK && r.vlan.mode == VLAN_ACCESS && r.vlan.id == 0) {
 		r.vlan.mode = VLAN_TRUNK;
 		for (uint16_t vid = 1; vid <= VLAN_MAX; vid++)
@@ -240,11 +241,16 @@ static int check_policy(const struct port_policy *policy, struct err *err)
 {
 	int rc = vlan_check(&policy->vlan, err);
 
-	return rc < 0 ? rc : guard_check(&policy->guard, err);
+	if (rc == 0)
+		rc = guard_check(&policy->guard, err);
+	if (rc == 0 && (unsigned)policy->mirror > MIRROR_DESTINATION)
+		rc = err_set(err, -EINVAL, "mirror mode %u is not known", policy->mirror);
+	return rc;
 }
 
 static void vport_destroy(struct vport *p)
 {
+	acl_free(p->acl);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -269,15 +275,20 @@ int vswitch_port(struct vswitch *sw, const struct port_conf *conf, struct port *
 	p->bps = conf->bps ? conf->bps : DEFAULT_BPS;
 	p->up = true;
 	p->policy = filled_policy(p, &conf->policy);
+	policy_start(p, clock_now_ns(sw->clock));
+	rc = acl_new(conf->policy.acl, conf->policy.nr_acl, &p->acl, err);
+	if (rc < 0)
+		goto out_free;
 	pthread_rwlock_wrlock(&sw->lock);
 	rc = attach(sw, p, conf, err);
 	pthread_rwlock_unlock(&sw->lock);
-	if (rc < 0) {
-		vport_destroy(p);
-		return rc;
-	}
+	if (rc < 0)
+		goto out_free;
 	*ret_p = &p->port;
 	return 0;
+out_free:
+	vport_destroy(p);
+	return rc;
 }
 
 void vswitch_port_free(struct port *port)
@@ -297,27 +308,55 @@ void vswitch_port_free(struct port *port)
 	vport_destroy(p);
 }
 
-int vswitch_set_policy(struct port *port, const struct port_policy *policy, struct err *err)
+/* Changes P's VLAN and what hangs on it; on an error nothing. */
+static int move_policy(struct vport *p, const struct port_policy *policy, struct err *err)
 {
-	struct vport *p = vport_of(port);
-	struct port_policy old;
-	int rc = check_policy(policy, err);
+	struct port_policy old = p->policy;
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	pthread_rwlock_wrlock(&p->sw->lock);
-	old = p->policy;
 	p->policy = filled_policy(p, policy);
 	fdb_drop_port(p->sw->fdb, p->index);
 	rc = add_known(p);
 	if (rc < 0) {
-		known_failed(rc, port, err);
+		known_failed(rc, &p->port, err);
 		p->policy = old;
 		BUG_IF(add_known(p) < 0);	/* its place was free a moment ago */
+		return rc;
 	}
 	rebuild_fids(p->sw);
+	policy_start(p, clock_now_ns(p->sw->clock));
+	return 0;
+}
+
+int vswitch_set_policy(struct port *port, const struct port_policy *policy, struct err *err)
+{
+	struct vport *p = vport_of(port);
+	struct acl *acl = NULL, *old;
+	int rc = check_policy(policy, err);
+
+	if (rc == 0)
+		rc = acl_new(policy->acl, policy->nr_acl, &acl, err);
+	if (rc < 0)
+		return rc;
+	pthread_rwlock_wrlock(&p->sw->lock);
+	rc = move_policy(p, policy, err);
+	old = rc < 0 ? acl : p->acl;
+	if (rc == 0)
+		p->acl = acl;
 	pthread_rwlock_unlock(&p->sw->lock);
+	acl_free(old);
 	return rc;
+}
+
+void vswitch_acl_counters(struct port *port, unsigned i, uint64_t *ret_frames, uint64_t *ret_bytes)
+{
+	struct vport *p = vport_of(port);
+
+	*ret_frames = *ret_bytes = 0;
+	pthread_rwlock_rdlock(&p->sw->lock);
+	if (i < p->policy.nr_acl)
+		acl_counters(p->acl, i, ret_frames, ret_bytes);
+	pthread_rwlock_unlock(&p->sw->lock);
 }
 
 void vswitch_set_link(struct port *port, bool up)

@@ -12,6 +12,7 @@
 #ifndef NET_VSWITCH_H
 #define NET_VSWITCH_H
 
+#include "net/acl.h"
 #include "net/drop.h"
 #include "net/guard.h"
 #include "net/port.h"
@@ -38,11 +39,23 @@ struct vswitch_conf {
 	uint64_t age_ns;		/* 0 = 300 s */
 };
 
+enum port_mirror {
+	MIRROR_NONE,
+	MIRROR_SOURCE,			/* what it sends and gets goes also to every destination */
+	MIRROR_DESTINATION,		/* gets those, tagged with their VLAN, besides its own */
+};
+
 /* Zeroed: what Hyper-V gives a new adapter (and an uplink, whose zero means every VLAN). */
 struct port_policy {
 	struct vlan_conf vlan;
 	bool mac_spoofing;		/* may send from any address, and gets unknown unicast */
 	struct guard_conf guard;	/* on what it sends */
+	enum port_mirror mirror;
+	uint32_t storm_limit;		/* broadcast, multicast, unknown unicast: frames a second; 0 = none */
+	uint64_t max_out_bps;		/* bits a second that it may send: more waits; 0 = no limit */
+	uint64_t max_in_bps;		/* that it gets: more is dropped */
+	const struct acl_rule *acl;	/* [borrowed for the call] */
+	unsigned nr_acl;
 };
 
 struct port_conf {
@@ -71,6 +84,8 @@ void vswitch_port_free(struct port *p);	/* when it returns nothing of it is runn
 MUST_CHECK int vswitch_set_policy(struct port *p, const struct port_policy *policy, struct err *err);
 void vswitch_set_link(struct port *p, bool up);
 void vswitch_port_stats(struct port *p, struct port_stats *ret_st);
+/* Frames and bytes that met rule I of its policy since that was set. */
+void vswitch_acl_counters(struct port *p, unsigned i, uint64_t *ret_frames, uint64_t *ret_bytes);
 const char *vswitch_drop_name(enum drop why);
 
 #endif

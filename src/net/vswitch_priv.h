@@ -30,13 +30,15 @@ struct vport {
 	enum port_role role;		/* [const] */
 	uint64_t bps;			/* [const] */
 
-	struct port_policy policy;	/* [sw->lock] */
+	struct port_policy policy;	/* [sw->lock] without its rules */
+	struct acl *acl;		/* [sw->lock] owned; locks itself */
 	const struct port_client *client;	/* [sw->lock] */
 	void *dev;			/* [sw->lock] */
 	struct port_caps caps;		/* [sw->lock] */
 	bool up;			/* [sw->lock] */
 
 	pthread_mutex_t lock;		/* a leaf */
+	struct meter out, in, storm;	/* [lock] bytes, bytes, frames */
 	uint64_t held_ns, window_ns;	/* [lock] time full in the window that began then */
 	_Atomic uint64_t full_since;	/* 0 = has room, as far as we know */
 	_Atomic uint32_t room_seq;	/* counts port_room */
@@ -67,6 +69,9 @@ struct hop {
 	uint64_t now;
 	uint64_t touched[VSWITCH_PORTS / 64];	/* ports that got something in this batch */
 	uint16_t vid, fid;
+	bool mirror;			/* it met a port that is mirrored */
+	bool dropped;			/* and counted, at its own port */
+	struct acl_hits hits_out, hits_in;	/* met on the way, to be counted when it has gone */
 	struct pkt p;
 };
 
@@ -85,8 +90,18 @@ unsigned forward_send(struct port *p, const struct net_frame *f, unsigned nr);
 void forward_room(struct port *p);
 void forward_wake(void *sw);		/* the timer's */
 
-/* policy.c: may the frame of H enter, and (with which tag) leave by TO? */
+/* policy.c: what of a port's policy needs a place to live. */
+void policy_start(struct vport *p, uint64_t now);
+/* May the frame of H enter, and (with which tag) leave by TO? */
 enum drop policy_in(struct hop *h);
 enum drop policy_out(struct hop *h, struct vport *to, bool *ret_tagged);
+/* One more of those that go to many. */
+enum drop policy_storm(struct hop *h);
+/* 0: it may be sent now, and is charged; else how long to wait. */
+uint64_t policy_rate(struct hop *h);
+void policy_rate_back(struct hop *h);
+/* It has gone from H's port, or to TO as BYTES. */
+void policy_sent(struct hop *h);
+void policy_received(struct hop *h, struct vport *to, uint64_t bytes);
 
 #endif
