@@ -268,7 +268,8 @@ static void a_flood_of_connections_is_bounded(void **s)
 static void later_fragments_pass_only_where_any_port_may(void **s)
 {
 	struct acl_rule allow[] = {
-		{ .action = ACL_ALLOW, .dirs = BOTH, .what = ACL_IP4, .proto = IP_UDP, .local_lo = 5, .local_hi = 5, .weight = 2 },
+		{ .action = ACL_ALLOW, .dirs = BOTH, .what = ACL_IP4, .proto = IP_UDP,
+		  .local_lo = 5, .local_hi = 5, .weight = 2 },
 		{ .action = ACL_DENY, .dirs = BOTH, .what = ACL_IP4, .weight = 1 },
 	};
 	struct acl_rule deny = { .action = ACL_DENY, .dirs = BOTH, .what = ACL_IP4, .proto = IP_UDP,

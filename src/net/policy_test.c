@@ -14,7 +14,8 @@ static void udp(unsigned to, unsigned from, uint32_t n)
 static void lists_stop_on_both_ways_and_count(void **s)
 {
 	struct acl_rule rules[] = {
-		{ .action = ACL_DENY, .dirs = ACL_OUT, .what = ACL_IP4, .proto = IP_UDP, .remote_lo = 2000, .remote_hi = 2000 },
+		{ .action = ACL_DENY, .dirs = ACL_OUT, .what = ACL_IP4, .proto = IP_UDP,
+		  .remote_lo = 2000, .remote_hi = 2000 },
 		{ .action = ACL_ALLOW, .dirs = ACL_IN, .what = ACL_IP4, .weight = 1 },
 	};
 	struct port_policy p = { .acl = rules, .nr_acl = 2 };
