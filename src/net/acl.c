@@ -56,7 +56,7 @@ struct acl {
 
 /* A packet from the port's point of view. */
 struct view {
-	const struct pkt *p;
+	const struct packet *p;
 	unsigned dir;
 	const uint8_t *local, *remote, *remote_mac;
 	uint16_t lport, rport;
@@ -159,7 +159,7 @@ void acl_free(struct acl *a)
 	free(a);
 }
 
-static void view_of(struct view *v, const struct pkt *p, unsigned dir)
+static void view_of(struct view *v, const struct packet *p, unsigned dir)
 {
 	bool out = dir == ACL_OUT;
 
@@ -278,7 +278,7 @@ static bool flow_answers(struct acl *a, const struct view *v, uint64_t now)
 	return found;
 }
 
-bool acl_judge(struct acl *a, unsigned dir, const struct pkt *p, uint64_t now_ns,
+bool acl_judge(struct acl *a, unsigned dir, const struct packet *p, uint64_t now_ns,
 	       struct acl_hits *ret_hits)
 {
 	struct view v;

@@ -56,7 +56,7 @@ struct acl_hits {
 };
 
 /* May P pass in direction DIR?  *RET_HITS: the rules it met, for acl_count. */
-bool acl_judge(struct acl *a, unsigned dir, const struct pkt *p, uint64_t now_ns,
+bool acl_judge(struct acl *a, unsigned dir, const struct packet *p, uint64_t now_ns,
 	       struct acl_hits *ret_hits);
 void acl_count(struct acl *a, const struct acl_hits *hits, uint64_t bytes);
 /* What met rule I, as numbered at acl_new. */

@@ -12,7 +12,7 @@ static struct acl_hits hits;
 static bool judge(struct acl *a, unsigned dir, uint64_t now)
 {
 	struct net_frame f = craft_frame(&c, 0);
-	struct pkt p;
+	struct packet p;
 	bool pass;
 
 	CHECK(pkt_parse(&p, &f, false));

@@ -17,7 +17,7 @@
 
 #include <sys/uio.h>
 
-#define ETH_HLEN 14u
+#define ETH_HLEN 14		/* as <linux/if_ether.h> has it */
 #define NET_MTU_MAX 9000u
 #define NET_FRAME_MAX (ETH_HLEN + NET_MTU_MAX)
 #define NET_LSO_MAX (ETH_HLEN + 65535u)		/* a large send: an IP packet of full length */

@@ -65,7 +65,7 @@ static bool is_own(const struct guard_conf *g, unsigned family, const uint8_t *a
 	return false;
 }
 
-static enum drop judge_arp(const struct guard_conf *g, const struct pkt *p)
+static enum drop judge_arp(const struct guard_conf *g, const struct packet *p)
 {
 	const uint8_t *arp = p->h + p->l3_at;
 
@@ -73,7 +73,7 @@ static enum drop judge_arp(const struct guard_conf *g, const struct pkt *p)
 }
 
 /* The options from AT on: hardware addresses in them are the sender's own. */
-static enum drop judge_nd_options(const struct pkt *p, uint32_t at)
+static enum drop judge_nd_options(const struct packet *p, uint32_t at)
 {
 	for (unsigned i = 0; at < p->ip_end; i++) {
 		const uint8_t *o = p->h + at;
@@ -89,7 +89,7 @@ static enum drop judge_nd_options(const struct pkt *p, uint32_t at)
 	return DROP_NOT;
 }
 
-static enum drop judge_nd(const struct guard_conf *g, const struct pkt *p)
+static enum drop judge_nd(const struct guard_conf *g, const struct packet *p)
 {
 	uint32_t fixed = p->sport == ND_ROUTER_SOLICIT ? 8 : 24;
 
@@ -102,7 +102,7 @@ static enum drop judge_nd(const struct guard_conf *g, const struct pkt *p)
 	return judge_nd_options(p, p->l4_at + fixed);
 }
 
-static enum drop judge_icmp6(const struct guard_conf *g, const struct pkt *p)
+static enum drop judge_icmp6(const struct guard_conf *g, const struct packet *p)
 {
 	if (p->sport < ND_ROUTER_SOLICIT || p->sport > ND_REDIRECT)
 		return DROP_NOT;
@@ -115,7 +115,7 @@ static enum drop judge_icmp6(const struct guard_conf *g, const struct pkt *p)
 	return DROP_NOT;
 }
 
-enum drop guard_judge(const struct guard_conf *g, const struct pkt *p)
+enum drop guard_judge(const struct guard_conf *g, const struct packet *p)
 {
 	bool v4 = p->what & PKT_IP4;
 

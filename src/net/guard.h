@@ -34,7 +34,7 @@ struct err;
 
 MUST_CHECK int guard_check(const struct guard_conf *g, struct err *err);
 /* May a port with G send this?  DROP_NOT or a reason. */
-enum drop guard_judge(const struct guard_conf *g, const struct pkt *p);
+enum drop guard_judge(const struct guard_conf *g, const struct packet *p);
 
 /* Do the first PREFIX bits agree? */
 bool addr_in_prefix(const uint8_t *addr, const uint8_t *net, unsigned prefix);

@@ -12,7 +12,7 @@ static struct guard_conf g;
 static enum drop judge(void)
 {
 	struct net_frame f = craft_frame(&c, 0);
-	struct pkt p;
+	struct packet p;
 
 	CHECK(pkt_parse(&p, &f, false));
 	return guard_judge(&g, &p);

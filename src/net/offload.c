@@ -19,7 +19,7 @@ enum { TCP_FIN = 1, TCP_PSH = 8, TCP_CWR = 0x80 };
 
 /* One frame under construction: header bytes of its own, payload borrowed. */
 struct out {
-	const struct pkt *p;
+	const struct packet *p;
 	const struct port_caps *caps;
 	offload_emit *emit;
 	void *arg;
@@ -28,7 +28,7 @@ struct out {
 };
 
 /* What comes behind the first N bytes of P. */
-static uint32_t payload_of(const struct pkt *p, uint32_t n, struct iovec *ret_iov)
+static uint32_t payload_of(const struct packet *p, uint32_t n, struct iovec *ret_iov)
 {
 	uint32_t nr = 0;
 
@@ -62,7 +62,7 @@ static uint32_t take(const struct iovec *from, uint32_t *at, size_t *off, size_t
 /* The checksums of the packet in O->h, whose payload is in the pieces from 1 on. */
 static void complete(struct out *o, uint32_t hdr, uint32_t nr_pay, uint32_t l4_len, uint32_t flags)
 {
-	const struct pkt *p = o->p;
+	const struct packet *p = o->p;
 	uint8_t *h = o->h + TAG_LEN, *field;
 	uint64_t acc;
 	uint16_t sum;
@@ -109,7 +109,7 @@ static int send_out(struct out *o, uint32_t hdr, uint32_t nr_pay, struct net_fra
 /* P as one frame. */
 static int fit_whole(struct out *o)
 {
-	const struct pkt *p = o->p;
+	const struct packet *p = o->p;
 	uint32_t sums = p->flags & (FRAME_SUM_IP | FRAME_SUM_L4);
 	struct net_frame f = { .flags = p->flags, .len = p->len, .mss = p->mss };
 	bool compute = sums != 0 && !(o->caps->flags & PORT_TAKES_SUM);
@@ -139,7 +139,7 @@ static int fit_whole(struct out *o)
 /* The header of the segment that begins at AT of DATA payload bytes and has N. */
 static void segment_header(struct out *o, uint32_t at, uint32_t n, uint32_t data)
 {
-	const struct pkt *p = o->p;
+	const struct packet *p = o->p;
 	uint8_t *h = o->h + TAG_LEN, *ip = h + p->l3_at, *tcp = h + p->l4_at;
 	uint32_t l3_len = p->hdr_len - p->l3_at + n;
 	be16 len = be16_of((uint16_t)(p->what & PKT_IP4 ? l3_len : l3_len - 40));
@@ -166,7 +166,7 @@ static void segment_header(struct out *o, uint32_t at, uint32_t n, uint32_t data
 
 static int fit_segments(struct out *o)
 {
-	const struct pkt *p = o->p;
+	const struct packet *p = o->p;
 	uint32_t data = p->len - p->hdr_len, sums = p->flags & (FRAME_SUM_IP | FRAME_SUM_L4), i = 0;
 	struct iovec pay[NET_IOV_OUT];
 	size_t off = 0;
@@ -192,7 +192,7 @@ static int fit_segments(struct out *o)
 	return 0;
 }
 
-int offload_fit(const struct pkt *p, const struct port_caps *caps, offload_emit *emit, void *arg)
+int offload_fit(const struct packet *p, const struct port_caps *caps, offload_emit *emit, void *arg)
 {
 	uint32_t max = caps->max_frame ? caps->max_frame : ETH_HLEN + 1500;
 	uint32_t max_lso = caps->max_lso ? caps->max_lso : NET_LSO_MAX;

@@ -18,7 +18,7 @@ typedef int offload_emit(void *arg, const struct net_frame *f);
  *	-ENOBUFS	no room after some segments; the rest is lost
  *	-EMSGSIZE	longer than the receiver takes; nothing was given to it
  */
-MUST_CHECK int offload_fit(const struct pkt *p, const struct port_caps *caps, offload_emit *emit,
+MUST_CHECK int offload_fit(const struct packet *p, const struct port_caps *caps, offload_emit *emit,
 			   void *arg);
 
 #endif

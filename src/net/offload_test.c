@@ -8,7 +8,7 @@
 #define B 0x00155d000002
 
 static struct craft c, want;
-static struct pkt p;
+static struct packet p;
 
 struct sink {
 	unsigned nr, room;		/* frames taken; how many it takes */

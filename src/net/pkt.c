@@ -25,13 +25,13 @@ static uint16_t be16_at(const uint8_t *p)
 	return __builtin_bswap16(ld16(p));
 }
 
-static void pkt_opaque(struct pkt *p)
+static void pkt_opaque(struct packet *p)
 {
 	p->what |= PKT_OPAQUE;
 }
 
 /* The headers of L4 that are no longer than what the IP packet and our copy hold. */
-static void parse_l4(struct pkt *p, uint32_t at)
+static void parse_l4(struct packet *p, uint32_t at)
 {
 	uint32_t end = (uint32_t)min_u64(p->n, p->ip_end), n;
 	const uint8_t *l4 = p->h + at;
@@ -63,7 +63,7 @@ static void parse_l4(struct pkt *p, uint32_t at)
 	p->what |= PKT_L4;
 }
 
-static void parse_ip4(struct pkt *p)
+static void parse_ip4(struct packet *p)
 {
 	const uint8_t *ip = p->h + p->l3_at;
 	uint32_t room = p->n - p->l3_at, ihl, total, frag;
@@ -94,7 +94,7 @@ static void parse_ip4(struct pkt *p)
 }
 
 /* One extension header at AT: its length, 0 when HDR is none, or beyond END. */
-static uint32_t ext_len(struct pkt *p, uint8_t hdr, uint32_t at, uint32_t end)
+static uint32_t ext_len(struct packet *p, uint8_t hdr, uint32_t at, uint32_t end)
 {
 	const uint8_t *e = p->h + at;
 
@@ -116,7 +116,7 @@ static uint32_t ext_len(struct pkt *p, uint8_t hdr, uint32_t at, uint32_t end)
 	}
 }
 
-static void parse_ip6(struct pkt *p)
+static void parse_ip6(struct packet *p)
 {
 	const uint8_t *ip = p->h + p->l3_at;
 	uint32_t at = p->l3_at + 40u, end, plen, n;
@@ -146,7 +146,7 @@ static void parse_ip6(struct pkt *p)
 	parse_l4(p, at);
 }
 
-static void parse_l3(struct pkt *p)
+static void parse_l3(struct packet *p)
 {
 	uint32_t at = ETH_HLEN;
 
@@ -172,7 +172,7 @@ static void parse_l3(struct pkt *p)
 }
 
 /* Copies the headers; the outermost tag goes from the bytes to its place. */
-static bool take_bytes(struct pkt *p, const struct net_frame *f)
+static bool take_bytes(struct packet *p, const struct net_frame *f)
 {
 	bool in_bytes = false;
 	uint8_t l2[ETH_HLEN + TAG_LEN];
@@ -203,7 +203,7 @@ static bool take_bytes(struct pkt *p, const struct net_frame *f)
 }
 
 /* Do its flags fit its headers?  Then the fields that belong to them get their values. */
-static bool check_claims(struct pkt *p, const struct net_frame *f)
+static bool check_claims(struct packet *p, const struct net_frame *f)
 {
 	uint32_t l4_at = f->l4_at - (f->len - p->len), l4_len;
 	bool tcp = p->flags & FRAME_SUM_TCP;
@@ -221,7 +221,7 @@ static bool check_claims(struct pkt *p, const struct net_frame *f)
 }
 
 /* A large send is TCP over the family it says, and ends where the frame ends. */
-static bool check_lso(struct pkt *p, const struct net_frame *f)
+static bool check_lso(struct packet *p, const struct net_frame *f)
 {
 	uint16_t family = p->flags & FRAME_LSO4 ? PKT_IP4 : PKT_IP6;
 	be16 n;
@@ -236,9 +236,9 @@ static bool check_lso(struct pkt *p, const struct net_frame *f)
 	return true;
 }
 
-bool pkt_parse(struct pkt *p, const struct net_frame *f, bool trusted)
+bool pkt_parse(struct packet *p, const struct net_frame *f, bool trusted)
 {
-	memset(p, 0, offsetof(struct pkt, h));
+	memset(p, 0, offsetof(struct packet, h));
 	if (!take_bytes(p, f))
 		return false;
 	if (!(p->flags & FRAME_LSO) && p->len > NET_FRAME_MAX)
@@ -255,7 +255,7 @@ bool pkt_parse(struct pkt *p, const struct net_frame *f, bool trusted)
 	return p->len <= NET_FRAME_MAX || (p->flags & FRAME_LSO);
 }
 
-uint64_t pkt_wire_len(const struct pkt *p)
+uint64_t pkt_wire_len(const struct packet *p)
 {
 	uint64_t data = p->len - p->hdr_len;
 

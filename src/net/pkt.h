@@ -45,7 +45,7 @@ enum {
 };
 #define PKT_IP (PKT_IP4 | PKT_IP6)
 
-struct pkt {
+struct packet {
 	uint32_t flags;			/* FRAME_x, checked */
 	uint32_t len;			/* of the frame, its tag out of it */
 	uint16_t tci;
@@ -65,8 +65,8 @@ struct pkt {
 	struct iovec rest[NET_IOV_MAX];	/* [borrowed] */
 };
 
-static inline const uint8_t *pkt_mac_dst(const struct pkt *p) { return p->h; }
-static inline const uint8_t *pkt_mac_src(const struct pkt *p) { return p->h + 6; }
+static inline const uint8_t *pkt_mac_dst(const struct packet *p) { return p->h; }
+static inline const uint8_t *pkt_mac_src(const struct packet *p) { return p->h + 6; }
 static inline bool mac_is_group(const uint8_t *mac) { return mac[0] & 1; }
 static inline bool mac_eq(const uint8_t *a, const uint8_t *b) { return memcmp(a, b, 6) == 0; }
 
@@ -75,9 +75,9 @@ static inline bool mac_eq(const uint8_t *a, const uint8_t *b) { return memcmp(a,
  * pieces, or its offload flags do not fit its headers).  The pieces' lengths are the
  * caller's word.  Of SUM_OK only a TRUSTED sender is believed.
  */
-MUST_CHECK bool pkt_parse(struct pkt *p, const struct net_frame *f, bool trusted);
+MUST_CHECK bool pkt_parse(struct packet *p, const struct net_frame *f, bool trusted);
 
 /* Bytes it takes on a wire: of a large send, with the headers of all its segments. */
-uint64_t pkt_wire_len(const struct pkt *p);
+uint64_t pkt_wire_len(const struct packet *p);
 
 #endif

@@ -8,7 +8,7 @@
 #define B 0x00155d000002
 
 static struct craft c;
-static struct pkt p;
+static struct packet p;
 
 static bool parse(uint32_t flags)
 {

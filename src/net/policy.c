@@ -40,7 +40,7 @@ enum drop policy_in(struct hop *h)
 {
 	static const uint8_t reserved[5] = { 0x01, 0x80, 0xc2, 0x00, 0x00 };
 	const struct vport *from = h->from;
-	const struct pkt *p = &h->p;
+	const struct packet *p = &h->p;
 	enum drop why;
 
 	if (mac_is_group(pkt_mac_src(p)))
@@ -70,7 +70,7 @@ enum drop policy_in(struct hop *h)
 
 enum drop policy_out(struct hop *h, struct vport *to, bool *ret_tagged)
 {
-	const struct pkt *p = &h->p;
+	const struct packet *p = &h->p;
 	uint64_t wait = 0;
 
 	if (!vlan_out(&to->policy.vlan, h->vid, ret_tagged))

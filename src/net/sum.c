@@ -37,7 +37,7 @@ uint64_t sum_iov(uint64_t acc, const struct iovec *iov, uint32_t nr)
 	return acc;
 }
 
-uint64_t sum_pseudo(const struct pkt *p, uint32_t l4_len)
+uint64_t sum_pseudo(const struct packet *p, uint32_t l4_len)
 {
 	size_t n = p->what & PKT_IP4 ? 4 : 16;
 	uint8_t tail[8] = { 0, 0, 0, 0, 0, 0, 0, p->proto };

@@ -26,7 +26,7 @@ static inline uint16_t sum_fold(uint64_t acc)
 }
 
 /* Of the pseudo-header for L4_LEN bytes of P's TCP or UDP. */
-uint64_t sum_pseudo(const struct pkt *p, uint32_t l4_len);
+uint64_t sum_pseudo(const struct packet *p, uint32_t l4_len);
 
 /* Writes the checksum of the IPv4 header at IP. */
 void sum_ip4_write(uint8_t *ip);

@@ -49,7 +49,7 @@ static void check_guarded(const uint8_t *b, uint32_t n)
 		BUG_IF(memcmp(b + 22, own, 6) != 0);
 }
 
-static void check_sums(const struct pkt *p)
+static void check_sums(const struct packet *p)
 {
 	uint64_t acc;
 
@@ -63,7 +63,7 @@ static void check_sums(const struct pkt *p)
 static int fuzz_deliver(void *dev, const struct net_frame *f)
 {
 	struct fuzz_port *t = dev;
-	static struct pkt p;
+	static struct packet p;
 	uint64_t sum = 0;
 
 	if (t->room == 0)

@@ -72,7 +72,7 @@ struct hop {
 	bool mirror;			/* it met a port that is mirrored */
 	bool dropped;			/* and counted, at its own port */
 	struct acl_hits hits_out, hits_in;	/* met on the way, to be counted when it has gone */
-	struct pkt p;
+	struct packet p;
 };
 
 static inline struct vport *vport_of(struct port *p)
