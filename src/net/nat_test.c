@@ -1,6 +1,6 @@
 #include "base/test.h"
 
-#include "net/nat_rig.h"
+#include "net/tcp_rig.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -45,71 +45,6 @@ static int teardown(void **s)
 	rig_drop_all(&rig);
 	CHECK_EQ(rig.lost, 0);
 	return 0;
-}
-
-/* A socket of the test on loopback, its port in *ret_port. */
-static int host_socket(int type, unsigned *ret_port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	struct timeval t = { .tv_sec = RIG_WAIT_S };
-	socklen_t n = sizeof(a);
-	int s = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-
-	CHECK(s >= 0);
-	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
-	CHECK_EQ(bind(s, (struct sockaddr *)&a, n), 0);
-	CHECK_EQ(getsockname(s, (struct sockaddr *)&a, &n), 0);
-	if (type == SOCK_STREAM)
-		CHECK_EQ(listen(s, 8), 0);
-	*ret_port = ntohs(a.sin_port);
-	return s;
-}
-
-/* A TCP or UDP port that nobody has right now. */
-static unsigned free_port(int type)
-{
-	unsigned port;
-
-	close(host_socket(type, &port));
-	return port;
-}
-
-static uint8_t bulk[1 << 20];
-
-static void bulk_fill(void)
-{
-	for (size_t i = 0; i < sizeof(bulk); i++)
-		bulk[i] = (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
-}
-
-static bool want_arp(const struct rig *r, const uint8_t *f, uint32_t len, unsigned arg)
-{
-	return len >= 42 && rig_be16(f + 12) == 0x0806 && rig_be16(f + 20) == arg && memcmp(f, r->mac, 6) == 0;
-}
-
-/* IPv4, this protocol. */
-static bool want_ip4(const struct rig *r, const uint8_t *f, uint32_t len, unsigned arg)
-{
-	(void)r;
-	return len >= RIG_L4 + 8 && rig_be16(f + 12) == 0x0800 && f[23] == arg;
-}
-
-/* UDP or TCP to this port of the guest. */
-static bool want_udp(const struct rig *r, const uint8_t *f, uint32_t len, unsigned arg)
-{
-	return want_ip4(r, f, len, 17) && rig_be16(f + RIG_L4 + 2) == arg;
-}
-
-static bool want_tcp(const struct rig *r, const uint8_t *f, uint32_t len, unsigned arg)
-{
-	return want_ip4(r, f, len, 6) && len >= RIG_L4 + 20 && rig_be16(f + RIG_L4 + 2) == arg;
-}
-
-/* ICMPv6 of this type. */
-static bool want_icmp6(const struct rig *r, const uint8_t *f, uint32_t len, unsigned arg)
-{
-	(void)r;
-	return len >= RIG_L4_6 + 8 && rig_be16(f + 12) == 0x86dd && f[20] == 58 && f[RIG_L4_6] == arg;
 }
 
 static bool answers_arp(uint32_t who)
@@ -186,32 +121,11 @@ static void dhcp_gives_an_address_and_the_boot_file(void **s)
 	CHECK_STR((const char *)m + 108, "pxe/first.0");
 }
 
-static uint32_t echo(uint8_t *b, unsigned type, unsigned l4)
-{
-	memset(b + l4, 0, 8);
-	b[l4] = (uint8_t)type;
-	rig_put16(b + l4 + 4, 0x1234);
-	memcpy(b + l4 + 8, "are you there", 13);
-	return 8 + 13;
-}
-
-static bool pings(void)
-{
-	uint8_t b[128];
-	uint32_t n = echo(b, 8, RIG_L4);
-
-	rig_send(&rig, b, rig_ip4(&rig, b, 1, rig.gw, n));
-	if (!rig_wait(&rig, want_ip4, 1))
-		return false;
-	return rig.got[RIG_L4] == 0 && rig_be16(rig.got + RIG_L4 + 4) == 0x1234 &&
-	       memcmp(rig.got + RIG_L4 + 8, "are you there", 13) == 0;
-}
-
 static void the_gateway_answers_pings(void **s)
 {
 	(void)s;
-	CHECK(pings());
-	CHECK(pings());
+	CHECK(pings(&rig));
+	CHECK(pings(&rig));
 }
 
 static void ipv6_router_neighbour_and_ping(void **s)
@@ -337,72 +251,6 @@ static void dns_goes_to_the_hosts_name_server(void **s)
 	umount("/etc/resolv.conf");
 }
 
-/* One end of a TCP connection, as little of it as will do. */
-struct tcp {
-	unsigned sport, dport;
-	uint32_t dst, seq, ack;
-	unsigned flags;			/* of what came last */
-	const uint8_t *data;		/* in rig.got */
-	uint32_t n;
-};
-
-enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16 };
-
-static void tcp_send(struct tcp *t, unsigned flags, const void *data, uint32_t n)
-{
-	static uint8_t b[70000];
-	uint8_t *h = b + RIG_L4;
-	uint32_t hlen = flags & SYN ? 24 : 20;
-
-	rig_put16(h, t->sport);
-	rig_put16(h + 2, t->dport);
-	rig_put32(h + 4, t->seq);
-	rig_put32(h + 8, t->ack);
-	h[12] = (uint8_t)(hlen / 4 << 4);
-	h[13] = (uint8_t)flags;
-	rig_put16(h + 14, 65535);
-	rig_put16(h + 18, 0);
-	if (flags & SYN)
-		memcpy(h + 20, (const uint8_t[]){ 2, 4, 1460 >> 8, 1460 & 255 }, 4);
-	if (n > 0)
-		memcpy(h + hlen, data, n);
-	rig_send(&rig, b, rig_ip4(&rig, b, 6, t->dst, hlen + n));
-	t->seq += n + !!(flags & (SYN | FIN));
-}
-
-/* The next segment that moves the connection on; answers it when it has data. */
-static bool tcp_next(struct tcp *t)
-{
-	const uint8_t *h = rig.got + RIG_L4;
-
-	do {
-		if (!rig_wait(&rig, want_tcp, t->sport))
-			return false;
-		t->flags = h[13];
-		t->data = h + (h[12] >> 4) * 4;
-		t->n = rig_be16(rig.got + 16) - 20u - (h[12] >> 4) * 4u;
-		if (t->flags & SYN)
-			t->ack = rig_be32(h + 4);
-		/* Sums as they must be: with the pseudo-header everything adds up to nothing. */
-		if (rig_sum(h, rig_be16(rig.got + 16) - 20u,
-			    6 + rig_be16(rig.got + 16) - 20u + rig_be16(rig.got + 26) + rig_be16(rig.got + 28) +
-			    rig_be16(rig.got + 30) + rig_be16(rig.got + 32)) != 0)
-			return false;
-	} while (rig_be32(h + 4) != t->ack || (t->n == 0 && !(t->flags & (SYN | FIN | RST))));
-	t->ack += t->n + !!(t->flags & (SYN | FIN));
-	if (!(t->flags & RST))
-		tcp_send(t, ACK, NULL, 0);
-	return true;
-}
-
-static void tcp_open(struct tcp *t, unsigned sport, uint32_t dst, unsigned dport)
-{
-	*t = (struct tcp){ .sport = sport, .dport = dport, .dst = dst, .seq = 1000 };
-	tcp_send(t, SYN, NULL, 0);
-	CHECK(tcp_next(t));
-	CHECK_EQ(t->flags & (SYN | ACK | RST), SYN | ACK);
-}
-
 static void tcp_reaches_loopback_through_the_gateway(void **s)
 {
 	unsigned port;
@@ -411,26 +259,26 @@ static void tcp_reaches_loopback_through_the_gateway(void **s)
 	char got[64];
 
 	(void)s;
-	tcp_open(&t, 5000, rig.gw, port);
+	tcp_open(&rig, &t, 5000, rig.gw, port);
 	h = accept(l, NULL, NULL);
 	CHECK(h >= 0);
-	tcp_send(&t, PSH | ACK, "hello", 5);
+	tcp_send(&rig, &t, PSH | ACK, "hello", 5);
 	CHECK_EQ(recv(h, got, 5, MSG_WAITALL), 5);
 	CHECK_MEM(got, "hello", 5);
 	CHECK_EQ(send(h, "hi there", 8, 0), 8);
-	CHECK(tcp_next(&t));
+	CHECK(tcp_next(&rig, &t));
 	CHECK_EQ(t.n, 8);
 	CHECK_MEM(t.data, "hi there", 8);
 	shutdown(h, SHUT_WR);
-	CHECK(tcp_next(&t));
+	CHECK(tcp_next(&rig, &t));
 	CHECK(t.flags & FIN);
-	tcp_send(&t, FIN | ACK, NULL, 0);
+	tcp_send(&rig, &t, FIN | ACK, NULL, 0);
 	CHECK_EQ(recv(h, got, 1, 0), 0);
 	close(h);
 	close(l);
 	t = (struct tcp){ .sport = 5001, .dport = port, .dst = rig.gw, .seq = 7 };
-	tcp_send(&t, SYN, NULL, 0);		/* nobody listens any more */
-	CHECK(tcp_next(&t));
+	tcp_send(&rig, &t, SYN, NULL, 0);		/* nobody listens any more */
+	CHECK(tcp_next(&rig, &t));
 	CHECK(t.flags & RST);
 }
 
@@ -444,10 +292,10 @@ static void large_sends_from_the_guest_arrive(void **s)
 
 	(void)s;
 	bulk_fill();
-	tcp_open(&t, 5002, rig.gw, port);
+	tcp_open(&rig, &t, 5002, rig.gw, port);
 	h = accept(l, NULL, NULL);
 	for (uint32_t at = 0; at < 4 * 60000; at += 60000) {
-		tcp_send(&t, PSH | ACK, bulk + at, 60000);
+		tcp_send(&rig, &t, PSH | ACK, bulk + at, 60000);
 		CHECK_EQ(recv(h, got + at, 60000, MSG_WAITALL), 60000);
 	}
 	CHECK_MEM(got, bulk, 240000);
@@ -485,7 +333,7 @@ static void nothing_is_lost_on_a_port_without_room(void **s)
 
 	(void)s;
 	bulk_fill();
-	tcp_open(&t, 5003, rig.gw, port);
+	tcp_open(&rig, &t, 5003, rig.gw, port);
 	x.fd = accept(l, NULL, NULL);
 	CHECK_EQ(pthread_create(&x.thread, NULL, send_bulk, &x), 0);
 	do {
@@ -506,7 +354,7 @@ static void nothing_is_lost_on_a_port_without_room(void **s)
 			at += t.n;
 			t.ack += t.n + (h[13] & FIN);
 			if (t.n != 0)
-				tcp_send(&t, ACK, NULL, 0);
+				tcp_send(&rig, &t, ACK, NULL, 0);
 			t.flags = h[13];
 		}
 	} while (!(t.flags & FIN));
@@ -598,11 +446,11 @@ static void a_forwarded_tcp_port_reaches_the_guest(void **s)
 	t.dst = rig_be32(rig.got + 26);
 	t.dport = rig_be16(rig.got + RIG_L4);
 	t.ack = rig_be32(rig.got + RIG_L4 + 4) + 1;
-	tcp_send(&t, SYN | ACK, NULL, 0);
+	tcp_send(&rig, &t, SYN | ACK, NULL, 0);
 	CHECK_EQ(send(h, "SSH-2.0", 7, 0), 7);
-	CHECK(tcp_next(&t));
+	CHECK(tcp_next(&rig, &t));
 	CHECK_MEM(t.data, "SSH-2.0", 7);
-	tcp_send(&t, PSH | ACK, "welcome", 7);
+	tcp_send(&rig, &t, PSH | ACK, "welcome", 7);
 	CHECK_EQ(recv(h, got, 7, MSG_WAITALL), 7);
 	CHECK_MEM(got, "welcome", 7);
 	close(h);
@@ -701,7 +549,7 @@ static void it_leaves_nothing_behind(void **s)
 
 		snprintf(text, sizeof(text), "nat,net=10.0.2.0/27,hostfwd=udp::%u-:9", free_port(SOCK_DGRAM));
 		CHECK_EQ(begin(s, text), 0);
-		tcp_open(&t, 5100, rig.gw, port);
+		tcp_open(&rig, &t, 5100, rig.gw, port);
 		close(accept(l, NULL, NULL));
 		rig_send(&rig, b, rig_udp(&rig, b, 4100, rig.gw, 9, "x", 1));
 		CHECK_EQ(teardown(s), 0);
@@ -742,6 +590,7 @@ static void hostile_frames_do_no_harm(void **s)
 	(void)s;
 	if (!alone)
 		skip();				/* a changed byte may be part of an address out there */
+	rig.lossy = true;
 	for (unsigned k = 0; k < nr; k++)
 		for (uint32_t n = 1; n <= len[k]; n++)
 			rig_send(&rig, b[k], n);
@@ -768,8 +617,7 @@ static void hostile_frames_do_no_harm(void **s)
 			rig_drop_all(&rig);
 	}
 	rig_drop_all(&rig);
-	rig.lost = 0;
-	CHECK(pings());
+	CHECK(pings(&rig));
 	nat_stats(rig.nat, &st);
 	CHECK(st.rx > 60000);
 	CHECK(st.rx_other > 0);
