@@ -214,11 +214,13 @@ void craft_arp(struct craft *c, uint64_t dst, uint64_t src, uint16_t op, uint32_
 struct net_frame craft_frame(struct craft *c, uint32_t flags)
 {
 	uint32_t a = (uint32_t)min_u64(7, c->n), b = (uint32_t)min_u64(33, c->n);
-	struct net_frame f = { .iov = c->iov, .nr_iov = 3, .len = c->n, .flags = flags };
+	uint32_t d = (uint32_t)min_u64(301, c->n);
+	struct net_frame f = { .iov = c->iov, .nr_iov = 4, .len = c->n, .flags = flags };
 
 	c->iov[0] = (struct iovec){ c->b, a };
 	c->iov[1] = (struct iovec){ c->b + a, b - a };
-	c->iov[2] = (struct iovec){ c->b + b, c->n - b };
+	c->iov[2] = (struct iovec){ c->b + b, d - b };
+	c->iov[3] = (struct iovec){ c->b + d, c->n - d };
 	f.l4_at = (uint16_t)c->l4;
 	return f;
 }

@@ -15,7 +15,7 @@ struct craft {
 	uint32_t n;
 	uint32_t l3, l4;		/* 0 = none */
 	uint8_t family, proto;
-	struct iovec iov[3];
+	struct iovec iov[4];
 };
 
 void craft_eth(struct craft *c, uint64_t dst, uint64_t src, uint16_t type);
@@ -33,7 +33,7 @@ void craft_done(struct craft *c);
 void craft_udp4(struct craft *c, uint64_t dst, uint64_t src, uint32_t n);
 void craft_arp(struct craft *c, uint64_t dst, uint64_t src, uint16_t op, uint32_t spa, uint32_t tpa);
 
-/* In three pieces, cut at odd places. */
+/* In four pieces, cut at odd places. */
 struct net_frame craft_frame(struct craft *c, uint32_t flags);
 
 /* Are the IPv4 header's and the TCP, UDP or ICMPv6 checksum of these bytes right? */

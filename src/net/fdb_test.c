@@ -50,6 +50,7 @@ static void known_addresses_never_move(void **s)
 	CHECK_EQ(fdb_add_known(f, mac(1), 7, 1), 0);
 	CHECK_EQ(fdb_count(f), 0);
 	fdb_learn(f, mac(1), 7, 5, 0);
+	CHECK_EQ(fdb_count(f), 0);
 	CHECK_EQ(fdb_find(f, mac(1), 7, 100 * AGE), 1);
 	fdb_learn(f, mac(1), 8, 5, 0);			/* free there */
 	CHECK_EQ(fdb_find(f, mac(1), 8, 0), 5);
@@ -85,6 +86,22 @@ static void a_flood_is_bounded_and_hurts_no_neighbour(void **s)
 	fdb_free(f);
 }
 
+static void in_a_full_set_a_port_replaces_its_own(void **s)
+{
+	struct fdb *f = NULL;
+
+	(void)s;
+	CHECK_EQ(fdb_new(4, 4, AGE, &f), 0);
+	for (uint32_t i = 0; i < 4; i++)
+		fdb_learn(f, mac(i), 0, i == 3 ? 2 : 1, i);
+	for (uint32_t i = 10; i < 1000; i++)
+		fdb_learn(f, mac(i), 0, 2, i);
+	for (uint32_t i = 0; i < 3; i++)
+		CHECK_EQ(fdb_find(f, mac(i), 0, 1000), 1);
+	CHECK_EQ(fdb_find(f, mac(999), 0, 1000), 2);
+	fdb_free(f);
+}
+
 static void room_runs_out(void **s)
 {
 	struct fdb *f = NULL;
@@ -111,6 +128,7 @@ int main(void)
 		cmocka_unit_test(learns_moves_and_ages),
 		cmocka_unit_test(known_addresses_never_move),
 		cmocka_unit_test(a_flood_is_bounded_and_hurts_no_neighbour),
+		cmocka_unit_test(in_a_full_set_a_port_replaces_its_own),
 		cmocka_unit_test(room_runs_out),
 	};
 

@@ -9,7 +9,9 @@
  * A receiver may call port_room between its "no room" and our note that the
  * sender waits; room_seq tells, and we offer the frame once more.
  *
- * Missing  minimum bandwidth (weights, reservations), teams of uplinks
+ * Missing  minimum bandwidth (weights, reservations), teams of uplinks; a
+ *          large send that is cut and meets a full receiver half-way loses
+ *          its tail (TCP sends it again)
  * Lock     the switch's for reading around everything; owners' functions are
  *          called under it, and no other lock of ours
  */
@@ -188,9 +190,7 @@ static bool deliver_to(struct hop *h, struct vport *to, bool tagged, bool hold)
 	if (d.nr == 0)
 		return true;
 	policy_received(h, to, d.bytes);
-	/* What a source port sends is mirrored once, as it enters. */
-	if (to->policy.mirror == MIRROR_SOURCE && h->from->policy.mirror != MIRROR_SOURCE)
-		h->mirror = true;
+	h->mirror |= to->policy.mirror == MIRROR_SOURCE;
 	return true;
 }
 

@@ -51,6 +51,10 @@ static void lists_stop_on_both_ways_and_count(void **s)
 	r.p[0].room = 1;
 	CHECK_EQ(rig_reach(&r, 1), 0);
 	CHECK_EQ(rig_drops(&r, 0, DROP_OPAQUE), 1);
+	craft_udp4(&r.c, RIG_ALL, RIG_MAC(0), 58);
+	r.c.n = 30;
+	CHECK_EQ(rig_reach(&r, 0), 0);
+	CHECK_EQ(rig_drops(&r, 0, DROP_OPAQUE), 2);
 	/* Rules that are refused change nothing. */
 	rules[0].dirs = 0;
 	CHECK_EQ(vswitch_set_policy(r.p[0].port, &p, NULL), -EINVAL);
