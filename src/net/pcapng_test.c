@@ -260,6 +260,7 @@ static void what_cannot_be_written_is_said(void **s)
 	struct rig rig;
 	struct pcapng *p = NULL;
 	struct err err;
+	int full;
 
 	(void)s;
 	CHECK_EQ(pcapng_open("/nowhere/at/all", &p, &err), -ENOENT);
@@ -280,8 +281,10 @@ static void what_cannot_be_written_is_said(void **s)
 	CHECK_STR(err.msg, "capture: at most 64 ports in one file");
 	/* A disk that fills up later. */
 	log_set_level(LOG_ERR);
-	close(p->fd);
-	p->fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	CHECK(full >= 0);
+	CHECK_EQ(dup2(full, p->fd), p->fd);	/* at once: the writer is at work */
+	close(full);
 	do {
 		put(p, 0, 1, PCAPNG_IN, frame, sizeof(frame), 0);
 		pcapng_stats(p, &st);
