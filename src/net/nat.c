@@ -2,14 +2,14 @@
  * nat.c - user-mode NAT: makes and ends it
  *
  * The work is libslirp's; here it gets the addresses, the forwards, a thread
- * and a port of a switch.  Its frames to the guest are whole (checksums are
- * made), large sends from the guest are taken as they are: for TCP within a
- * host a segment of 64 KiB is as good as forty.
+ * and a port of a switch.  Large sends of a guest are taken as they are, for
+ * TCP within a host a segment of 64 KiB is as good as forty, and nat_large.c
+ * sees to the same in the other direction.
  *
  * Spec     [RFC2131] 4 DHCP, [RFC1350] TFTP, [RFC4861] 6 router advertisement:
  *          all as libslirp does them
- * Missing  frames to the guest longer than 1514 bytes; a bound per guest on
- *          sockets; TFTP follows symbolic links out of its directory
+ * Missing  a bound per guest on sockets; IPv6 fragments; TFTP follows symbolic
+ *          links out of its directory
  * Lock     nat_priv.h says which field is whose
  */
 #include "net/nat_priv.h"
@@ -98,6 +98,8 @@ static int start_slirp(struct nat *n, const struct nat_conf *c, struct err *err)
 		.vprefix_len = 64,
 		.vhost6 = gateway6,
 		.vnameserver6 = nameserver6,
+		.if_mtu = NAT_MTU,
+		.if_mru = NAT_MTU,
 		.vhostname = "gateway",
 		.tftp_path = c->tftp[0] != '\0' ? c->tftp : NULL,
 		.bootfile = c->bootfile[0] != '\0' ? c->bootfile : NULL,

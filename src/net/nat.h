@@ -66,6 +66,7 @@ struct nat_stats {
 	uint64_t rx_flows;		/* would have opened one socket too many: dropped */
 	uint64_t rx_wait;		/* times that there was no room */
 	uint64_t tx, tx_bytes;		/* to the guests */
+	uint64_t tx_long;		/* dropped, longer than 1514 bytes and neither TCP nor IPv4 */
 	uint64_t tx_full;		/* dropped, the switch did not take the ones before */
 	uint32_t flows;			/* sockets now */
 };

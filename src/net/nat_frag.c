@@ -160,7 +160,7 @@ static uint32_t finish(struct datagram *d)
 	return ETH_HLEN + total;
 }
 
-const uint8_t *nat_frag(struct nat_frags *fs, const uint8_t *frame, uint32_t *len, uint64_t now)
+uint8_t *nat_frag(struct nat_frags *fs, const uint8_t *frame, uint32_t *len, uint64_t now)
 {
 	struct datagram *d;
 	struct frag f;

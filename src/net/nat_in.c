@@ -103,7 +103,7 @@ static bool tells_address(unsigned type, const uint8_t *p)
 }
 
 /* The one frame at P, which is in the ring's own memory: nobody else writes there. */
-static void in_frame(struct nat *n, const uint8_t *p, uint32_t len)
+static void in_frame(struct nat *n, uint8_t *p, uint32_t len)
 {
 	unsigned type = (unsigned)p[12] << 8 | p[13];
 
@@ -116,6 +116,7 @@ static void in_frame(struct nat *n, const uint8_t *p, uint32_t len)
 		if (p == NULL)
 			return;
 	}
+	nat_mss_in(&n->guests, p, len);
 	if (type != ETH_IP4 && type != ETH_ARP && type != ETH_IP6)
 		n->stats.rx_other++;
 	else if (nat_fds_refuse(&n->fds, p, len))
@@ -134,7 +135,7 @@ bool nat_in_drain(struct nat *n)
 	tail = n->in.tail;
 	pthread_mutex_unlock(&n->lock);
 	for (unsigned i = 0; tail != head && i < NAT_FRAME_BUDGET; i++) {
-		const uint8_t *p = n->in.buf + tail % NAT_IN_BYTES;
+		uint8_t *p = n->in.buf + tail % NAT_IN_BYTES;
 
 		len = ld32(p);
 		if (len == SKIP) {

@@ -22,6 +22,11 @@ void nat_out_put(struct nat *n, const void *frame, size_t len)
 
 	if (len < ETH_HLEN || len > NET_LSO_MAX)
 		return;
+	if (!nat_fits(frame, (uint32_t)len)) {
+		if (!nat_fragment(n, frame, (uint32_t)len))
+			n->stats.tx_long++;
+		return;
+	}
 	if ((o->nr == NAT_OUT_FRAMES || len > NAT_OUT_BYTES - o->used) && !o->blocked)
 		nat_out_flush(n);
 	if (o->nr == NAT_OUT_FRAMES || len > NAT_OUT_BYTES - o->used) {
@@ -35,7 +40,7 @@ void nat_out_put(struct nat *n, const void *frame, size_t len)
 	o->used += (uint32_t)len;
 }
 
-/* Every checksum was made by the library, over what it holds itself. */
+/* Every checksum was made by the library over what it holds itself; of a large send, they are void. */
 static unsigned send_some(struct nat *n, unsigned nr)
 {
 	struct nat_out *o = &n->out;
@@ -44,9 +49,11 @@ static unsigned send_some(struct nat *n, unsigned nr)
 
 	for (unsigned i = 0; i < nr; i++) {
 		uint32_t len = o->f[o->first + i].len;
+		uint8_t *b = o->buf + o->f[o->first + i].at;
 
-		iov[i] = (struct iovec){ o->buf + o->f[o->first + i].at, len };
+		iov[i] = (struct iovec){ b, len };
 		f[i] = (struct net_frame){ .iov = &iov[i], .nr_iov = 1, .len = len, .flags = FRAME_SUM_OK };
+		(void)nat_large(&n->guests, b, len, &f[i]);
 	}
 	nr = port_send(n->port, f, nr);
 	for (unsigned i = 0; i < nr; i++)

@@ -19,7 +19,9 @@
 
 #define NAT_IN_BYTES (1u << 20)		/* a power of two, many times the longest frame */
 #define NAT_IN_MIN 60u			/* shorter frames are filled with zeros, as by a wire */
-#define NAT_OUT_BYTES (256u << 10)
+#define NAT_OUT_BYTES (512u << 10)
+#define NAT_MTU 65521u			/* the library's, its largest */
+#define NAT_GUESTS 64u
 #define NAT_OUT_FRAMES 256u
 #define NAT_FRAME_BUDGET 256u		/* from the guests between two looks at the sockets */
 #define NAT_TIMERS 4u			/* libslirp has one */
@@ -59,6 +61,16 @@ struct nat_fds {
 	uint32_t maybe;			/* frames since the last look that may have opened one */
 };
 
+struct nat_guest {
+	uint8_t mac[6];
+	uint16_t mss4, mss6;		/* the longest segments that it takes; 0 = no entry */
+};
+
+struct nat_guests {
+	struct nat_guest g[NAT_GUESTS];
+	unsigned next;
+};
+
 struct nat {
 	struct port *port;		/* [const, borrowed] */
 	Slirp *slirp;			/* [thread] */
@@ -69,6 +81,7 @@ struct nat {
 	struct nat_out out;
 	struct nat_timer timers[NAT_TIMERS];	/* [thread] */
 	struct nat_fds fds;
+	struct nat_guests guests;	/* [thread] */
 	struct nat_frags *frags;	/* [thread] */
 	bool again;			/* [thread] no sleep: see nat_in.c */
 	struct pollfd *pfd;		/* [thread] */
@@ -108,6 +121,16 @@ struct nat_frags *nat_frags_new(void);
 void nat_frags_free(struct nat_frags *fs);
 bool nat_is_frag(const uint8_t *frame, uint32_t len);
 /* The whole, valid until the next call, its length in *len; NULL: more is to come, or it is lost. */
-const uint8_t *nat_frag(struct nat_frags *fs, const uint8_t *frame, uint32_t *len, uint64_t now);
+uint8_t *nat_frag(struct nat_frags *fs, const uint8_t *frame, uint32_t *len, uint64_t now);
+
+/* nat_large.c: TCP in large pieces to the guests */
+/* Learns the segment size that a guest's SYN names, and raises it for the library. */
+void nat_mss_in(struct nat_guests *gs, uint8_t *frame, uint32_t len);
+/* Marks a frame whose segment is longer than its guest takes as a large send; false: it is not. */
+bool nat_large(struct nat_guests *gs, const uint8_t *frame, uint32_t len, struct net_frame *f);
+/* False: neither TCP nor short enough. */
+bool nat_fits(const uint8_t *frame, uint32_t len);
+/* Puts out an IPv4 datagram in fragments; false: this is none. */
+bool nat_fragment(struct nat *n, const uint8_t *frame, uint32_t len);
 
 #endif

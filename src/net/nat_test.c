@@ -255,7 +255,7 @@ static void tcp_reaches_loopback_through_the_gateway(void **s)
 {
 	unsigned port;
 	int l = host_socket(SOCK_STREAM, &port), h;
-	struct tcp t;
+	struct tcp t = { 0 };
 	char got[64];
 
 	(void)s;
@@ -288,7 +288,7 @@ static void large_sends_from_the_guest_arrive(void **s)
 	static uint8_t got[sizeof(bulk)];
 	unsigned port;
 	int l = host_socket(SOCK_STREAM, &port), h;
-	struct tcp t;
+	struct tcp t = { 0 };
 
 	(void)s;
 	bulk_fill();
@@ -320,6 +320,79 @@ static void *send_bulk(void *arg)
 	return NULL;
 }
 
+/* A megabyte to a guest that names this segment size; how many bytes the longest frame has. */
+static uint32_t longest_frame(unsigned sport, unsigned mss)
+{
+	struct tcp t = { .mss = mss };
+	struct sender x;
+	unsigned port;
+	int l = host_socket(SOCK_STREAM, &port);
+	uint32_t most = 0, at = 0;
+
+	bulk_fill();
+	tcp_open(&rig, &t, sport, rig.gw, port);
+	x.fd = accept(l, NULL, NULL);
+	CHECK_EQ(pthread_create(&x.thread, NULL, send_bulk, &x), 0);
+	while (at < sizeof(bulk)) {
+		CHECK(tcp_next(&rig, &t));
+		CHECK_MEM(t.data, bulk + at, t.n);
+		at += t.n;
+		if (t.n > mss) {
+			CHECK_EQ(rig.got_flags, FRAME_LSO4 | FRAME_SUM_TCP | FRAME_SUM_IP);
+			CHECK_EQ(rig.got_mss, mss);
+		} else {
+			CHECK_EQ(rig.got_flags, FRAME_SUM_OK);
+		}
+		most = rig.got_len > most ? rig.got_len : most;
+	}
+	pthread_join(x.thread, NULL);
+	close(x.fd);
+	close(l);
+	return most;
+}
+
+static void tcp_comes_in_large_pieces(void **s)
+{
+	(void)s;
+	CHECK(longest_frame(5200, 1460) > 10000);
+	CHECK(longest_frame(5201, 8960) > 10000);
+	CHECK(longest_frame(5202, 536) > 10000);
+}
+
+static void long_datagrams_come_in_fragments(void **s)
+{
+	static uint8_t got[9000];
+	struct sockaddr_in from;
+	socklen_t n = sizeof(from);
+	unsigned port, sum = 0;
+	int h = host_socket(SOCK_DGRAM, &port);
+	uint8_t b[128];
+	bool more;
+
+	(void)s;
+	bulk_fill();
+	rig_send(&rig, b, rig_udp(&rig, b, 4400, rig.gw, port, "ping", 4));
+	CHECK_EQ(recvfrom(h, got, sizeof(got), 0, (struct sockaddr *)&from, &n), 4);
+	CHECK_EQ(sendto(h, bulk, 8000, 0, (struct sockaddr *)&from, n), 8000);
+	do {
+		uint32_t at, len;
+
+		CHECK(rig_wait(&rig, want_ip4, 17));
+		CHECK(rig.got_len <= 1514);
+		CHECK_EQ(rig_sum(rig.got + ETH_HLEN, 20, 0), 0);
+		at = (rig_be16(rig.got + 20) & 0x1fff) * 8;
+		len = rig_be16(rig.got + 16) - 20u;
+		CHECK_EQ(at, sum);
+		memcpy(got + at, rig.got + RIG_L4, len);
+		sum += len;
+		more = rig.got[20] & 0x20;
+	} while (more);
+	CHECK_EQ(sum, 8008);
+	CHECK_EQ(rig_be16(got + 4), 8008);
+	CHECK_MEM(got + 8, bulk, 8000);
+	close(h);
+}
+
 /* A port that takes frames only now and then: everything arrives, in order, without a gap. */
 static void nothing_is_lost_on_a_port_without_room(void **s)
 {
@@ -328,7 +401,7 @@ static void nothing_is_lost_on_a_port_without_room(void **s)
 	struct sender x;
 	int l = host_socket(SOCK_STREAM, &port);
 	struct nat_stats st;
-	struct tcp t;
+	struct tcp t = { 0 };
 	size_t at = 0;
 
 	(void)s;
@@ -541,7 +614,7 @@ static void it_leaves_nothing_behind(void **s)
 {
 	unsigned before = open_fds(), port;
 	int l = host_socket(SOCK_STREAM, &port);
-	struct tcp t;
+	struct tcp t = { 0 };
 	uint8_t b[64];
 
 	for (unsigned i = 0; i < 20; i++) {
@@ -662,6 +735,8 @@ int main(void)
 		T(dns_goes_to_the_hosts_name_server),
 		T(tcp_reaches_loopback_through_the_gateway),
 		T(large_sends_from_the_guest_arrive),
+		T(tcp_comes_in_large_pieces),
+		T(long_datagrams_come_in_fragments),
 		T(nothing_is_lost_on_a_port_without_room),
 		T(tftp_gives_files_of_its_directory),
 		cmocka_unit_test_teardown(a_forwarded_tcp_port_reaches_the_guest, teardown),

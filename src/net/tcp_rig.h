@@ -101,6 +101,7 @@ UNUSED static bool pings(struct rig *r)
 struct tcp {
 	unsigned sport, dport;
 	uint32_t dst, seq, ack;
+	unsigned mss;			/* as named in the SYN; 0 = 1460 */
 	unsigned flags;			/* of what came last */
 	const uint8_t *data;		/* in r->got */
 	uint32_t n;
@@ -113,6 +114,7 @@ UNUSED static void tcp_send(struct rig *r, struct tcp *t, unsigned flags, const 
 	static uint8_t b[70000];
 	uint8_t *h = b + RIG_L4;
 	uint32_t hlen = flags & SYN ? 24 : 20;
+	unsigned mss = t->mss ? t->mss : 1460;
 
 	rig_put16(h, t->sport);
 	rig_put16(h + 2, t->dport);
@@ -123,7 +125,7 @@ UNUSED static void tcp_send(struct rig *r, struct tcp *t, unsigned flags, const 
 	rig_put16(h + 14, 65535);
 	rig_put16(h + 18, 0);
 	if (flags & SYN)
-		memcpy(h + 20, (const uint8_t[]){ 2, 4, 1460 >> 8, 1460 & 255 }, 4);
+		memcpy(h + 20, (const uint8_t[]){ 2, 4, (uint8_t)(mss >> 8), (uint8_t)mss }, 4);
 	if (n > 0)
 		memcpy(h + hlen, data, n);
 	rig_send(r, b, rig_ip4(r, b, 6, t->dst, hlen + n));
@@ -158,7 +160,7 @@ UNUSED static bool tcp_next(struct rig *r, struct tcp *t)
 
 UNUSED static void tcp_open(struct rig *r, struct tcp *t, unsigned sport, uint32_t dst, unsigned dport)
 {
-	*t = (struct tcp){ .sport = sport, .dport = dport, .dst = dst, .seq = 1000 };
+	*t = (struct tcp){ .sport = sport, .dport = dport, .dst = dst, .seq = 1000, .mss = t->mss };
 	tcp_send(r, t, SYN, NULL, 0);
 	CHECK(tcp_next(r, t));
 	CHECK_EQ(t->flags & (SYN | ACK | RST), SYN | ACK);
