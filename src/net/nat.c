@@ -117,8 +117,10 @@ static int start_slirp(struct nat *n, const struct nat_conf *c, struct err *err)
 /* Everything that can be there is there, or NULL, or -1. */
 static void nat_destroy(struct nat *n)
 {
-	if (n->slirp != NULL)
+	if (n->slirp != NULL) {
+		nat_tftp_end(n);
 		slirp_cleanup(n->slirp);
+	}
 	if (n->wake >= 0)
 		close(n->wake);
 	pthread_mutex_destroy(&n->lock);

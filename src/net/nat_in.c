@@ -121,7 +121,7 @@ static void in_frame(struct nat *n, uint8_t *p, uint32_t len)
 		n->stats.rx_other++;
 	else if (nat_fds_refuse(&n->fds, p, len))
 		n->stats.rx_flows++;
-	else
+	else if (nat_tftp_in(n, p, len))
 		slirp_input(n->slirp, p, (int)len);
 }
 

@@ -22,6 +22,7 @@
 #define NAT_OUT_BYTES (512u << 10)
 #define NAT_MTU 65521u			/* the library's, its largest */
 #define NAT_GUESTS 64u
+#define NAT_TRANSFERS 20u		/* files at a time, as many as libslirp has */
 #define NAT_OUT_FRAMES 256u
 #define NAT_FRAME_BUDGET 256u		/* from the guests between two looks at the sockets */
 #define NAT_TIMERS 4u			/* libslirp has one */
@@ -71,6 +72,12 @@ struct nat_guests {
 	unsigned next;
 };
 
+/* The headers of a request for a file. */
+struct nat_transfer {
+	uint32_t at;			/* where UDP begins; 0 = none */
+	uint8_t frame[ETH_HLEN + 40 + 8 + 8];
+};
+
 struct nat {
 	struct port *port;		/* [const, borrowed] */
 	Slirp *slirp;			/* [thread] */
@@ -82,6 +89,8 @@ struct nat {
 	struct nat_timer timers[NAT_TIMERS];	/* [thread] */
 	struct nat_fds fds;
 	struct nat_guests guests;	/* [thread] */
+	struct nat_transfer transfers[NAT_TRANSFERS];	/* [thread] */
+	unsigned next_transfer;
 	struct nat_frags *frags;	/* [thread] */
 	bool again;			/* [thread] no sleep: see nat_in.c */
 	struct pollfd *pfd;		/* [thread] */
@@ -132,5 +141,9 @@ bool nat_large(struct nat_guests *gs, const uint8_t *frame, uint32_t len, struct
 bool nat_fits(const uint8_t *frame, uint32_t len);
 /* Puts out an IPv4 datagram in fragments; false: this is none. */
 bool nat_fragment(struct nat *n, const uint8_t *frame, uint32_t len);
+
+/* nat_tftp.c: ends transfers of files; false: this request is not for the library */
+MUST_CHECK bool nat_tftp_in(struct nat *n, const uint8_t *frame, uint32_t len);
+void nat_tftp_end(struct nat *n);
 
 #endif

@@ -488,6 +488,32 @@ static void tftp_gives_files_of_its_directory(void **s)
 	unlink(path);
 }
 
+static unsigned open_fds(void);
+
+/* A client that goes away in the middle: its file is closed when others want to read, and at the end. */
+static void left_transfers_are_ended(void **s)
+{
+	unsigned before = open_fds();
+	char path[64];
+	FILE *f;
+
+	(void)s;
+	bulk_fill();
+	snprintf(path, sizeof(path), "%s/left", dir);
+	f = fopen(path, "w");
+	CHECK(f != NULL && fwrite(bulk, 1, 2000, f) == 2000);
+	fclose(f);
+	CHECK_EQ(setup(s), 0);
+	for (unsigned i = 0; i < 50; i++) {
+		tftp_send(7000 + i, 1, "left\0octet", 11);
+		CHECK(rig_wait(&rig, want_udp, 7000 + i));
+		CHECK_EQ(rig_be16(rig.got + RIG_L4 + 8), 3);
+	}
+	CHECK_EQ(teardown(s), 0);
+	CHECK_EQ(open_fds(), before);
+	unlink(path);
+}
+
 static int connect_to(int type, unsigned port, const char *addr)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
@@ -742,6 +768,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_forwarded_tcp_port_reaches_the_guest, teardown),
 		cmocka_unit_test_teardown(a_forwarded_udp_port_reaches_the_guest, teardown),
 		cmocka_unit_test_teardown(an_ipv6_port_is_forwarded_too, teardown),
+		cmocka_unit_test(left_transfers_are_ended),
 		cmocka_unit_test(what_cannot_be_had_is_said),
 		cmocka_unit_test(it_leaves_nothing_behind),
 		T(a_guest_opens_only_so_many_sockets),
