@@ -281,10 +281,9 @@ static int nic_open(void *self, struct chan *c)
 	struct nic *n = self;
 	struct nic_chan *nc = &n->chans[chan_index(c)];
 
-	nc->tx = new_array(uint8_t, NIC_TX_MAX);
+	nc->tx = new0(struct nic_sender);
 	if (nc->tx == NULL)
 		return -ENOMEM;
-	nc->tx_held = false;
 	pthread_mutex_lock(&n->lock);
 	nc->chan = c;
 	if (chan_index(c) == 0)
@@ -307,8 +306,7 @@ static void nic_close(void *self, struct chan *c)
 	else
 		nic_rx_reclaim(nc);
 	pthread_mutex_unlock(&n->lock);
-	nc->tx_held = false;
-	free(nc->tx);
+	free(nc->tx);			/* with what was held */
 	nc->tx = NULL;
 	nic_rx_room(n);			/* what it waits for is dropped now */
 }

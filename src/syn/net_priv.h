@@ -45,23 +45,43 @@
 #define NIC_LSO_MAX 62780u		/* what a guest is told */
 #define NIC_LSO_SEGS 2u
 #define NIC_MAX_PPIS 16u
+#define NIC_CONTROL_MAX 4096u		/* one control message */
+#define NIC_TX_QUEUE 64u		/* packets of a channel that wait for the switch */
+#define NIC_TX_SEGS 64u			/* runs of memory of one packet */
 
 struct nic_reply {
 	uint32_t len;
 	uint8_t bytes[NIC_REPLY_MAX];
 };
 
+struct nic_seg {			/* a run of guest memory */
+	uint64_t gpa;
+	uint32_t len;
+};
+
+struct nic_tx {				/* a packet of the guest's, and where its data is */
+	uint64_t id;
+	uint32_t reply;			/* bytes of the completion; 0 = none is wanted */
+	uint32_t section, section_len;	/* NVSP_NO_SECTION: nothing in the send buffer */
+	unsigned nr_segs;		/* behind it */
+	struct nic_seg segs[NIC_TX_SEGS];
+};
+
+struct nic_sender {			/* [worker] what a channel needs while it is open */
+	uint8_t data[NIC_TX_MAX];	/* of the packet being sent */
+	uint32_t len, at;		/* what is left of it begins at AT */
+	bool held;			/* the switch did not take all of it */
+	struct nic_tx now;
+	struct nic_tx queue[NIC_TX_QUEUE];	/* a ring: those after it */
+	unsigned first, nr;
+	uint8_t control[NIC_CONTROL_MAX];
+};
+
 struct nic_chan {
 	struct nic *n;			/* [const] */
 	struct chan *chan;		/* [lock] NULL = closed */
 	struct log_limit limit;		/* [worker] */
-	/* One packet of the guest's; when the switch had no room, what is left of it. */
-	uint8_t *tx;			/* [owned] [worker] NIC_TX_MAX bytes */
-	uint32_t tx_len, tx_at;		/* [worker] */
-	bool tx_held;			/* [worker] */
-	bool tx_want;			/* [worker] it is to be completed */
-	uint64_t tx_id;			/* [worker] ...under this id */
-	uint32_t tx_reply;		/* [worker] ...with so many bytes */
+	struct nic_sender *tx;		/* [owned] [worker] NULL = closed */
 };
 
 struct nic_rx {				/* [lock] the receive buffer */
@@ -146,16 +166,14 @@ void nic_rx_flush(struct nic *n);
 void nic_rx_room(struct nic *n);	/* no lock held: calls port_room if it is owed */
 
 /* net_tx.c; on the worker, no lock held */
-void nic_tx_packet(struct nic_chan *nc, struct chan *c, const struct pkt *p,
+void nic_tx_packet(struct nic_chan *nc, struct chan *c, const struct pkt *g,
 		   const struct nvsp_msg *m, uint32_t reply);
 void nic_tx_go(struct nic_chan *nc, struct chan *c);
-/* The answer to packet ID, REPLY bytes of it. */
-void nic_tx_complete(struct chan *c, uint64_t id, uint32_t reply, enum nvsp_status status);
 
 /* net_rndis.c: one control message; on the primary, no lock held */
 /* Whether there is such a message, and room for its answer: the status of its packet. */
 MUST_CHECK enum nvsp_status nic_control_check(struct nic *n, const uint8_t *m, uint32_t len);	/* under nic.lock */
-void nic_control(struct nic *n, const uint8_t *m, uint32_t len);	/* one that was checked */
+void nic_control(struct nic *n, const uint8_t *m);	/* one that was checked */
 
 /* net_oid.c; under nic.lock; an NDIS status */
 MUST_CHECK uint32_t nic_query(struct nic *n, uint32_t oid, const uint8_t *in, uint32_t in_len,

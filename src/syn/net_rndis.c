@@ -155,9 +155,8 @@ static void on_halt(struct nic *n)
 	nic_offload_all(n);
 }
 
-void nic_control(struct nic *n, const uint8_t *m, uint32_t len)
+void nic_control(struct nic *n, const uint8_t *m)
 {
-	(void)len;
 	pthread_mutex_lock(&n->lock);
 	switch (ld32(m)) {
 	case RNDIS_INITIALIZE:

@@ -4,8 +4,13 @@
  * What the guest sends lies in a section of the send buffer, in pages named
  * by the packet, or begins in the one and goes on in the other.  It is copied
  * once, and everything is read from the copy.  The packet is completed when
- * the switch has taken every frame of it; where the switch has no room, the
- * channel stands still until it has.
+ * the switch has taken every frame of it.
+ *
+ * Where the switch has no room, the packet waits, and a number of those after
+ * it, uncompleted and in the guest's memory, so the guest's own stack slows
+ * down.  The ring is read on meanwhile, because in it come the completions of
+ * what the guest received, and two adapters could wait for each other's.
+ * Only when the queue is full the channel stands still.
  *
  * Spec     NVSP 107; RNDIS packet; NDIS checksum, large send and 802.1Q information
  * Missing  frames by reference: each is copied
@@ -19,16 +24,6 @@ struct batch {
 	uint32_t end[NIC_TX_BATCH];	/* where the message of each ends */
 	unsigned nr;
 };
-
-void nic_tx_complete(struct chan *c, uint64_t id, uint32_t reply, enum nvsp_status status)
-{
-	struct nvsp_msg r = {
-		.type = le32_of(NVSP_RNDIS_PKT_COMPLETE),
-		.u.status = le32_of((uint32_t)status),
-	};
-
-	chan_complete(c, id, &r, reply);
-}
 
 /* Where the TCP or UDP header is, when the guest does not say; 0 = nowhere. */
 static uint16_t find_l4(const uint8_t *frame, uint32_t len)
@@ -151,19 +146,21 @@ static int read_frame(const uint8_t *m, uint32_t len, uint32_t mtu, struct net_f
 }
 
 /*
- * Reads frames from nc->tx into B, until it is full or all are read.  *at is where
+ * Reads frames from the data into B, until it is full or all are read.  *at is where
  * the next message begins; false: the rest makes no sense.
  */
 static bool fill_batch(struct nic_chan *nc, uint32_t mtu, struct batch *b, uint32_t *at)
 {
+	const struct nic_sender *t = nc->tx;
+
 	b->nr = 0;
-	while (b->nr < NIC_TX_BATCH && nc->tx_len - *at >= sizeof(struct rndis_packet)) {
-		const uint8_t *m = nc->tx + *at;
-		uint32_t type = ld32(m), len = ld32(m + 4), left = nc->tx_len - *at;
+	while (b->nr < NIC_TX_BATCH && t->len - *at >= sizeof(struct rndis_packet)) {
+		const uint8_t *m = t->data + *at;
+		uint32_t type = ld32(m), len = ld32(m + 4), left = t->len - *at;
 		int rc;
 
 		if (type == 0 && *at != 0) {
-			*at = nc->tx_len;	/* padding */
+			*at = t->len;	/* padding */
 			break;
 		}
 		if (type != RNDIS_PACKET || len < sizeof(struct rndis_packet) || len > left)
@@ -194,18 +191,24 @@ static unsigned send_batch(struct nic *n, const struct batch *b)
 	return sent;
 }
 
-static void finish(struct nic_chan *nc, struct chan *c, enum nvsp_status status)
+static void complete(struct nic_chan *nc, struct chan *c, const struct nic_tx *p,
+		     enum nvsp_status status)
 {
-	nc->tx_held = false;
+	struct nvsp_msg r = {
+		.type = le32_of(NVSP_RNDIS_PKT_COMPLETE),
+		.u.status = le32_of((uint32_t)status),
+	};
+
 	if (status != NVSP_SUCCESS)
 		nic_count(nc->n, STAT_TX_BAD, 1);
-	if (nc->tx_want)
-		nic_tx_complete(c, nc->tx_id, nc->tx_reply, status);
+	if (p->reply != 0)
+		chan_complete(c, p->id, &r, p->reply);
 }
 
-/* Sends what is left of nc->tx, or holds it. */
-static void send_rest(struct nic_chan *nc, struct chan *c)
+/* Sends what is left of the data; false: the switch has no room for all of it. */
+static bool send_rest(struct nic_chan *nc, struct chan *c)
 {
+	struct nic_sender *t = nc->tx;
 	struct nic *n = nc->n;
 	struct batch b;
 	uint32_t mtu;
@@ -215,35 +218,30 @@ static void send_rest(struct nic_chan *nc, struct chan *c)
 	mtu = n->mtu;
 	pthread_mutex_unlock(&n->lock);
 	do {
-		uint32_t at = nc->tx_at;
+		uint32_t at = t->at;
 		unsigned sent;
 
 		good = fill_batch(nc, mtu, &b, &at);
 		sent = send_batch(n, &b);
 		if (sent < b.nr) {
 			if (sent != 0)
-				nc->tx_at = b.end[sent - 1];
-			nc->tx_held = true;
+				t->at = b.end[sent - 1];
+			t->held = true;
 			nic_count(n, STAT_TX_HELD, 1);
-			chan_pause(c);
-			return;
+			return false;
 		}
-		nc->tx_at = at;
-	} while (good && nc->tx_len - nc->tx_at >= sizeof(struct rndis_packet));
-	finish(nc, c, good ? NVSP_SUCCESS : NVSP_INVALID_RNDIS);
-}
-
-void nic_tx_go(struct nic_chan *nc, struct chan *c)
-{
-	if (nc->tx_held)
-		send_rest(nc, c);
+		t->at = at;
+	} while (good && t->len - t->at >= sizeof(struct rndis_packet));
+	t->held = false;
+	complete(nc, c, &t->now, good ? NVSP_SUCCESS : NVSP_INVALID_RNDIS);
+	return true;
 }
 
 /* Gathering. */
 
-static bool add_section(struct nic_chan *nc, struct chan *c, const struct nvsp_msg *m)
+static bool read_section(struct nic_chan *nc, struct chan *c, const struct nic_tx *p, uint8_t *to,
+			 uint32_t max)
 {
-	uint32_t s = le32_get(m->u.rndis.section), len = le32_get(m->u.rndis.section_len);
 	struct nic *n = nc->n;
 	const struct gview *v;
 	uint32_t gpadl, nr;
@@ -252,79 +250,149 @@ static bool add_section(struct nic_chan *nc, struct chan *c, const struct nvsp_m
 	gpadl = n->tx_gpadl;
 	nr = n->tx_sections;
 	pthread_mutex_unlock(&n->lock);
-	if (s >= nr || len > NIC_TX_SECTION)
+	if (p->section >= nr || p->section_len > NIC_TX_SECTION || p->section_len > max)
 		return false;
 	v = chan_gpadl(c, gpadl);
-	if (v == NULL || gview_read(v, (size_t)s * NIC_TX_SECTION, nc->tx, len) < 0)
-		return false;
-	nc->tx_len = len;
+	return v != NULL &&
+	       gview_read(v, (size_t)p->section * NIC_TX_SECTION, to, p->section_len) == 0;
+}
+
+/* All the bytes of P, at most MAX; false: they are nowhere, or too many. */
+static bool gather(struct nic_chan *nc, struct chan *c, const struct nic_tx *p, uint8_t *to,
+		   uint32_t max, uint32_t *ret_len)
+{
+	uint32_t len = 0;
+
+	if (p->section != NVSP_NO_SECTION) {
+		if (!read_section(nc, c, p, to, max))
+			return false;
+		len = p->section_len;
+	}
+	for (unsigned i = 0; i < p->nr_segs; i++) {
+		const struct nic_seg *s = &p->segs[i];
+
+		if (s->len > max - len || gmem_read(chan_mem(c), s->gpa, to + len, s->len) < 0)
+			return false;
+		len += s->len;
+	}
+	*ret_len = len;
 	return true;
 }
 
-static bool add_range(struct nic_chan *nc, struct chan *c, const struct pkt_range *r)
+static bool add_seg(struct nic_tx *p, uint64_t gpa, uint32_t len)
+{
+	struct nic_seg *last = p->nr_segs != 0 ? &p->segs[p->nr_segs - 1] : NULL;
+
+	if (last != NULL && last->gpa + last->len == gpa && last->len + len > len) {
+		last->len += len;
+		return true;
+	}
+	if (p->nr_segs == NIC_TX_SEGS)
+		return false;
+	p->segs[p->nr_segs++] = (struct nic_seg){ gpa, len };
+	return true;
+}
+
+static bool add_range(struct nic_tx *p, const struct pkt_range *r)
 {
 	uint32_t left = r->len, off = r->offset;
 
-	if (left > NIC_TX_MAX - nc->tx_len)
+	if (left > NIC_TX_MAX)
 		return false;
 	for (uint32_t i = 0; i < r->nr_pfns && left != 0; i++) {
 		uint32_t n = (uint32_t)min_u64(left, PAGE_SIZE - off);
 
 		if (r->pfns[i] > UINT64_MAX >> PAGE_SHIFT ||
-		    gmem_read(chan_mem(c), (r->pfns[i] << PAGE_SHIFT) + off, nc->tx + nc->tx_len,
-			      n) < 0)
+		    !add_seg(p, (r->pfns[i] << PAGE_SHIFT) + off, n))
 			return false;
-		nc->tx_len += n;
 		left -= n;
 		off = 0;
 	}
 	return left == 0;
 }
 
-static bool gather(struct nic_chan *nc, struct chan *c, const struct pkt *p,
-		   const struct nvsp_msg *m)
+static bool describe(struct nic_tx *p, const struct pkt *g, const struct nvsp_msg *m, uint32_t reply)
 {
-	nc->tx_len = nc->tx_at = 0;
-	if (le32_get(m->u.rndis.section) != NVSP_NO_SECTION && !add_section(nc, c, m))
-		return false;
-	for (uint32_t i = 0; i < p->nr_ranges; i++)
-		if (!add_range(nc, c, &p->ranges[i]))
+	p->id = g->id;
+	p->reply = g->flags & 1 ? reply : 0;
+	p->section = le32_get(m->u.rndis.section);
+	p->section_len = le32_get(m->u.rndis.section_len);
+	p->nr_segs = 0;
+	for (uint32_t i = 0; i < g->nr_ranges; i++)
+		if (!add_range(p, &g->ranges[i]))
 			return false;
-	return nc->tx_len >= sizeof(struct rndis_hdr);
+	return true;
 }
 
-void nic_tx_packet(struct nic_chan *nc, struct chan *c, const struct pkt *p,
+/* The packet in t->now, from its beginning; false: it waits. */
+static bool start(struct nic_chan *nc, struct chan *c)
+{
+	struct nic_sender *t = nc->tx;
+	bool running;
+
+	pthread_mutex_lock(&nc->n->lock);
+	running = nc->n->running;
+	pthread_mutex_unlock(&nc->n->lock);
+	t->at = 0;
+	if (running && gather(nc, c, &t->now, t->data, sizeof(t->data), &t->len) &&
+	    t->len >= sizeof(struct rndis_packet))
+		return send_rest(nc, c);
+	log_guest(&nc->limit, "net", "a packet whose data is nowhere, too long or too short");
+	complete(nc, c, &t->now, NVSP_INVALID_RNDIS);
+	return true;
+}
+
+void nic_tx_go(struct nic_chan *nc, struct chan *c)
+{
+	struct nic_sender *t = nc->tx;
+
+	if (t->held && !send_rest(nc, c)) {
+		if (t->nr == NIC_TX_QUEUE)
+			chan_pause(c);
+		return;
+	}
+	while (t->nr != 0) {
+		t->now = t->queue[t->first];
+		t->first = (t->first + 1) % NIC_TX_QUEUE;
+		t->nr--;
+		if (!start(nc, c))
+			return;
+	}
+}
+
+static void on_control(struct nic_chan *nc, struct chan *c, const struct nic_tx *p)
+{
+	enum nvsp_status s = NVSP_INVALID_RNDIS;
+	struct nic *n = nc->n;
+	uint8_t *m = nc->tx->control;
+	uint32_t len;
+
+	/* The completion before the answer: some drivers reuse the request. */
+	if (chan_index(c) == 0 && gather(nc, c, p, m, NIC_CONTROL_MAX, &len)) {
+		pthread_mutex_lock(&n->lock);
+		s = nic_control_check(n, m, len);
+		pthread_mutex_unlock(&n->lock);
+	}
+	complete(nc, c, p, s);
+	if (s == NVSP_SUCCESS)
+		nic_control(n, m);
+}
+
+void nic_tx_packet(struct nic_chan *nc, struct chan *c, const struct pkt *g,
 		   const struct nvsp_msg *m, uint32_t reply)
 {
-	struct nic *n = nc->n;
-	bool control = le32_get(m->u.rndis.channel) == NVSP_CHAN_CONTROL, running;
+	struct nic_sender *t = nc->tx;
+	/* Never called with a full queue: the channel stands still then. */
+	struct nic_tx *p = t->held ? &t->queue[(t->first + t->nr) % NIC_TX_QUEUE] : &t->now;
 
-	nc->tx_id = p->id;
-	nc->tx_want = p->flags & 1;
-	nc->tx_reply = reply;
-	if (!gather(nc, c, p, m)) {
-		log_guest(&nc->limit, "net", "a packet whose data is nowhere, or too long");
-		finish(nc, c, NVSP_INVALID_RNDIS);
-		return;
+	if (!describe(p, g, m, reply)) {
+		log_guest(&nc->limit, "net", "a packet too long, or in too many pieces");
+		complete(nc, c, p, NVSP_INVALID_RNDIS);
+	} else if (le32_get(m->u.rndis.channel) == NVSP_CHAN_CONTROL) {
+		on_control(nc, c, p);
+	} else if (!t->held) {
+		(void)start(nc, c);
+	} else if (++t->nr == NIC_TX_QUEUE) {
+		chan_pause(c);
 	}
-	if (control) {
-		enum nvsp_status s = NVSP_INVALID_RNDIS;
-
-		/* The completion before the answer: some drivers reuse the request. */
-		pthread_mutex_lock(&n->lock);
-		if (chan_index(c) == 0)
-			s = nic_control_check(n, nc->tx, nc->tx_len);
-		pthread_mutex_unlock(&n->lock);
-		finish(nc, c, s);
-		if (s == NVSP_SUCCESS)
-			nic_control(n, nc->tx, nc->tx_len);
-		return;
-	}
-	pthread_mutex_lock(&n->lock);
-	running = n->running;
-	pthread_mutex_unlock(&n->lock);
-	if (running && nc->tx_len >= sizeof(struct rndis_packet))
-		send_rest(nc, c);
-	else
-		finish(nc, c, NVSP_INVALID_RNDIS);
 }

@@ -3,8 +3,8 @@
  *
  * Input: one byte of shape (bit 0: the guest behaves until RNDIS is up), then
  * records {kind, length u16, bytes}.  Every packet that asks for a completion
- * must get exactly one; what reaches the switch must be a possible frame,
- * which the switch of the bench looks at.
+ * must get exactly one, at the latest when the switch takes everything again;
+ * what reaches the switch must be a possible frame, which the bench looks at.
  */
 #include "base/log.h"
 #include "syn/net_bench.h"
@@ -35,16 +35,19 @@ static void boot(struct net_bench *b, uint8_t shape)
 	}
 }
 
-/* Reads until the answer to the last packet; frames and answers are kept or given back. */
-static void drain(struct net_bench *b, bool want, bool keep)
+static unsigned owed;			/* completions */
+
+/* Reads what there is, or until nothing is owed; sections are kept or given back. */
+static void drain(struct net_bench *b, bool keep)
 {
+	bool all = b->port.take == UINT32_MAX;
 	struct fg_pkt p;
 
-	while (want || fg_has_packet(&b->g, &b->c)) {
+	while ((all && owed != 0) || fg_has_packet(&b->g, &b->c)) {
 		BUG_IF(fg_recv(&b->g, &b->c, &p) < 0);
 		if (p.type == VMPKT_COMP) {
-			BUG_IF(!want || p.id != b->xid);
-			want = false;
+			BUG_IF(owed == 0 || p.id == 0 || p.id > b->xid);
+			owed--;
 		} else if (p.type == VMPKT_XFER_PAGES && !keep) {
 			BUG_IF(ld32(p.data + 12) > NB_RX_PAGES * PAGE_SIZE - ld32(p.data + 8));
 			if (nb_give_back(b, &b->c, p.id) < 0)
@@ -53,31 +56,40 @@ static void drain(struct net_bench *b, bool want, bool keep)
 	}
 }
 
+/* False: the ring is full, which only a channel that stands still makes. */
+static bool sent(struct net_bench *b, int rc, bool want)
+{
+	BUG_IF(rc < 0 && rc != -EAGAIN);
+	BUG_IF(rc == -EAGAIN && b->port.take == UINT32_MAX);
+	owed += rc == 0 && want;
+	return rc == 0;
+}
+
 static void one(struct net_bench *b, uint8_t kind, const uint8_t *p, uint32_t len)
 {
 	struct nvsp_msg v = { 0 };
-	bool keep = kind & 0x40, want = true;
+	bool want = true;
+	int rc = 0;
 
 	switch (kind % NR_KINDS) {
 	case NVSP_MESSAGE:
 		want = kind & 0x80;
-		BUG_IF(fg_send(&b->g, &b->c, VMPKT_INBAND, want, ++b->xid, p, len) < 0);
+		rc = fg_send(&b->g, &b->c, VMPKT_INBAND, want, ++b->xid, p, len);
 		break;
 	case CONTROL:
 	case DATA:
 	case SECTION:
 		/* At most one page from the section, wherever it is said to end. */
-		BUG_IF(nb_send(b, &b->c, kind % NR_KINDS == CONTROL, kind % NR_KINDS == SECTION, p,
-			       len) < 0);
+		rc = nb_send(b, &b->c, kind % NR_KINDS == CONTROL, kind % NR_KINDS == SECTION, p, len);
 		break;
 	case NVSP_PAGES:
 		memcpy(&v, p, min_u64(len, sizeof(v)));
 		BUG_IF(gmem_write(b->g.mem, b->buf, p, len) < 0);
-		BUG_IF(fg_send_gpa(&b->g, &b->c, ++b->xid, b->buf, len, &v, sizeof(v)) < 0);
+		rc = fg_send_gpa(&b->g, &b->c, ++b->xid, b->buf, len, &v, sizeof(v));
 		break;
 	case COMPLETION:
 		want = false;
-		BUG_IF(fg_send(&b->g, &b->c, VMPKT_COMP, 0, len >= 8 ? ld64(p) : 1, p, len) < 0);
+		rc = fg_send(&b->g, &b->c, VMPKT_COMP, 0, len >= 8 ? ld64(p) : 1, p, len);
 		break;
 	case FRAME:
 		want = false;
@@ -87,10 +99,11 @@ static void one(struct net_bench *b, uint8_t kind, const uint8_t *p, uint32_t le
 	default:
 		want = false;
 		b->port.client->link(b->port.dev, kind & 0x80, len);
-		b->port.client->resume(b->port.dev);
+		fp_set_take(&b->port, kind & 0x20 ? len % 4 : UINT32_MAX);
 		break;
 	}
-	drain(b, want, keep);
+	if (sent(b, rc, want))
+		drain(b, kind & 0x40);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -103,6 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		log_set_level(LOG_ERR);
 		BUG_IF(nb_init(b, 1, true) < 0);
 	}
+	owed = 0;
 	boot(b, size > 0 ? data[0] : 0);
 	for (size_t at = 1; at + 3 <= size;) {
 		uint32_t len = (uint32_t)min_u64(ld16(data + at + 1) % 4096, size - at - 3);
@@ -110,5 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		one(b, data[at], data + at + 3, len);
 		at += 3 + len;
 	}
+	fp_set_take(&b->port, UINT32_MAX);
+	drain(b, true);
 	return 0;
 }
