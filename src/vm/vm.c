@@ -193,6 +193,8 @@ static int new_processors(struct vm *vm, struct err *err)
 		rc = services_new(vm->vmbus, &services, &vm->services, err);
 	if (rc == 0)
 		rc = storage_open(vm, err);
+	if (rc == 0)
+		rc = network_open(vm, err);
 	return rc == 0 ? vcpus_new(vm, err) : rc;
 }
 
@@ -265,6 +267,7 @@ void vm_free(struct vm *vm)
 	if (vm->vmbus != NULL)
 		vmbus_reset(vm->vmbus);
 	services_free(vm->services);
+	network_close(vm);
 	storage_close(vm);
 	vmbus_free(vm->vmbus);
 	board_free(vm);

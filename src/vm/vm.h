@@ -20,6 +20,13 @@ struct vm_disk {
 	bool dvd, read_only;
 };
 
+#define VM_MAX_NICS 8
+
+struct vm_nic {
+	const char *net;		/* "private", "nat[,...]" as net/nat.h has it, or "tap=NAME" */
+	uint8_t mac[6];			/* zeros: one is made */
+};
+
 struct vm_conf {			/* strings and arrays are borrowed for the machine's life */
 	unsigned generation;		/* 1 or 2 */
 	uint64_t memory;		/* bytes, a multiple of 2 MiB */
@@ -28,6 +35,8 @@ struct vm_conf {			/* strings and arrays are borrowed for the machine's life */
 	const char *cpu_model;		/* NULL: the best that runs on this host */
 	const struct vm_disk *disks;
 	unsigned nr_disks;
+	const struct vm_nic *nics;
+	unsigned nr_nics;
 	const char *kernel, *initrd, *append;
 	const char *const *modules;	/* multiboot, NULL-terminated; may be NULL */
 	struct chr *com1, *com2;	/* NULL: the machine has none */

@@ -12,6 +12,10 @@
 #include "fw/fw.h"
 #include "gdb/gdb.h"
 #include "hv/hv.h"
+#include "net/nat.h"
+#include "net/tap.h"
+#include "net/vswitch.h"
+#include "syn/net.h"
 #include "syn/scsi.h"
 #include "syn/services.h"
 #include "vm/vm.h"
@@ -73,6 +77,15 @@ struct board {
 };
 extern const struct board board_gen2;
 
+struct vm_plug {			/* an adapter and what it is plugged into; network.c */
+	struct nic *nic;
+	struct port *port;		/* the adapter's */
+	struct vswitch *sw;		/* its own; NULL: the private one */
+	struct port *way;		/* out; with one of the two: */
+	struct nat *nat;
+	struct tap *tap;
+};
+
 #define VM_MAX_SLOTS 16
 #define VM_PHYS_BITS 46			/* of the CPUID models */
 #define VM_MAX_MAP 8
@@ -112,6 +125,8 @@ struct vm {
 	struct services *services;
 	struct testconn *testconn;	/* NULL without --test-devices */
 	struct blk *blk[VM_MAX_DISKS];
+	struct vswitch *private_switch;	/* NULL: no adapter wants one */
+	struct vm_plug nics[VM_MAX_NICS];
 	void *dev[VM_MAX_SLOTS];	/* parallel to board->slots; NULL = absent */
 	void *ioapic;			/* one of dev[] */
 	void *pic;			/* one of dev[]; NULL: this machine has none */
@@ -200,6 +215,10 @@ void stats_exit(struct vcpu *v, enum cpu_exit exit);
 MUST_CHECK int storage_open(struct vm *vm, struct err *err);
 void storage_close(struct vm *vm);
 void storage_retry(struct vm *vm);
+
+/* network.c */
+MUST_CHECK int network_open(struct vm *vm, struct err *err);
+void network_close(struct vm *vm);
 
 /* vm.c; any thread */
 void vm_request(struct vm *vm, unsigned req);
