@@ -74,6 +74,7 @@ static void doze(struct vcpu *v)
 {
 	uint64_t until = clock_watch(v->vm->clock), wake = until;
 	struct timespec ts;
+	bool slept;
 
 	if (until == TIMER_NEVER) {
 		pthread_cond_wait(&v->wake, &v->lock);
@@ -83,9 +84,9 @@ static void doze(struct vcpu *v)
 		wake -= WAKE_LATE_NS;
 	ts.tv_sec = (time_t)(wake / NS_PER_SEC);
 	ts.tv_nsec = (long)(wake % NS_PER_SEC);
-	(void)pthread_cond_clockwait(&v->wake, &v->lock, CLOCK_MONOTONIC, &ts);
+	slept = pthread_cond_clockwait(&v->wake, &v->lock, CLOCK_MONOTONIC, &ts) == ETIMEDOUT;
 	pthread_mutex_unlock(&v->lock);
-	while (wake != until && !atomic_load(&v->woken) && base_monotonic_ns() < until)
+	while (slept && wake != until && !atomic_load(&v->woken) && base_monotonic_ns() < until)
 		__builtin_ia32_pause();
 	clock_fire_due(v->vm->clock);
 	pthread_mutex_lock(&v->lock);
