@@ -110,14 +110,6 @@ static void check_plain(struct xl *x, const struct scan_mem *m, uint8_t **ret_ju
 	xl_probed(x, m);
 }
 
-/* T0 is zero on the good way. */
-static uint8_t *jump_unless_zero(struct em *e)
-{
-	e8(e, 0xe3);				/* jrcxz over the jump */
-	e8(e, 5);
-	return e_jmp(e);
-}
-
 static void index_quiet(struct xl *x, struct em *e)
 {
 	e_pext(e, T1, T0, m_abs(&x->b->mask_index));
@@ -156,7 +148,7 @@ static void check_quick_quiet(struct xl *x, const struct scan_mem *m, uint8_t **
 		e_lea(e, T0, m_sum(base, T0, disp));
 	}
 	e_pext(e, T0, T0, m_abs(&x->b->mask_page));
-	*ret_jump = jump_unless_zero(e);
+	*ret_jump = e_jmp_unless_rcx_zero(e);
 }
 
 /* T0 is the address, and is destroyed; T1 is the slot's place, and becomes the inverted tag. */
@@ -166,7 +158,7 @@ static void probe_quiet(struct xl *x, struct em *e, const struct scan_mem *m, ui
 	e_not(e, T1);
 	e_lea(e, T0, m_sum(T0, T1, m->size));	/* offset + size - 1 */
 	e_pext(e, T0, T0, m_abs(&x->b->mask_page));
-	*ret_jump = jump_unless_zero(e);
+	*ret_jump = e_jmp_unless_rcx_zero(e);
 }
 
 /* The same for any address. */
@@ -197,9 +189,7 @@ static void check_fixed(struct xl *x, const struct scan_mem *m, bool flags_live,
 		e_load(e, T0, tag);
 		e_imm(e, T1, (uint64_t)0 - page);
 		e_lea(e, T0, m_sum(T0, T1, 0));
-		e8(e, 0xe3);
-		e8(e, 5);
-		*ret_jump = e_jmp(e);
+		*ret_jump = e_jmp_unless_rcx_zero(e);
 	} else if (page == (uint64_t)(int64_t)(int32_t)page) {
 		e_cmp_mem_imm(e, true, tag, (int32_t)page);
 		*ret_jump = e_jcc(e, CC_NZ);
@@ -302,7 +292,7 @@ static void check_own_quiet(struct xl *x, const struct scan_mem *m, const struct
 		e_lea(e, T0, m_sum(T0, T1, 0));
 	}
 	test_offset(x, m);
-	*ret_jump = jump_unless_zero(e);
+	*ret_jump = e_jmp_unless_rcx_zero(e);
 	e_load(e, T1, m_abs(&t->add));
 }
 
@@ -325,9 +315,7 @@ static void refill_plain(struct xl *x, struct em *e, const struct xl_stub *t)
 	uint8_t *miss, *look;
 
 	probe_plain(x, e, m, &miss);
-	e_rm(e, false, 0x83, 5, m_abs(&t->site->left));		/* sub dword, 1 */
-	e8(e, 1);
-	look = e_jcc(e, CC_Z);
+	look = e_count_down(e, m_abs(&t->site->left), false);
 	e_load(e, T0, set_field(x, m, tag_field(m)));
 	e_store(e, m_abs(&t->site->own->tag), T0);
 	e_load(e, T1, set_field(x, m, offsetof(struct tlb_entry, add)));
@@ -342,14 +330,7 @@ static void refill_quiet(struct xl *x, struct em *e, const struct xl_stub *t)
 	index_quiet(x, e);
 	e_store(e, m_abs(&x->b->tmp_refill), T1);
 	probe_quiet(x, e, m, &miss);
-	e_rm(e, false, 0x8b, T0, m_abs(&t->site->left));
-	e_lea32(e, T0, m_at(T0, -1));
-	e_rm(e, false, 0x89, T0, m_abs(&t->site->left));
-	e8(e, 0xe3);					/* jrcxz to the look, two jumps ahead */
-	e8(e, 2);
-	e8(e, 0xeb);
-	e8(e, 5);
-	look = e_jmp(e);
+	look = e_count_down(e, m_abs(&t->site->left), true);
 	e_lea(e, T1, m_at(T1, 1));			/* -tag */
 	e_store(e, m_abs(&t->site->own->tag), T1);
 	e_load(e, T1, m_abs(&x->b->tmp_refill));
@@ -379,7 +360,7 @@ static void choose_slot(struct xl *x, struct bt_site *site, const struct scan_me
 {
 	int shared = shared_slot(m);
 
-	if (m->fixed || bt_roams(x->b, site->rip))
+	if (m->fixed || bt_marked(&x->b->roams, site->rip))
 		return;
 	if (x->blk->hot ? !pays(x, m) : shared < 0)
 		return;

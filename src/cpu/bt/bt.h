@@ -54,7 +54,7 @@ enum {
 #define BT_MAX_BYTES 800u
 #define BT_BRANCHY_INSNS 48u	/* with branches: other blocks begin in it */
 #define BT_MAX_GROUPS 16u
-#define BT_ROAM_BITS 65536u
+#define BT_MARKS 65536u
 #define BT_ROAM_LOOK 256u	/* changes of page between two looks at the time */
 #define BT_ROAM_TSC 1500000u	/* less than this between two looks is too often */
 #define BT_ROAM_STRIKES 4u
@@ -168,6 +168,11 @@ struct bt_arena {
 #define BT_HASH 131072u
 #define BT_PAGE_HASH 4096u
 
+/* A bit for each address; they share. */
+struct bt_marks {
+	uint64_t bits[BT_MARKS / 64];
+};
+
 struct bt {
 	struct interp c;		/* first */
 	/* read and written by translated code; fp_parked lies right behind c.events' copy */
@@ -204,12 +209,9 @@ struct bt {
 	bool lock_cut;			/* the unit ended where the interpreter went on */
 	struct bt_site miss_site;
 	struct bt_stats stats;
-	/* A bit per hashed address: groups failed there too often. */
-	uint64_t plain[64];
-	/* The same: an access there changes its page too often for a slot of its own. */
-	uint64_t roams[BT_ROAM_BITS / 64];
-	/* The same: blocks that run often. */
-	uint64_t hot[BT_ROAM_BITS / 64];
+	struct bt_marks plain;		/* blocks whose groups failed too often */
+	struct bt_marks roams;		/* accesses that change their page too often for a slot of their own */
+	struct bt_marks hot;		/* blocks that run often */
 	uint32_t heat[BT_HEAT_SLOTS];
 	unsigned next_heat;
 	struct bt_block *hash[BT_HASH];
@@ -314,19 +316,14 @@ struct bt_block *bt_find_pc(struct bt *b, const uint8_t *pc, uint64_t *ret_rip);
 
 /* ---- xlate.c ------------------------------------------------------------------------- */
 
-static inline bool bt_is_plain(const struct bt *b, uint64_t lin)
+static inline bool bt_marked(const struct bt_marks *m, uint64_t at)
 {
-	return b->plain[lin >> 6 & 63] >> (lin & 63) & 1;
+	return m->bits[at % BT_MARKS / 64] >> (at & 63) & 1;
 }
 
-static inline bool bt_roams(const struct bt *b, uint64_t rip)
+static inline void bt_mark(struct bt_marks *m, uint64_t at)
 {
-	return b->roams[rip % BT_ROAM_BITS / 64] >> (rip & 63) & 1;
-}
-
-static inline bool bt_is_hot(const struct bt *b, uint64_t lin)
-{
-	return b->hot[lin % BT_ROAM_BITS / 64] >> (lin & 63) & 1;
+	m->bits[at % BT_MARKS / 64] |= UINT64_C(1) << (at & 63);
 }
 
 /* Translates at LIN; NULL: only the interpreter can. */

@@ -176,9 +176,9 @@ void bt_cache_flush(struct bt *b)
 {
 	memset(b->hash, 0, sizeof(b->hash));
 	b->lock_next = NULL;
-	memset(b->plain, 0, sizeof(b->plain));
-	memset(b->roams, 0, sizeof(b->roams));
-	memset(b->hot, 0, sizeof(b->hot));
+	memset(&b->plain, 0, sizeof(b->plain));
+	memset(&b->roams, 0, sizeof(b->roams));
+	memset(&b->hot, 0, sizeof(b->hot));
 	memset(b->by_lin, 0, sizeof(b->by_lin));
 	memset(b->by_state, 0, sizeof(b->by_state));
 	b->hot_used = b->cold_used = b->meta.used = 0;

@@ -256,9 +256,40 @@ static inline void e_jmp_to(struct em *e, const uint8_t *target)
 	em_patch(e_jmp(e), e->delta, target);
 }
 
+/* Jumps on RCX that leave the flags alone: by JRCXZ, which is short, around a long one. */
+static inline uint8_t *e_jmp_unless_rcx_zero(struct em *e)
+{
+	e8(e, 0xe3);
+	e8(e, 5);
+	return e_jmp(e);
+}
+
+static inline uint8_t *e_jmp_if_rcx_zero(struct em *e)
+{
+	e8(e, 0xe3);
+	e8(e, 2);
+	e8(e, 0xeb);
+	e8(e, 5);
+	return e_jmp(e);
+}
+
 #define CC_C 2u
 #define CC_Z 4u
 #define CC_NZ 5u
 #define CC_A 7u
+
+/* One less in the 32-bit word at M, and a jump when that makes zero.  QUIET: RCX goes, flags stay. */
+static inline uint8_t *e_count_down(struct em *e, struct mop m, bool quiet)
+{
+	if (!quiet) {
+		e_rm(e, false, 0x83, 5, m);		/* sub dword, 1 */
+		e8(e, 1);
+		return e_jcc(e, CC_Z);
+	}
+	e_rm(e, false, 0x8b, H_RCX, m);
+	e_lea32(e, H_RCX, m_at(H_RCX, -1));
+	e_rm(e, false, 0x89, H_RCX, m);
+	return e_jmp_if_rcx_zero(e);
+}
 
 #endif

@@ -243,7 +243,7 @@ static void look_at_pages(struct bt *b, struct bt_site *s)
 		s->strikes = now - s->looked < BT_ROAM_TSC ? s->strikes + 1 : 0;
 	if (s->strikes == BT_ROAM_STRIKES && !s->block->dead) {
 		b->stats.roaming++;
-		b->roams[s->rip % BT_ROAM_BITS / 64] |= UINT64_C(1) << (s->rip & 63);
+		bt_mark(&b->roams, s->rip);
 		bt_kill(b, s->block);
 	}
 	s->looked = now;
@@ -325,7 +325,7 @@ static uint8_t *without_groups(struct bt *b, struct bt_site *s)
 		}
 	}
 	if (++old->group_fails == GROUP_FAILS) {
-		b->plain[old->lin >> 6 & 63] |= UINT64_C(1) << (old->lin & 63);
+		bt_mark(&b->plain, old->lin);
 		bt_kill(b, old);
 	}
 	if (unlikely(b->lock != NULL)) {
@@ -401,7 +401,7 @@ static uint8_t *heat(struct bt *b, struct bt_site *s)
 	if (k->dead || (took > BT_HEAT_TSC && b->lock == NULL))
 		return s->go;
 	b->stats.heated++;
-	b->hot[k->lin % BT_ROAM_BITS / 64] |= UINT64_C(1) << (k->lin & 63);
+	bt_mark(&b->hot, k->lin);
 	bt_kill(b, k);
 	return cut(b);
 }

@@ -45,9 +45,7 @@ static void sys_sti(struct xl *x, const struct scan_insn *i)
 	e8(e, 0x0f);				/* movzx ecx, byte */
 	e8(e, 0xb6);
 	e_modrm_mem(e, T0, m_abs(&x->b->c.irq_wait));
-	e8(e, 0xe3);				/* jrcxz */
-	e8(e, 5);
-	xl_stub(x, e_jmp(e), site, NULL);
+	xl_stub(x, e_jmp_unless_rcx_zero(e), site, NULL);
 	set_flag(x, &x->b->mask_not_if, X86_IF);
 	site->go = em_rx(e);
 }
@@ -126,9 +124,7 @@ static void check_word(struct xl *x, int reg, const uint32_t *a, const uint32_t 
 	if (quiet) {
 		e_rm(e, false, 0x8b, T0, m_abs(not_a));
 		e_lea32(e, T0, m_sum(T0, reg, 0));
-		e8(e, 0xe3);			/* jrcxz over the jump */
-		e8(e, 5);
-		xl_stub(x, e_jmp(e), site, NULL);
+		xl_stub(x, e_jmp_unless_rcx_zero(e), site, NULL);
 	} else {
 		e_rm(e, false, 0x3b, reg, m_abs(a));
 		xl_stub(x, e_jcc(e, CC_NZ), site, NULL);

@@ -123,9 +123,7 @@ static void entry_ind(struct xl *x, bool quiet)
 		e_store(e, m_abs(&x->b->c.rip), T0);
 		e_imm(e, T1, (uint64_t)0 - lin);
 		e_lea(e, T0, m_sum(T0, T1, 0));
-		e8(e, 0xe3);
-		e8(e, 5);
-		e_jmp_to(e, x->b->gate_miss_rip);
+		em_patch(e_jmp_unless_rcx_zero(e), e->delta, x->b->gate_miss_rip);
 		return;
 	}
 	if (lin == (uint64_t)(int64_t)(int32_t)lin) {
@@ -148,9 +146,7 @@ static void far_check(struct xl *x, const struct bt_page *p, bool quiet)
 		e_not(e, T1);
 		e_load(e, T0, now);
 		e_lea(e, T0, m_sum(T0, T1, 1));
-		e8(e, 0xe3);
-		e8(e, 5);
-		jump = e_jmp(e);
+		jump = e_jmp_unless_rcx_zero(e);
 	} else {
 		e_rm(e, true, 0x3b, T1, now);
 		jump = e_jcc(e, CC_NZ);
@@ -175,9 +171,7 @@ static void entry_poll(struct xl *x, bool quiet)
 	x->blk->poll = em_rx(e);
 	if (quiet) {
 		e_rm(e, x->blk->fp, 0x8b, T0, events);
-		e8(e, 0xe3);
-		e8(e, 5);
-		jump = e_jmp(e);
+		jump = e_jmp_unless_rcx_zero(e);
 	} else {
 		e_cmp_mem_imm(e, x->blk->fp, events, 0);
 		jump = e_jcc(e, CC_NZ);
@@ -192,27 +186,13 @@ static void entry_poll(struct xl *x, bool quiet)
 static void count_runs(struct xl *x, bool quiet)
 {
 	struct bt *b = x->b;
-	struct em *e = &x->e;
 	struct bt_site *s = xl_site(x, SITE_HEAT, NULL);
-	uint8_t *jump;
 
 	s->heat = &b->heat[b->next_heat++ % BT_HEAT_SLOTS];
 	*s->heat = BT_HEAT_RUNS;
 	s->looked = cpu_host_tsc();
-	if (quiet) {
-		e_rm(e, false, 0x8b, T0, m_abs(s->heat));
-		e_lea32(e, T0, m_at(T0, -1));
-		e_rm(e, false, 0x89, T0, m_abs(s->heat));
-		e8(e, 0xe3), e8(e, 2);			/* jrcxz to the jump, over a jump */
-		e8(e, 0xeb), e8(e, 5);
-		jump = e_jmp(e);
-	} else {
-		e_rm(e, false, 0x83, 5, m_abs(s->heat));	/* sub dword, 1 */
-		e8(e, 1);
-		jump = e_jcc(e, CC_Z);
-	}
-	s->go = em_rx(e);
-	xl_stub(x, jump, s, NULL);
+	xl_stub(x, e_count_down(&x->e, m_abs(s->heat), quiet), s, NULL);
+	s->go = em_rx(&x->e);
 }
 
 /* ---- the body ------------------------------------------------------------------------ */
@@ -430,14 +410,14 @@ struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, uns
 	}
 	if (b->lock != NULL)
 		scan_undefined(b->scan);
-	if ((mode & BT_PLAIN) || bt_is_plain(b, lin))
+	if ((mode & BT_PLAIN) || bt_marked(&b->plain, lin))
 		scan_no_groups(b->scan);
 	else
 		scan_groups(b->scan);
 	x->blk = bt_alloc(b, sizeof(*x->blk));
 	*x->blk = (struct bt_block){
 		.lin = lin, .page = p, .page2 = p2, .mode = (uint8_t)mode, .bytes = (uint16_t)n,
-		.hot = bt_is_hot(b, lin),
+		.hot = bt_marked(&b->hot, lin),
 	};
 	x->blk->src = bt_alloc(b, n);
 	memcpy(x->blk->src, b->scan->copy, n);
