@@ -119,7 +119,7 @@ static bool is_gpr(ZydisRegister r, bool *ret_hi8)
 	       k == ZYDIS_REGCLASS_GPR32 || k == ZYDIS_REGCLASS_GPR64;
 }
 
-static uint8_t gpr_number(ZydisRegister r)
+uint8_t scan_gpr(ZydisRegister r)
 {
 	if (r >= ZYDIS_REGISTER_AH && r <= ZYDIS_REGISTER_BH)
 		return (uint8_t)(r - ZYDIS_REGISTER_AH);
@@ -167,7 +167,7 @@ static bool take_register(const struct zin *z, const ZydisDecodedOperand *op, st
 		return other_ok(op->reg.value) || f == NULL;
 	}
 	r.role = ROLE_GPR;
-	r.n = gpr_number(op->reg.value);
+	r.n = scan_gpr(op->reg.value);
 	r.out = (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
 	r.in = !r.out || keeps_dest(&z->i, op);
 	if (r.out)
@@ -187,7 +187,7 @@ static bool take_register(const struct zin *z, const ZydisDecodedOperand *op, st
 	return r.n != CPU_RSP && (r.n < 14 || op->encoding == ZYDIS_OPERAND_ENCODING_NONE);
 }
 
-static bool take_memory(const struct zin *z, const ZydisDecodedOperand *op, struct scan_insn *s)
+bool scan_memory(const struct zin *z, const ZydisDecodedOperand *op, struct scan_insn *s)
 {
 	struct scan_mem *m = &s->mem;
 
@@ -225,7 +225,7 @@ static bool take_operands(const struct zin *z, struct scan_insn *s)
 		const ZydisDecodedOperand *op = &z->op[n];
 
 		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY)
-			ok = ok && take_memory(z, op, s);
+			ok = ok && scan_memory(z, op, s);
 		else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER &&
 			 ZydisRegisterGetClass(op->reg.value) != ZYDIS_REGCLASS_FLAGS &&
 			 ZydisRegisterGetClass(op->reg.value) != ZYDIS_REGCLASS_IP)
@@ -409,146 +409,7 @@ static void liveness(struct scan *s)
 	}
 }
 
-/* ---- control flow and the stack ------------------------------------------------------ */
-
-static struct scan_mem slot(int8_t base, int64_t disp, bool write)
-{
-	return (struct scan_mem){
-		.on = 1, .size = 8, .write = write, .base = base, .index = H_NONE, .seg = -1,
-		.disp = disp,
-	};
-}
-
-static bool stack_class(const struct zin *z, const uint8_t *bytes, struct scan_insn *s)
-{
-	const ZydisDecodedInstruction *i = &z->i;
-
-	if (i->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || i->operand_width != 64)
-		return false;
-	if (i->opcode >= 0x50 && i->opcode <= 0x5f) {
-		s->cls = i->opcode < 0x58 ? SCAN_PUSH : SCAN_POP;
-		s->stk = s->cls == SCAN_PUSH ? slot(CPU_RSP, -8, true) : slot(CPU_RSP, 0, false);
-		s->oreg = (struct scan_reg){
-			.role = ROLE_GPR, .n = gpr_number(z->op[0].reg.value), .in = true, .out = true,
-		};
-		return true;
-	}
-	if (i->opcode == 0x68 || i->opcode == 0x6a) {
-		s->cls = SCAN_PUSH;
-		s->stk = slot(CPU_RSP, -8, true);
-		s->imm_val = (int64_t)s->in.imm;
-		return true;
-	}
-	if (i->opcode == 0xff && i->raw.modrm.reg == 6 && z->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY) {
-		s->cls = SCAN_PUSH;
-		s->stk = slot(CPU_RSP, -8, true);
-		return take_memory(z, &z->op[0], s);
-	}
-	if (i->opcode == 0xc9) {
-		s->cls = SCAN_LEAVE;
-		s->stk = slot(CPU_RBP, 0, false);
-		return true;
-	}
-	(void)bytes;
-	return false;
-}
-
-static bool branch_class(const struct zin *z, struct scan_insn *s)
-{
-	const ZydisDecodedInstruction *i = &z->i;
-	bool one = i->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT;
-
-	s->target = s->next + s->in.imm;
-	if (i->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
-	    (i->operand_width != 64 && i->meta.category != ZYDIS_CATEGORY_COND_BR))
-		return false;
-	if ((one && i->opcode >= 0x70 && i->opcode <= 0x7f) ||
-	    (i->opcode_map == ZYDIS_OPCODE_MAP_0F && i->opcode >= 0x80 && i->opcode <= 0x8f)) {
-		s->cls = SCAN_JCC;
-		s->cond = i->opcode & 15;
-		return lin_canonical(s->target);
-	}
-	if (!one)
-		return false;
-	switch (i->opcode) {
-	case 0xe9:
-	case 0xeb:
-		s->cls = SCAN_JMP;
-		return lin_canonical(s->target);
-	case 0xe8:
-		s->cls = SCAN_CALL;
-		s->stk = slot(CPU_RSP, -8, true);
-		return lin_canonical(s->target);
-	case 0xc2:
-	case 0xc3:
-		s->cls = SCAN_RET;
-		s->stk = slot(CPU_RSP, 0, false);
-		s->imm_val = i->opcode == 0xc2 ? (int64_t)(uint16_t)s->in.imm : 0;
-		return true;
-	case 0xff:
-		if (i->raw.modrm.reg != 2 && i->raw.modrm.reg != 4)
-			return false;
-		s->cls = i->raw.modrm.reg == 2 ? SCAN_CALL_IND : SCAN_JMP_IND;
-		if (s->cls == SCAN_CALL_IND)
-			s->stk = slot(CPU_RSP, -8, true);
-		if (z->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
-			return take_memory(z, &z->op[0], s);
-		s->rm = (struct scan_reg){
-			.role = ROLE_GPR, .n = gpr_number(z->op[0].reg.value), .in = true,
-		};
-		return true;
-	default:
-		return false;
-	}
-}
-
-static struct scan_mem string(int8_t base, unsigned size, bool write)
-{
-	return (struct scan_mem){
-		.on = 3, .size = (uint16_t)size, .write = write, .base = base, .index = H_NONE,
-		.seg = -1, .group = -1,
-	};
-}
-
-/* REP STOS, REP MOVS, upward: see rep.c. */
-static bool rep_class(const struct zin *z, unsigned mode, struct scan_insn *s)
-{
-	const ZydisDecodedInstruction *i = &z->i;
-	bool movs = (i->opcode & 0xfe) == 0xa4;
-
-	if (i->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || (!movs && (i->opcode & 0xfe) != 0xaa) ||
-	    !(i->attributes & ZYDIS_ATTRIB_HAS_REP) || i->address_width != 64 || (mode & BT_DF) ||
-	    (i->attributes & ZYDIS_ATTRIB_HAS_SEGMENT))
-		return false;
-	s->mem = string(CPU_RDI, i->opcode & 1 ? i->operand_width / 8 : 1, true);
-	if (movs)
-		s->stk = string(CPU_RSI, s->mem.size, false);
-	s->cls = SCAN_REP;
-	return true;
-}
-
-/* In the kernel's way all day: see system.c. */
-static bool system_class(unsigned mode, struct scan_insn *s)
-{
-	switch (s->in.mnemonic) {
-	case ZYDIS_MNEMONIC_CLI:
-	case ZYDIS_MNEMONIC_STI:
-	case ZYDIS_MNEMONIC_SWAPGS:
-	case ZYDIS_MNEMONIC_CLAC:
-	case ZYDIS_MNEMONIC_STAC:
-		return !(mode & BT_USER);
-	case ZYDIS_MNEMONIC_PUSHFQ:
-		s->stk = slot(CPU_RSP, -8, true);
-		return s->in.osz == 8;
-	case ZYDIS_MNEMONIC_CPUID:
-		return true;
-	case ZYDIS_MNEMONIC_RDTSC:
-	case ZYDIS_MNEMONIC_RDTSCP:
-		return !(mode & BT_TSD);
-	default:
-		return false;
-	}
-}
+/* ---- the whole ----------------------------------------------------------------------- */
 
 static void classify(const struct zin *z, const uint8_t *bytes, unsigned mode, struct scan_insn *s)
 {
@@ -562,19 +423,19 @@ static void classify(const struct zin *z, const uint8_t *bytes, unsigned mode, s
 	/* What follows is translated for another direction. */
 	if (s->in.mnemonic == ZYDIS_MNEMONIC_STD || s->in.mnemonic == ZYDIS_MNEMONIC_CLD)
 		s->in.ends = END_SPECIAL;
-	if (branch_class(z, s) && (s->cls == SCAN_JCC || s->cls == SCAN_JMP) && s->target == s->next) {
+	if (scan_branch(z, s) && (s->cls == SCAN_JCC || s->cls == SCAN_JMP) && s->target == s->next) {
 		s->cls = SCAN_NOP;
 		return;
 	}
-	if (branch_class(z, s) || stack_class(z, bytes, s))
+	if (scan_branch(z, s) || scan_stack(z, s))
 		return;
 	s->mem = s->stk = none;
-	if (system_class(mode, s)) {
+	if (scan_system(mode, s)) {
 		s->cls = SCAN_SYS;
 		return;
 	}
 	s->stk = none;
-	if (rep_class(z, mode, s))
+	if (scan_rep(z, mode, s))
 		return;
 	if (s->in.ends == END_NO && can_copy(z, bytes, mode, s)) {
 		s->cls = SCAN_COPY;

@@ -109,6 +109,18 @@ bool scan_recall(struct scan *s, const uint8_t *b, unsigned room, uint64_t lin, 
 void scan_remember(struct scan *s, const uint8_t *b, unsigned room, unsigned mode,
 		   const struct zin *z, const struct scan_insn *i);
 
+/* ---- operands, and the classes that are not copies (scan_flow.c) --------------------- */
+
+/* The number of a general register; one operand in memory: false, only its handler can. */
+uint8_t scan_gpr(ZydisRegister r);
+bool scan_memory(const struct zin *z, const ZydisDecodedOperand *op, struct scan_insn *s);
+
+/* True: S has the class, and all that belongs to it. */
+bool scan_branch(const struct zin *z, struct scan_insn *s);
+bool scan_stack(const struct zin *z, struct scan_insn *s);
+bool scan_rep(const struct zin *z, unsigned mode, struct scan_insn *s);
+bool scan_system(unsigned mode, struct scan_insn *s);
+
 /* Whether two scratch registers are enough, with the guest registers IN_MEMORY (bits) there. */
 bool scan_fits(const struct scan_insn *s, unsigned in_memory);
 
