@@ -5,6 +5,10 @@
  * search.  An access that leaves a window goes on in the next one, byte by
  * byte where nobody answers.
  *
+ * Windows that the guest moves are kept beside and put among the others anew
+ * whenever one of them moves: they are few and move rarely, and so the result
+ * depends only on where they are, not on the way there.
+ *
  * Lock     the chip lock, around the search too: it guards the windows
  */
 #include "dev/bus.h"
@@ -19,13 +23,23 @@ struct window {
 	uint64_t base, len;
 	const struct io_ops *ops;
 	void *self;
+	bool moves;
+};
+
+struct bus_window {
+	struct bus *bus;
+	struct window w;
+	bool on;
+	struct bus_window *next;	/* younger */
 };
 
 struct bus {
 	const char *name;
 	pthread_mutex_t *lock;		/* [borrowed] the chip lock */
 	struct window *win;		/* [lock] [owned] sorted by base */
-	size_t nr, cap;
+	size_t nr, cap;			/* cap has room for all that move, too */
+	struct bus_window *movable;	/* [lock] [owned] the oldest */
+	size_t nr_movable;
 	uint64_t dropped;		/* [lock] writes narrower than their register */
 	struct log_limit limit;
 };
@@ -46,6 +60,12 @@ void bus_free(struct bus *b)
 {
 	if (b == NULL)
 		return;
+	while (b->movable != NULL) {
+		struct bus_window *w = b->movable;
+
+		b->movable = w->next;
+		free(w);
+	}
 	free(b->win);
 	free(b);
 }
@@ -77,48 +97,147 @@ static const struct window *window_at(const struct bus *b, uint64_t addr)
 	return addr - w->base < w->len ? w : NULL;
 }
 
-static int bus_insert(struct bus *b, const struct window *w, struct err *err)
+/* Room for one window more, fixed or not. */
+static int reserve(struct bus *b, struct err *err)
 {
-	size_t i = first_above(b, w->base), cap = b->cap ? b->cap * 2 : 16;
+	size_t cap = b->cap ? b->cap * 2 : 16;
+	struct window *win;
+
+	/* More than needed while some of the movable ones are among the NR. */
+	if (b->nr + b->nr_movable < b->cap)
+		return 0;
+	win = new_array(struct window, cap);
+	if (win == NULL)
+		return err_set(err, -ENOMEM, "%s: out of memory", b->name);
+	if (b->nr > 0)
+		memcpy(win, b->win, b->nr * sizeof(*win));
+	free(b->win);
+	b->win = win;
+	b->cap = cap;
+	return 0;
+}
+
+/* The window that W would overlap, or NULL. */
+static const struct window *clash_with(const struct bus *b, const struct window *w)
+{
+	size_t i = first_above(b, w->base);
 	const struct window *clash = window_at(b, w->base);
-	struct window *win = b->win;
 
 	if (clash == NULL && i < b->nr && b->win[i].base - w->base < w->len)
 		clash = &b->win[i];
+	return clash;
+}
+
+static void insert(struct bus *b, const struct window *w)
+{
+	size_t i = first_above(b, w->base);
+
+	BUG_IF(b->nr == b->cap);
+	memmove(b->win + i + 1, b->win + i, (b->nr - i) * sizeof(*b->win));
+	b->win[i] = *w;
+	b->nr++;
+}
+
+static void lift_movable(struct bus *b)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < b->nr; i++)
+		if (!b->win[i].moves)
+			b->win[nr++] = b->win[i];
+	b->nr = nr;
+}
+
+/* Those that move, oldest first, wherever nobody else is. */
+static void settle_movable(struct bus *b)
+{
+	for (struct bus_window *m = b->movable; m != NULL; m = m->next)
+		if (m->on && m->w.base + (m->w.len - 1) >= m->w.base &&
+		    clash_with(b, &m->w) == NULL)
+			insert(b, &m->w);
+}
+
+static int insert_fixed(struct bus *b, const struct window *w, struct err *err)
+{
+	const struct window *clash = clash_with(b, w);
+
 	if (clash != NULL)
 		return err_set(err, -EBUSY, "%s: %s at %#llx overlaps %s at %#llx", b->name,
 			       w->name, (unsigned long long)w->base,
 			       clash->name, (unsigned long long)clash->base);
-	if (b->nr == b->cap) {
-		win = new_array(struct window, cap);
-		if (win == NULL)
-			return err_set(err, -ENOMEM, "%s: out of memory", b->name);
-		if (b->nr > 0)
-			memcpy(win, b->win, b->nr * sizeof(*win));
-		free(b->win);
-		b->win = win;
-		b->cap = cap;
-	}
-	memmove(win + i + 1, win + i, (b->nr - i) * sizeof(*win));
-	win[i] = *w;
-	b->nr++;
+	insert(b, w);
+	return 0;
+}
+
+static int check_len(const struct bus *b, const char *name, uint64_t base, uint64_t len,
+		     struct err *err)
+{
+	if (len == 0 || len > UINT32_MAX || base + (len - 1) < base)
+		return err_set(err, -EINVAL, "%s: %s at %#llx has an impossible length %#llx",
+			       b->name, name, (unsigned long long)base, (unsigned long long)len);
 	return 0;
 }
 
 int bus_add(struct bus *b, const char *name, uint64_t base, uint64_t len,
 	    const struct io_ops *ops, void *self, struct err *err)
 {
-	struct window w = { name, base, len, ops, self };
+	struct window w = { name, base, len, ops, self, false };
 	int rc;
 
 	BUG_IF(ops->widths == 0 || (ops->widths & ~15u) != 0 || name == NULL);
-	if (len == 0 || len > UINT32_MAX || base + (len - 1) < base)
-		return err_set(err, -EINVAL, "%s: %s at %#llx has an impossible length %#llx",
-			       b->name, name, (unsigned long long)base, (unsigned long long)len);
+	rc = check_len(b, name, base, len, err);
+	if (rc < 0)
+		return rc;
 	pthread_mutex_lock(b->lock);
-	rc = bus_insert(b, &w, err);
+	rc = reserve(b, err);
+	if (rc == 0) {
+		lift_movable(b);
+		rc = insert_fixed(b, &w, err);
+		settle_movable(b);
+	}
 	pthread_mutex_unlock(b->lock);
 	return rc;
+}
+
+int bus_window_new(struct bus *b, const char *name, uint64_t len, const struct io_ops *ops,
+		   void *self, struct bus_window **ret_w, struct err *err)
+{
+	struct bus_window *w, **end;
+	int rc;
+
+	BUG_IF(ops->widths == 0 || (ops->widths & ~15u) != 0 || name == NULL);
+	rc = check_len(b, name, 0, len, err);
+	if (rc < 0)
+		return rc;
+	w = new0(struct bus_window);
+	if (w == NULL)
+		return err_set(err, -ENOMEM, "%s: out of memory", b->name);
+	w->bus = b;
+	w->w = (struct window){ name, 0, len, ops, self, true };
+	pthread_mutex_lock(b->lock);
+	rc = reserve(b, err);
+	if (rc == 0) {
+		for (end = &b->movable; *end != NULL; end = &(*end)->next)
+			;
+		*end = w;
+		b->nr_movable++;
+	}
+	pthread_mutex_unlock(b->lock);
+	if (rc < 0)
+		free(w);
+	else
+		*ret_w = w;
+	return rc;
+}
+
+void bus_window_move(struct bus_window *w, uint64_t base, bool on)
+{
+	if (w->on == on && (!on || w->w.base == base))
+		return;
+	w->w.base = base;
+	w->on = on;
+	lift_movable(w->bus);
+	settle_movable(w->bus);
 }
 
 bool bus_claims(struct bus *b, uint64_t addr)

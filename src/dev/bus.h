@@ -32,6 +32,17 @@ void bus_free(struct bus *b);
 /* -EBUSY with both names when the window overlaps one that exists.  NAME is borrowed. */
 MUST_CHECK int bus_add(struct bus *b, const char *name, uint64_t base, uint64_t len,
 		       const struct io_ops *ops, void *self, struct err *err);
+/*
+ * A window that the guest moves (a BAR, a base register): nowhere until the
+ * first bus_window_move, which wants the chip lock held and never fails.  Where
+ * it would overlap, a fixed window wins, then the movable one that is older;
+ * the loser answers again as soon as the place is free.  The bus owns it.
+ */
+struct bus_window;
+MUST_CHECK int bus_window_new(struct bus *b, const char *name, uint64_t len,
+			      const struct io_ops *ops, void *self,
+			      struct bus_window **ret_w, struct err *err);
+void bus_window_move(struct bus_window *w, uint64_t base, bool on);
 uint64_t bus_read(struct bus *b, uint64_t addr, unsigned width);
 void bus_write(struct bus *b, uint64_t addr, unsigned width, uint64_t val);
 /* Whether some window holds ADDR. */

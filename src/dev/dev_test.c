@@ -157,6 +157,55 @@ static void many_windows_are_all_found(void **s)
 	teardown(&f);
 }
 
+/* Where two would be, the fixed one is, then the older one. */
+static void windows_move_and_give_way(void **s)
+{
+	struct bus_window *w[3];
+	struct fixture f;
+	struct err err;
+
+	(void)s;
+	setup(&f);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK_EQ(bus_window_new(f.b, "movable", 16, i == 1 ? &dwords_io : &all_io, &f.e,
+					&w[i], NULL), 0);
+	CHECK(!bus_claims(f.b, 0));
+	pthread_mutex_lock(&f.lock);
+	bus_window_move(w[0], 0x300, true);
+	bus_window_move(w[1], 0x308, true);	/* loses to the older */
+	bus_window_move(w[2], 0x1f8, true);	/* loses to the fixed one at 200 */
+	pthread_mutex_unlock(&f.lock);
+	CHECK(bus_claims(f.b, 0x30f));
+	CHECK(!bus_claims(f.b, 0x310));
+	CHECK(!bus_claims(f.b, 0x1f8));
+	(void)bus_read(f.b, 0x308, 4);
+	expect(&f, "r8.4 ");
+	pthread_mutex_lock(&f.lock);
+	bus_window_move(w[0], 0x300, false);	/* the place is free */
+	pthread_mutex_unlock(&f.lock);
+	(void)bus_read(f.b, 0x309, 1);
+	expect(&f, "r0.4 ");
+	CHECK(!bus_claims(f.b, 0x300));
+	pthread_mutex_lock(&f.lock);
+	bus_window_move(w[0], 0x310, true);	/* and taken back by the older */
+	bus_window_move(w[2], UINT64_MAX - 14, true);	/* would wrap: nowhere */
+	pthread_mutex_unlock(&f.lock);
+	CHECK(!bus_claims(f.b, 0x308));
+	CHECK(!bus_claims(f.b, UINT64_MAX - 8));
+	/* A fixed window pushes it out; many more of them still find room. */
+	CHECK_EQ(bus_add(f.b, "late", 0x318, 1, &all_io, &f.e, NULL), 0);
+	CHECK(bus_claims(f.b, 0x308));
+	CHECK(bus_claims(f.b, 0x318));
+	CHECK(!bus_claims(f.b, 0x319));
+	CHECK_EQ(bus_add(f.b, "again", 0x318, 1, &all_io, &f.e, &err), -EBUSY);
+	for (unsigned i = 0; i < 40; i++)
+		CHECK_EQ(bus_add(f.b, "w", 0x1000 + i * 0x10, 8, &all_io, &f.e, NULL), 0);
+	CHECK(bus_claims(f.b, 0x308));
+	CHECK(bus_claims(f.b, 0x1000 + 39 * 0x10));
+	CHECK_EQ(bus_window_new(f.b, "movable", 0, &all_io, &f.e, &w[0], &err), -EINVAL);
+	teardown(&f);
+}
+
 struct thing {
 	uint8_t a;
 	uint16_t b;
@@ -359,6 +408,7 @@ int main(void)
 		cmocka_unit_test(nobody_answers_with_ones),
 		cmocka_unit_test(overlaps_are_refused_with_both_names),
 		cmocka_unit_test(many_windows_are_all_found),
+		cmocka_unit_test(windows_move_and_give_way),
 		cmocka_unit_test(state_comes_back_and_nothing_else_changes),
 		cmocka_unit_test(truncated_state_is_refused_at_every_byte),
 		cmocka_unit_test(a_stranger_s_state_is_checked),
