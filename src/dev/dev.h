@@ -14,11 +14,13 @@
 #include "dev/state.h"
 
 struct gmem;
+struct pci_bus;
 
 struct dev_env {			/* what a device may use; all borrowed */
 	const char *name;		/* instance: "com1", for log and state */
 	struct gmem *mem;
 	struct bus *pio, *mmio;
+	struct pci_bus *pci;		/* NULL: the machine has none */
 	struct clock *clock;
 	pthread_mutex_t *lock;		/* the chip lock; timer callbacks take it */
 };
