@@ -227,6 +227,24 @@ static inline void e_not(struct em *e, int reg)
 	e8(e, 0xd0 | ((unsigned)reg & 7));
 }
 
+static inline void e_shr(struct em *e, int reg, unsigned n)
+{
+	e_names(e, reg);
+	e8(e, 0x48 | (reg >= 8 ? 1u : 0));
+	e8(e, 0xc1);
+	e8(e, 0xe8u | ((unsigned)reg & 7));
+	e8(e, n);
+}
+
+static inline void e_cmov(struct em *e, unsigned cond, int dst, int src)
+{
+	e_names(e, dst);
+	e8(e, 0x48 | (dst >= 8 ? 4u : 0) | (src >= 8 ? 1u : 0));
+	e8(e, 0x0f);
+	e8(e, 0x40 | cond);
+	e8(e, 0xc0u | ((unsigned)dst & 7) << 3 | ((unsigned)src & 7));
+}
+
 /* The 32-bit displacement at P (writable view) of a jump or call now leads to TARGET (RX). */
 static inline void em_patch(uint8_t *p, intptr_t delta, const uint8_t *target)
 {
