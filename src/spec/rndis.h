@@ -104,6 +104,14 @@ enum {
 	PPI_VLAN = 6,
 	PPI_HASH = 8,
 };
+#define PPI_PIECE 0x80000001u		/* one message of several with one packet (RSC) */
+
+enum {				/* PPI_PIECE */
+	PPI_PIECE_V1 = 1,
+	PPI_PIECE_IS = 1 << 8,
+	PPI_PIECE_FIRST = 1 << 9,
+	PPI_PIECE_LAST = 1 << 10,
+};
 
 enum {				/* PPI_CHECKSUM of the guest; the TCP or UDP header's offset in 25:16 */
 	PPI_TX_IPV4 = 1 << 0,
@@ -239,6 +247,10 @@ struct ndis_offload_params {		/* OID_OFFLOAD_PARAMETERS; at least the first 20 b
 	le32 flags;
 };
 _Static_assert(sizeof(struct ndis_offload_params) == 20, "as on the wire");
+struct ndis_offload_params_rsc {	/* behind it, from revision 3 on */
+	uint8_t ipsec_v2, ipsec_v2_v4;
+	uint8_t rsc4, rsc6;		/* NDIS_OFF, NDIS_ON */
+};
 
 enum { NDIS_SAME = 0, NDIS_OFF = 1, NDIS_ON = 2 };
 enum { NDIS_SUM_OFF = 1, NDIS_SUM_TX = 2, NDIS_SUM_RX = 3, NDIS_SUM_BOTH = 4 };

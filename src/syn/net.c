@@ -46,8 +46,10 @@ void nic_set_caps(struct nic *n)
 
 	pthread_mutex_lock(&n->lock);
 	caps = (struct port_caps){
-		.flags = n->caps & NVSP_CAP_VLAN ? PORT_TAKES_TAG : 0,
+		.flags = (n->caps & NVSP_CAP_VLAN ? PORT_TAKES_TAG : 0) |
+			 (n->offload.rsc4 ? PORT_TAKES_LSO4 : 0) | (n->offload.rsc6 ? PORT_TAKES_LSO6 : 0),
 		.max_frame = n->mtu,
+		.max_lso = NIC_RSC_MAX,
 	};
 	pthread_mutex_unlock(&n->lock);
 	port_set_caps(n->port, &caps);

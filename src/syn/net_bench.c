@@ -114,7 +114,7 @@ unsigned fp_rooms(struct fake_port *p)
 	return nr;
 }
 
-int fp_deliver(struct fake_port *p, uint32_t flags, uint16_t tci, const void *frame, uint32_t len)
+int fp_deliver_more(struct fake_port *p, uint32_t flags, uint16_t tci, const void *frame, uint32_t len)
 {
 	uint8_t *b = (uint8_t *)(uintptr_t)frame;
 	uint32_t cut = len / 3;		/* no piece holds a header */
@@ -122,6 +122,14 @@ int fp_deliver(struct fake_port *p, uint32_t flags, uint16_t tci, const void *fr
 	struct net_frame f = { .iov = iov, .nr_iov = 3, .len = len, .flags = flags, .tci = tci };
 
 	return p->client->deliver(p->dev, &f);
+}
+
+int fp_deliver(struct fake_port *p, uint32_t flags, uint16_t tci, const void *frame, uint32_t len)
+{
+	int rc = fp_deliver_more(p, flags, tci, frame, len);
+
+	p->client->deliver_end(p->dev);
+	return rc;
 }
 
 /* The guest. */
@@ -294,29 +302,44 @@ int nb_give_back(struct net_bench *b, struct fg_chan *c, uint64_t id)
 	return fg_send(&b->g, c, VMPKT_COMP, 0, id, m, sizeof(m));
 }
 
+/* The message of range I of a packet. */
+static int read_range(struct net_bench *b, const uint8_t *range)
+{
+	uint32_t len = ld32(range), off = ld32(range + 4);
+	int rc;
+
+	if (len > b->rx_size || len > sizeof(b->msg) || off > b->rx_size * b->rx_nr - len ||
+	    off % b->rx_size != 0)
+		return -EPROTO;
+	b->msg_len = len;
+	rc = gmem_read(b->g.mem, b->rx + off, b->msg, len);
+	return rc == 0 && (len < 8 || ld32(b->msg + 4) != len) ? -EPROTO : rc;
+}
+
 int nb_recv(struct net_bench *b, struct fg_chan *c, bool keep)
 {
-	uint32_t len, off;
 	struct fg_pkt p;
-	int rc = fg_recv(&b->g, c, &p);
+	uint32_t nr;
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	if (p.type != VMPKT_XFER_PAGES || p.flags != 1 || p.len < 48 ||
-	    ld16(p.data) != NB_RX_ID || ld32(p.data + 4) != 1)
-		return -EPROTO;
-	len = ld32(p.data + 8);
-	off = ld32(p.data + 12);
-	if (ld32(p.data + 16) != NVSP_RNDIS_PKT || len > b->rx_size || len > sizeof(b->msg) ||
-	    off > b->rx_size * b->rx_nr - len || off % b->rx_size != 0)
-		return -EPROTO;
-	b->msg_channel = ld32(p.data + 20);
-	b->msg_len = len;
-	b->msg_id = p.id;
-	rc = gmem_read(b->g.mem, b->rx + off, b->msg, len);
-	if (rc == 0 && (len < 8 || ld32(b->msg + 4) != len))
-		rc = -EPROTO;
-	return rc < 0 || keep ? rc : nb_give_back(b, c, p.id);
+	if (b->more == 0 || b->more_on != c) {
+		rc = fg_recv(&b->g, c, &p);
+		if (rc < 0)
+			return rc;
+		nr = ld32(p.data + 4);
+		if (p.type != VMPKT_XFER_PAGES || p.flags != 1 || p.len < 48 ||
+		    ld16(p.data) != NB_RX_ID || nr == 0 || nr > ARRAY_LEN(b->ranges) || p.len < 8 + 8 * nr + 32 ||
+		    ld32(p.data + 8 + 8 * nr) != NVSP_RNDIS_PKT)
+			return -EPROTO;
+		b->msg_channel = ld32(p.data + 12 + 8 * nr);
+		b->msg_id = p.id;
+		b->msg_of = nr;
+		memcpy(b->ranges, p.data + 8, 8 * nr);
+		b->more = nr;
+		b->more_on = c;
+	}
+	rc = read_range(b, b->ranges[b->msg_of - b->more--]);
+	return rc < 0 || keep || b->more != 0 ? rc : nb_give_back(b, c, b->msg_id);
 }
 
 int nb_control(struct net_bench *b, const void *m, uint32_t len)

@@ -34,6 +34,9 @@ void fp_init(struct fake_port *p);
 MUST_CHECK bool fp_wait(struct fake_port *p, unsigned nr);
 void fp_set_take(struct fake_port *p, unsigned take);	/* and resume */
 unsigned fp_rooms(struct fake_port *p);
+/* As a switch does: MORE without deliver_end behind it. */
+MUST_CHECK int fp_deliver_more(struct fake_port *p, uint32_t flags, uint16_t tci, const void *frame,
+			       uint32_t len);
 MUST_CHECK int fp_deliver(struct fake_port *p, uint32_t flags, uint16_t tci, const void *frame,
 			  uint32_t len);
 
@@ -58,6 +61,11 @@ struct net_bench {
 	uint8_t msg[4096];		/* the last RNDIS message received */
 	uint32_t msg_len, msg_channel;
 	uint64_t msg_id;
+	uint32_t msg_of;		/* messages of its packet */
+	/* Of that packet: messages not read yet, and where they lie. */
+	uint32_t more;
+	struct fg_chan *more_on;
+	uint8_t ranges[64][8];
 };
 
 /* All of these are 0 or -errno. */
@@ -78,7 +86,7 @@ MUST_CHECK int nb_send(struct net_bench *b, struct fg_chan *c, uint32_t channel,
 		       const void *m, uint32_t len);
 /* The status of its completion. */
 MUST_CHECK int nb_wait_sent(struct net_bench *b, struct fg_chan *c);
-/* The next message from the host into b->msg; KEEP: its section is not given back. */
+/* The next message from the host into b->msg; the last of a packet gives it back, unless KEEP. */
 MUST_CHECK int nb_recv(struct net_bench *b, struct fg_chan *c, bool keep);
 MUST_CHECK int nb_give_back(struct net_bench *b, struct fg_chan *c, uint64_t id);
 /* A control message and its answer in b->msg. */

@@ -107,7 +107,7 @@ void nic_offload_all(struct nic *n)
 {
 	n->offload = (struct nic_offload){
 		NDIS_SUM_BOTH, NDIS_SUM_BOTH, NDIS_SUM_BOTH, NDIS_SUM_BOTH, NDIS_SUM_BOTH,
-		true, true,
+		true, true, false, false,
 	};
 }
 
@@ -156,13 +156,16 @@ static uint32_t offload_answer(const struct nic *n, const struct nic_offload *o,
 		a.lso.v6_min_segs = le32_of(NIC_LSO_SEGS);
 		a.lso.v6_flags = le32_of(NDIS_LSO_V6_ALL);
 	}
+	a.rsc_v4 = o->rsc4;
+	a.rsc_v6 = o->rsc6;
 	a.obj = (struct ndis_object){ NDIS_OBJECT_OFFLOAD, rev, le16_of(sizes[rev]) };
 	return answer(out, ret_len, &a, sizes[rev]);
 }
 
 QUERY(q_offload_caps)
 {
-	const struct nic_offload all = { 4, 4, 4, 4, 4, true, true };
+	bool rsc = n->caps & NVSP_CAP_RSC;
+	const struct nic_offload all = { 4, 4, 4, 4, 4, true, true, rsc, rsc };
 
 	return offload_answer(n, &all, in, in_len, out, ret_len);
 }
@@ -184,11 +187,16 @@ static void take_switch(bool *to, uint8_t g)
 /* Old guests send less than new ones; what is not there does not change. */
 SET(s_offload)
 {
+	struct ndis_offload_params_rsc rsc = { 0 };
 	struct ndis_offload_params g;
 
 	if (len < sizeof(g))
 		return NDIS_INVALID_LENGTH;
 	memcpy(&g, in, sizeof(g));
+	if (len >= sizeof(g) + sizeof(rsc) && n->caps & NVSP_CAP_RSC)
+		memcpy(&rsc, in + sizeof(g), sizeof(rsc));
+	take_switch(&n->offload.rsc4, rsc.rsc4);
+	take_switch(&n->offload.rsc6, rsc.rsc6);
 	take_sum(&n->offload.sum4, g.ip4);
 	take_sum(&n->offload.tcp4, g.tcp4);
 	take_sum(&n->offload.udp4, g.udp4);

@@ -32,6 +32,8 @@
 #define NIC_RX_OVERHEAD 128u		/* of a section: RNDIS header, per-packet information, tag */
 #define NIC_MAX_SECTIONS 20480u		/* of the largest buffer the bus lets through */
 #define NIC_RX_RESERVE 8u		/* sections that data leaves to answers */
+#define NIC_BATCH 64u			/* messages of one packet */
+#define NIC_RSC_MAX (ETH_HLEN + 65535u)	/* a coalesced packet */
 #define NIC_REPLIES 32u			/* answers not yet taken by the guest */
 #define NIC_REPLY_MAX 640u
 #define NIC_MAX_MULTICAST 32u
@@ -84,6 +86,16 @@ struct nic_chan {
 	struct nic_sender *tx;		/* [owned] [worker] NULL = closed */
 };
 
+/* [lock] Messages that lie in the receive buffer and that the guest does not know of yet. */
+struct nic_batch {
+	struct nic_chan *nc;
+	unsigned nr;			/* 0: there are none, and the rest says nothing */
+	uint16_t first, last;		/* their sections, a chain by nic_rx.next */
+	struct {
+		le32 len, off;
+	} range[NIC_BATCH];
+};
+
 struct nic_rx {				/* [lock] the receive buffer */
 	struct gview *view;		/* [owned] NULL = none */
 	uint32_t gpadl;
@@ -92,7 +104,10 @@ struct nic_rx {				/* [lock] the receive buffer */
 	uint32_t nr, nr_free;
 	uint32_t generation;		/* of transaction ids: those of an older buffer are void */
 	uint16_t free[NIC_MAX_SECTIONS];	/* a stack */
-	uint8_t lent[NIC_MAX_SECTIONS];	/* 1 + index of the channel whose guest side has it */
+	/* 1 + index of the channel whose guest side has the chain that begins here */
+	uint8_t lent[NIC_MAX_SECTIONS];
+	uint16_t next[NIC_MAX_SECTIONS];	/* of its chain, where it is lent */
+	struct nic_batch batch;
 };
 
 struct nic_rss {			/* [lock] */
@@ -107,6 +122,7 @@ struct nic_rss {			/* [lock] */
 struct nic_offload {			/* [lock] what the guest turned on; all at first */
 	uint8_t sum4, tcp4, udp4, tcp6, udp6;	/* NDIS_SUM_x */
 	bool lso4, lso6;
+	bool rsc4, rsc6;		/* only when it asked */
 };
 
 struct nic {
@@ -155,14 +171,26 @@ static inline void nic_count(struct nic *n, unsigned stat, uint64_t by)
 /* net.c */
 void nic_set_caps(struct nic *n);	/* tells the port what the guest takes; no lock held */
 
-/* net_rx.c; under nic.lock unless said otherwise */
+/* net_deliver.c */
 extern const struct port_client nic_port_client;
+
+/* net_rx.c; under nic.lock unless said otherwise */
 MUST_CHECK int nic_rx_set(struct nic *n, struct gview *view, uint32_t gpadl, uint16_t id);	/* takes VIEW */
 void nic_rx_drop(struct nic *n);
 void nic_rx_reclaim(struct nic_chan *nc);	/* what was lent on a channel that is closed */
 void nic_rx_complete(struct nic_chan *nc, const struct pkt *p);	/* takes the lock */
-/* Sends what waits: answers, then news of the link. */
+/* Sends what waits: frames, answers, then news of the link. */
 void nic_rx_flush(struct nic *n);
+/*
+ * Frames: room in a batch for NR messages on NC, or -EAGAIN, or -EMSGSIZE for good.  Then
+ * each is written to the section at nic_rx_section and added; cut takes all but NR
+ * messages of the batch back.  Flush_batch: the guest hears of them; -EAGAIN: not yet.
+ */
+MUST_CHECK int nic_rx_batch(struct nic *n, struct nic_chan *nc, unsigned nr);
+uint64_t nic_rx_section(const struct nic *n);
+void nic_rx_add(struct nic *n, uint32_t len);
+void nic_rx_cut(struct nic *n, unsigned nr);
+MUST_CHECK int nic_rx_flush_batch(struct nic *n);
 void nic_rx_room(struct nic *n);	/* no lock held: calls port_room if it is owed */
 
 /* net_tx.c; on the worker, no lock held */

@@ -157,8 +157,10 @@ static void on_halt(struct nic *n)
 
 void nic_control(struct nic *n, const uint8_t *m)
 {
+	uint32_t type = ld32(m);
+
 	pthread_mutex_lock(&n->lock);
-	switch (ld32(m)) {
+	switch (type) {
 	case RNDIS_INITIALIZE:
 		on_initialize(n, m);
 		break;
@@ -181,6 +183,10 @@ void nic_control(struct nic *n, const uint8_t *m)
 	default:
 		BUG_IF(true);		/* nic_control_check knows them all */
 	}
+	pthread_mutex_unlock(&n->lock);
+	if (type == RNDIS_SET || type == RNDIS_HALT)
+		nic_set_caps(n);	/* before the guest hears that it is so */
+	pthread_mutex_lock(&n->lock);
 	nic_rx_flush(n);
 	pthread_mutex_unlock(&n->lock);
 	nic_rx_room(n);

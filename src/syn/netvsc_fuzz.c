@@ -28,7 +28,7 @@ static void boot(struct net_bench *b, uint8_t shape)
 	fp_set_take(&b->port, UINT32_MAX);
 	b->port.nr = 0;
 	if (shape & 1) {
-		BUG_IF(nb_up(b, shape & 4 ? NVSP_V6_1 : NVSP_V5, mtu, NVSP_CAP_VLAN) < 0);
+		BUG_IF(nb_up(b, shape & 4 ? NVSP_V6_1 : NVSP_V5, mtu, NVSP_CAP_VLAN | NVSP_CAP_RSC) < 0);
 		BUG_IF(nb_filter(b, shape & 8 ? 0xff : 0xf) < 0);
 	} else {
 		BUG_IF(nb_open(b) < 0);
@@ -49,7 +49,8 @@ static void drain(struct net_bench *b, bool keep)
 			BUG_IF(owed == 0 || p.id == 0 || p.id > b->xid);
 			owed--;
 		} else if (p.type == VMPKT_XFER_PAGES && !keep) {
-			BUG_IF(ld32(p.data + 12) > NB_RX_PAGES * PAGE_SIZE - ld32(p.data + 8));
+			for (uint32_t i = 0; i < ld32(p.data + 4); i++)
+				BUG_IF(ld32(p.data + 12 + 8 * i) > NB_RX_PAGES * PAGE_SIZE - ld32(p.data + 8 + 8 * i));
 			if (nb_give_back(b, &b->c, p.id) < 0)
 				return;
 		}
@@ -63,6 +64,12 @@ static bool sent(struct net_bench *b, int rc, bool want)
 	BUG_IF(rc == -EAGAIN && b->port.take == UINT32_MAX);
 	owed += rc == 0 && want;
 	return rc == 0;
+}
+
+static uint32_t flags_of(uint8_t kind)
+{
+	return (kind & 0x10 ? FRAME_TAGGED : 0u) | (kind & 0x20 ? FRAME_SUM_OK : 0u) |
+	       (kind & 0x40 ? FRAME_LSO4 : 0u);
 }
 
 static void one(struct net_bench *b, uint8_t kind, const uint8_t *p, uint32_t len)
@@ -94,7 +101,8 @@ static void one(struct net_bench *b, uint8_t kind, const uint8_t *p, uint32_t le
 	case FRAME:
 		want = false;
 		if (len >= ETH_HLEN)
-			(void)!fp_deliver(&b->port, kind >> 4, (uint16_t)len, p, len);
+			(void)!(kind & 0x80 ? fp_deliver_more : fp_deliver)(&b->port, flags_of(kind), (uint16_t)len,
+									     p, len);
 		break;
 	default:
 		want = false;
