@@ -4,11 +4,12 @@
 # busybox (Debian's busybox-static) loads the modules listed below in the order
 # their dependencies demand, waits for the root device named on the kernel
 # command line, mounts it and hands over.  Not compressed: unpacking costs the
-# guest more than reading.
+# guest more than reading.  For other machines than the demo guest: MODULES names
+# other modules, PROGRAMS static programs that /bin gets.
 set -euo pipefail
 mods=$(realpath "$1") out=$(realpath -m "$2")
 PATH=$PATH:/usr/sbin:/sbin
-want='hv_vmbus hv_storvsc hv_utils sd_mod ext4 crc32c_generic crc32c-intel'
+want=${MODULES:-hv_vmbus hv_storvsc hv_utils sd_mod ext4 crc32c_generic crc32c-intel}
 busybox=${BUSYBOX:-/bin/busybox}
 [ -x "$busybox" ] || busybox=$(command -v busybox)
 d=$(mktemp -d)
@@ -16,6 +17,7 @@ trap 'rm -rf "$d"' EXIT
 mkdir -p "$d"/bin "$d"/dev "$d"/proc "$d"/sys "$d"/root "$d"/modules
 cp "$busybox" "$d/bin/busybox"
 ln -s busybox "$d/bin/sh"
+[ -z "${PROGRAMS:-}" ] || cp $PROGRAMS "$d/bin/"
 
 # modules.dep may not be there yet (an unpacked package): make it.
 version=$(basename "$mods")
