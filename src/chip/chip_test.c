@@ -157,6 +157,7 @@ static void a_window_in_use_is_an_error_of_every_chip(void **s)
 			struct uart_conf uart;
 			struct absorb_conf absorb;
 			struct testdev_conf testdev;
+			struct vga_conf vga;
 		} conf;
 
 		zoo_open(&b, &zoo[i]);
@@ -171,6 +172,8 @@ static void a_window_in_use_is_an_error_of_every_chip(void **s)
 			conf.uart.port = 0x3f8;
 		else if (zoo[i].ops == &absorb_dev)
 			conf.absorb = (struct absorb_conf){ &range, 1 };
+		else if (zoo[i].ops == &vga_dev)
+			conf.vga.vram_len = 1 << 20;
 		CHECK_EQ(dev_new(zoo[i].ops, &r->env, &conf, &second, &err), -EBUSY);
 		CHECK(strstr(err.msg, "overlaps dut") != NULL);
 		CHECK(second == NULL);

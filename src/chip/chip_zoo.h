@@ -6,11 +6,15 @@
 #define CHIP_CHIP_ZOO_H
 
 #include "chip/chip_rig.h"
+#include "chip/vga.h"
+#include "dev/pci.h"
 
 struct zoo_bench {
 	struct rig r;
 	struct chr chr;
 	struct lapic_set *lapics;
+	void *pci;			/* of chips that have a place on it */
+	struct disp *disp;
 };
 
 static inline void zoo_vp(void *self, unsigned vp) { (void)self, (void)vp; }
@@ -97,10 +101,33 @@ static inline void zoo_testdev(struct zoo_bench *b)
 	rig_put(&b->r, &testdev_dev, &conf);
 }
 
+#define ZOO_PCI_SLOT 8
+
+static inline void zoo_pci(struct zoo_bench *b)
+{
+	struct dev_env env = b->r.env;
+
+	env.name = "pci";
+	BUG_IF(dev_new(&pci_dev, &env, &(struct pci_conf){ .port = 0xcf8 }, &b->pci, NULL) < 0);
+	b->r.env.pci = b->pci;
+}
+
+static inline void zoo_vga(struct zoo_bench *b)
+{
+	zoo_pci(b);
+	BUG_IF(disp_new(&b->disp) < 0);
+	rig_put(&b->r, &vga_dev, &(struct vga_conf){ .devfn = PCI_DEVFN(ZOO_PCI_SLOT, 0),
+						     .vram_len = 1 << 20, .disp = b->disp });
+	pthread_mutex_lock(&b->r.lock);
+	pci_cfg_write(b->pci, PCI_DEVFN(ZOO_PCI_SLOT, 0), PCI_BAR0, 4, 0xf8000000);
+	pci_cfg_write(b->pci, PCI_DEVFN(ZOO_PCI_SLOT, 0), PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	pthread_mutex_unlock(&b->r.lock);
+}
+
 static const struct zoo_row {
 	const struct dev_ops *ops;
 	void (*put)(struct zoo_bench *b);
-	struct { bool mmio; uint64_t base; uint32_t len; } win[4];
+	struct { bool mmio; uint64_t base; uint32_t len; } win[6];
 } zoo[] = {
 	{ &ioapic_dev, zoo_ioapic, { { true, 0xfec00000, 0x20 } } },
 	{ &rtc_dev, zoo_rtc, { { false, 0x70, 2 } } },
@@ -110,6 +137,9 @@ static const struct zoo_row {
 	{ &testdev_dev, zoo_testdev, { { false, 0xe0, 0x18 }, { false, 0x2000, 24 },
 				       { true, 0xff000000, 0x10000 },
 				       { false, 0x510, 2 } } },
+	{ &vga_dev, zoo_vga, { { false, 0x3b0, 0x30 }, { false, 0x3c0, 0x10 }, { false, 0x1ce, 4 },
+			       { true, 0xa0000, 0x20000 }, { true, 0xf8000000, 0x120000 },
+			       { false, 0xcf8, 8 } } },
 	{ &pic_dev, zoo_pic, { { false, 0x20, 2 }, { false, 0xa0, 2 }, { false, 0x4d0, 2 } } },
 };
 
@@ -125,6 +155,11 @@ static inline void zoo_open(struct zoo_bench *b, const struct zoo_row *row)
 static inline void zoo_close(struct zoo_bench *b)
 {
 	lapic_free(b->lapics);
+	dev_free(b->r.ops, b->r.dev);
+	b->r.dev = NULL;
+	if (b->pci != NULL)
+		dev_free(&pci_dev, b->pci);
+	disp_free(b->disp);
 	rig_fini(&b->r);
 }
 
@@ -154,6 +189,15 @@ static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
 	memset(keys, val, sizeof(keys));
 	if (b->r.ops == &uart_dev) {
 		b->chr.input(b->chr.dev, keys, what % sizeof(keys));
+		return;
+	}
+	if (b->r.ops == &vga_dev) {	/* somebody looks */
+		struct disp_rect rects[3];
+		struct disp_view view;
+
+		disp_open(b->disp, &view);
+		BUG_IF(disp_changed(b->disp, view.seq - val, rects, 1 + what % 3) > 3);
+		disp_close(b->disp);
 		return;
 	}
 	pthread_mutex_lock(&b->r.lock);
