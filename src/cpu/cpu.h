@@ -8,7 +8,7 @@
  *
  * Threads  cpu_run, cpu_get_regs, cpu_set_regs: the vCPU's own thread, or any
  *          thread while it is not in cpu_run.  cpu_kick, cpu_notify, cpu_nmi,
- *          cpu_tlb_flush: any thread at any moment.
+ *          cpu_tlb_flush, tlb_flush_soon: any thread at any moment.
  */
 #ifndef CPU_CPU_H
 #define CPU_CPU_H
@@ -200,6 +200,12 @@ struct cpu_engine {
 	 * ones.  Not from inside its own run, but for a hypercall's.
 	 */
 	void (*tlb_flush)(struct cpu *c);
+	/*
+	 * The same without waiting, from inside its own run too: that processor
+	 * flushes before its next instruction, others within moments.  For pages
+	 * that became read only.  NULL: the engine knows no such pages.
+	 */
+	void (*tlb_flush_soon)(struct cpu *c);
 	void (*reset)(struct cpu *c, bool init);	/* power-on, or INIT (FPU, MTRR kept) */
 	void (*get_regs)(struct cpu *c, struct cpu_regs *ret_r);
 	int (*set_regs)(struct cpu *c, const struct cpu_regs *r, struct err *err);

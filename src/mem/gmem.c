@@ -119,6 +119,7 @@ void gmem_free(struct gmem *m)
 {
 	if (m == NULL)
 		return;
+	free(m->shadow.hidden);
 	munmap(m->map, m->map_len);
 	pthread_mutex_destroy(&m->listen_lock);
 	free(m);
@@ -146,12 +147,25 @@ struct gmem_run gmem_run_at(const struct gmem *m, uint64_t gpa, size_t n)
 				.hva = m->hva[i] + off,
 				.state = &m->state[m->first_page[i] + (off >> PAGE_SHIFT)],
 				.n = min_u64(n, r->len - off),
+				.rom = m->rom[i],
 			};
 	}
 	return (struct gmem_run){ 0 };
 }
 
 bool gmem_is_ram(const struct gmem *m, uint64_t gpa, uint64_t len)
+{
+	const struct gmem_shadow *s = &m->shadow;
+
+	if (!gmem_is_backed(m, gpa, len))
+		return false;
+	if (!m->guarded || len == 0)
+		return true;
+	return gmem_takes_writes(m, gpa, len) &&
+	       (gpa >= s->gpa + s->len || s->gpa >= gpa + len);
+}
+
+bool gmem_is_backed(const struct gmem *m, uint64_t gpa, uint64_t len)
 {
 	while (len > 0) {
 		struct gmem_run run = gmem_run_at(m, gpa, len);
@@ -164,16 +178,36 @@ bool gmem_is_ram(const struct gmem *m, uint64_t gpa, uint64_t len)
 	return true;
 }
 
-void gmem_clear(struct gmem *m)
+static void clear(const struct gmem *m, uint64_t gpa, uint64_t end)
 {
-	for (size_t i = 0; i < m->nr; i++) {
+	while (gpa < end) {
+		struct gmem_run run = gmem_run_at(m, gpa, end - gpa);
 		/* Private anonymous pages read as zeros after this, by definition. */
-		int rc = madvise(m->hva[i], m->range[i].len, MADV_DONTNEED);
+		int rc = madvise(run.hva, run.n, MADV_DONTNEED);
 
 		/* Locked pages (mlockall) refuse; they still hold the old bytes. */
 		if (rc < 0)
-			memset(m->hva[i], 0, m->range[i].len);
+			memset(run.hva, 0, run.n);
+		gpa += run.n;
 	}
+}
+
+void gmem_clear(struct gmem *m)
+{
+	const struct gmem_shadow *s = &m->shadow;
+
+	for (size_t i = 0; i < m->nr; i++) {
+		uint64_t gpa = m->range[i].gpa, end = gpa + m->range[i].len;
+
+		if (m->rom[i])
+			continue;
+		if (s->len != 0 && s->gpa >= gpa && s->gpa < end) {
+			clear(m, gpa, s->gpa);
+			gpa = s->gpa + s->len;
+		}
+		clear(m, gpa, end);
+	}
+	gmem_shadow_clear(m);
 	atomic_thread_fence(memory_order_seq_cst);
 	for (size_t i = 0; i < m->nr_pages; i++)
 		gmem_page_written(m, &m->state[i]);

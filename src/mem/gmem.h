@@ -36,13 +36,19 @@ MUST_CHECK int gmem_new(const struct gmem_range *ranges, size_t nr,
 void gmem_free(struct gmem *m);
 size_t gmem_ranges(const struct gmem *m, const struct gmem_range **ret_ranges);
 uint64_t gmem_size(const struct gmem *m);		/* bytes of RAM */
+/* Memory that is there to read and write for ever: neither ROM nor shadow. */
 bool gmem_is_ram(const struct gmem *m, uint64_t gpa, uint64_t len);
-/* All RAM back to zeros, for a reset of the machine; no vCPU may run. */
+/* All RAM back to zeros, ROM and what shows ROM unchanged; no vCPU may run. */
 void gmem_clear(struct gmem *m);
 
 MUST_CHECK int gmem_read(struct gmem *m, uint64_t gpa, void *dst, size_t n);
 MUST_CHECK int gmem_write(struct gmem *m, uint64_t gpa, const void *src, size_t n);
 MUST_CHECK int gmem_zero(struct gmem *m, uint64_t gpa, size_t n);
+
+/*
+ * -EFAULT too where the page is read only at present, for everything that
+ * writes.  Payload in shadow RAM is none to pin.
+ */
 
 /* Naturally aligned and single-copy atomic (acquire, release): words the guest changes under us. */
 MUST_CHECK int gmem_load32(struct gmem *m, uint64_t gpa, uint32_t *ret_val);
@@ -62,6 +68,33 @@ MUST_CHECK int gmem_and32(struct gmem *m, uint64_t gpa, uint32_t bits, uint32_t 
 MUST_CHECK int gmem_pin(struct gmem *m, uint64_t gpa, size_t n, bool write,
 			struct iovec *iov, int *nr, int max);
 void gmem_unpin_written(struct gmem *m, uint64_t gpa, size_t n);
+
+/*
+ * The range that begins at GPA is ROM from now on: the guest reads and runs it,
+ * only gmem_rom_fill writes it.  Before anything runs.
+ */
+void gmem_rom_new(struct gmem *m, uint64_t gpa);
+/* -EFAULT where there is no ROM. */
+MUST_CHECK int gmem_rom_fill(struct gmem *m, uint64_t gpa, const void *src, size_t n);
+
+/*
+ * Shadow RAM: one range of whole pages, each of which is RAM (READ | WRITE, as
+ * from the beginning), read-only RAM (READ), or shows ROM, with writes lost (0)
+ * or taken by the RAM beneath (WRITE).
+ */
+enum { GMEM_SHADOW_READ = 1, GMEM_SHADOW_WRITE = 2 };
+#define GMEM_SHADOW_MAX (256 * KIB)
+#define GMEM_NO_ROM UINT64_MAX		/* instead of a ROM: reads are ones */
+
+/* Once, before anything runs; [gpa, gpa + len) is RAM. */
+MUST_CHECK int gmem_shadow_new(struct gmem *m, uint64_t gpa, uint64_t len, struct err *err);
+/*
+ * The bytes from ROM_GPA on show where RAM does not.  True: something changed, and
+ * every engine must look at its rights again (cpu_engine.tlb_flush_soon).
+ */
+bool gmem_shadow_set(struct gmem *m, uint64_t gpa, uint64_t len, unsigned how, uint64_t rom_gpa);
+/* A store to a page that takes none, which came out as one to a device. */
+void gmem_shadow_write(struct gmem *m, uint64_t gpa, const void *src, size_t n);
 
 /*
  * The same calls by offset into a list of pages.  Building the view checks

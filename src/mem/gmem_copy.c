@@ -102,7 +102,7 @@ int gmem_read(struct gmem *m, uint64_t gpa, void *dst, size_t n)
 {
 	uint8_t *p = dst;
 
-	if (!gmem_is_ram(m, gpa, n))
+	if (!gmem_is_backed(m, gpa, n))
 		return -EFAULT;
 	while (n > 0) {
 		struct gmem_run run = gmem_run_at(m, gpa, n);
@@ -119,7 +119,7 @@ int gmem_write(struct gmem *m, uint64_t gpa, const void *src, size_t n)
 {
 	const uint8_t *p = src;
 
-	if (!gmem_is_ram(m, gpa, n))
+	if (!gmem_is_backed(m, gpa, n) || !gmem_takes_writes(m, gpa, n))
 		return -EFAULT;
 	while (n > 0) {
 		struct gmem_run run = gmem_run_at(m, gpa, n);
@@ -135,7 +135,7 @@ int gmem_write(struct gmem *m, uint64_t gpa, const void *src, size_t n)
 
 int gmem_zero(struct gmem *m, uint64_t gpa, size_t n)
 {
-	if (!gmem_is_ram(m, gpa, n))
+	if (!gmem_is_backed(m, gpa, n) || !gmem_takes_writes(m, gpa, n))
 		return -EFAULT;
 	while (n > 0) {
 		struct gmem_run run = gmem_run_at(m, gpa, n);
@@ -173,7 +173,7 @@ int gmem_store32(struct gmem *m, uint64_t gpa, uint32_t val)
 	struct gmem_run run;
 	_Atomic uint32_t *w = word_at(m, gpa, &run);
 
-	if (w == NULL)
+	if (w == NULL || !gmem_takes_writes(m, gpa, 4))
 		return -EFAULT;
 	atomic_store_explicit(w, val, memory_order_release);
 	gmem_mark(m, run.hva, run.state, 4);
@@ -185,7 +185,7 @@ int gmem_or32(struct gmem *m, uint64_t gpa, uint32_t bits, uint32_t *ret_old)
 	struct gmem_run run;
 	_Atomic uint32_t *w = word_at(m, gpa, &run);
 
-	if (w == NULL)
+	if (w == NULL || !gmem_takes_writes(m, gpa, 4))
 		return -EFAULT;
 	*ret_old = atomic_fetch_or(w, bits);
 	gmem_mark(m, run.hva, run.state, 4);
@@ -197,7 +197,7 @@ int gmem_and32(struct gmem *m, uint64_t gpa, uint32_t bits, uint32_t *ret_old)
 	struct gmem_run run;
 	_Atomic uint32_t *w = word_at(m, gpa, &run);
 
-	if (w == NULL)
+	if (w == NULL || !gmem_takes_writes(m, gpa, 4))
 		return -EFAULT;
 	*ret_old = atomic_fetch_and(w, bits);
 	gmem_mark(m, run.hva, run.state, 4);

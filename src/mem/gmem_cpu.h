@@ -3,7 +3,7 @@
  *
  * The one exception to "no pointers": an engine fills its TLB from here.
  * Each page of RAM has a state word: bit 0 says that some engine holds
- * decoded code of the page, the bits above count the writes since.  Whoever
+ * decoded code of the page, the bits from 4 on count the writes since.  Whoever
  * stores to a page whose bit 0 is set adds GMEM_GEN_STEP (gmem_page_written),
  * after the store; whoever decodes sets bit 0, reads the word, then the bytes,
  * and later trusts its copy only while the word is unchanged.
@@ -18,7 +18,8 @@
 #define GMEM_HAS_CODE 1u
 #define GMEM_WRITE_CACHED 2u	/* some TLB may hold a right to write without a look here */
 #define GMEM_COOLING 4u		/* all shall forget its code; whoever decodes it again clears this */
-#define GMEM_GEN_STEP 8u
+#define GMEM_READ_ONLY 8u	/* a store is none to this page: treat it as one to a device */
+#define GMEM_GEN_STEP 16u
 
 struct gmem_page {
 	uint8_t *hva;			/* of the first byte of the page */

@@ -14,6 +14,13 @@
 #define GMEM_COOLING_PAGES 64u
 #define GMEM_LISTENERS 256u
 
+/* gmem_shadow.c; LEN 0: there is none. */
+struct gmem_shadow {
+	uint64_t gpa, len;			/* [const] */
+	uint8_t *hidden;			/* [owned] RAM of the pages that show ROM */
+	uint8_t how[GMEM_SHADOW_MAX / PAGE_SIZE];	/* GMEM_SHADOW_* */
+};
+
 /* A page with GMEM_COOLING: the log must have been read up to SEQ. */
 struct gmem_cooling {
 	const _Atomic uint32_t *state;
@@ -23,9 +30,12 @@ struct gmem_cooling {
 struct gmem {
 	size_t nr;				/* all [const] after gmem_new */
 	struct gmem_range range[GMEM_MAX_RANGES];
+	bool rom[GMEM_MAX_RANGES];
 	uint8_t *hva[GMEM_MAX_RANGES];		/* of each range's first byte */
 	size_t first_page[GMEM_MAX_RANGES];	/* index into state[] */
 	uint64_t size;
+	bool guarded;				/* [const] there is ROM or shadow RAM */
+	struct gmem_shadow shadow;
 	void *map;				/* [owned] all RAM, then state[] */
 	size_t map_len;
 	_Atomic uint32_t *state;		/* a word per page, behind RAM in map; [atomic] */
@@ -45,6 +55,7 @@ struct gmem_run {
 	uint8_t *hva;
 	_Atomic uint32_t *state;		/* of the page that hva lies in */
 	size_t n;				/* bytes */
+	bool rom;
 };
 
 /* The part of [gpa, gpa + n), n > 0, that lies in one mapping; n = 0 when GPA is not RAM. */
@@ -56,6 +67,11 @@ struct gmem_run gmem_run_at(const struct gmem *m, uint64_t gpa, size_t n);
  */
 void gmem_copy_in(void *dst, const uint8_t *hva, size_t n);
 void gmem_copy_out(uint8_t *hva, const void *src, size_t n);
+
+/* Whether [gpa, gpa + len) is memory, whatever its kind; and whether it takes writes now. */
+bool gmem_is_backed(const struct gmem *m, uint64_t gpa, uint64_t len);
+bool gmem_takes_writes(const struct gmem *m, uint64_t gpa, uint64_t len);
+void gmem_shadow_clear(struct gmem *m);
 
 /* After a store to N bytes at HVA, whose page has state word STATE. */
 void gmem_mark(struct gmem *m, const uint8_t *hva, _Atomic uint32_t *state, size_t n);

@@ -42,6 +42,7 @@ int gview_new(struct gmem *m, const uint64_t *pfns, size_t nr, struct gview **re
 		uint64_t pfn = pfns[i];		/* once: the list may be shared */
 
 		if (pfn > UINT64_MAX >> PAGE_SHIFT ||
+		    !gmem_is_ram(m, pfn << PAGE_SHIFT, PAGE_SIZE) ||
 		    !gmem_page_of(m, pfn << PAGE_SHIFT, &v->page[i])) {
 			free(v);
 			return -EFAULT;

@@ -261,6 +261,7 @@ const struct cpu_engine cpu_engine_translate = {
 	.notify = interp_engine_notify,
 	.nmi = interp_engine_nmi,
 	.tlb_flush = interp_engine_tlb_flush,
+	.tlb_flush_soon = interp_engine_tlb_flush_soon,
 	.reset = interp_engine_reset,
 	.get_regs = interp_engine_get_regs,
 	.set_regs = interp_engine_set_regs,

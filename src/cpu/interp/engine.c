@@ -160,6 +160,12 @@ void interp_engine_tlb_flush(struct cpu *cpu)
 		sched_yield();
 }
 
+/* OUT, by which such a page comes to be, ends a block: so it is taken before the next one. */
+void interp_engine_tlb_flush_soon(struct cpu *cpu)
+{
+	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_FLUSH);
+}
+
 void interp_engine_reset(struct cpu *cpu, bool init)
 {
 	struct interp *c = INTERP_OF(cpu);
@@ -346,6 +352,7 @@ const struct cpu_engine cpu_engine_interpret = {
 	.notify = interp_engine_notify,
 	.nmi = interp_engine_nmi,
 	.tlb_flush = interp_engine_tlb_flush,
+	.tlb_flush_soon = interp_engine_tlb_flush_soon,
 	.reset = interp_engine_reset,
 	.get_regs = interp_engine_get_regs,
 	.set_regs = interp_engine_set_regs,

@@ -473,6 +473,52 @@ static void test_flat_code(void **state)
 	itest_close(&t);
 }
 
+/* Pages that are read only whatever the tables say: a store is one to a device. */
+static void test_read_only(void **state)
+{
+	const uint64_t lin = 0x200000;
+	_Atomic uint32_t *page_state;
+	struct itest t;
+	struct rmw m;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	CHECK_EQ(gmem_shadow_new(t.c->conf.mem, lin, 0x2000, NULL), 0);
+	itest_put64(&t, lin, 7);
+	interp_store(t.c, CPU_DS, lin, 4, 8);		/* the right to write is in the TLB */
+	CHECK(gmem_shadow_set(t.c->conf.mem, lin, 0x1000, GMEM_SHADOW_READ, GMEM_NO_ROM));
+	CHECK_EQ(interp_load(t.c, CPU_DS, lin, 4), 8);
+	interp_tlb_flush(t.c, true);
+	CHECK_EQ(interp_load(t.c, CPU_DS, lin, 4), 8);
+	CHECK_EQ(t.nr_mmio, 0);
+	interp_store(t.c, CPU_DS, lin, 4, 9);
+	CHECK_EQ(t.nr_mmio, 1);
+	CHECK_EQ(t.mmio[0].addr, lin);
+	CHECK_EQ(t.mmio[0].val, 9);
+	CHECK_EQ(interp_load(t.c, CPU_DS, lin, 4), 8);
+	CHECK(interp_span(t.c, CPU_DS, lin, 4, ACCESS_READ, &page_state) != NULL);
+	CHECK(interp_span(t.c, CPU_DS, lin, 4, ACCESS_WRITE, &page_state) == NULL);
+	interp_rmw_begin(t.c, &m, CPU_DS, lin, 4, true);
+	interp_rmw_end(t.c, &m);
+	CHECK_EQ(interp_load(t.c, CPU_DS, lin, 4), 8);
+	/* Half of it on the next page, which takes it. */
+	interp_store(t.c, CPU_DS, lin + 0xffe, 4, 0x11223344);
+	CHECK_EQ(interp_load(t.c, CPU_DS, lin + 0x1000, 2), 0x1122);
+	CHECK_EQ(interp_load(t.c, CPU_DS, lin + 0xffe, 2), 0);
+	/* A page table there is used, and nothing is noted in it. */
+	CHECK(gmem_shadow_set(t.c->conf.mem, lin, 0x1000, 3, GMEM_NO_ROM));
+	itest_put64(&t, lin + 8, 0x400000 | ALL);
+	itest_put64(&t, 0x400000, 42);
+	CHECK(gmem_shadow_set(t.c->conf.mem, lin, 0x1000, GMEM_SHADOW_READ, GMEM_NO_ROM));
+	itest_put64(&t, ITEST_PML4 + 0x2000 + 1 * 8, lin | ALL);
+	interp_tlb_flush(t.c, true);
+	CHECK_EQ(interp_load(t.c, CPU_DS, 0x201000, 8), 42);
+	interp_store(t.c, CPU_DS, 0x201000, 8, 43);
+	CHECK_EQ(itest_get64(&t, 0x400000), 43);
+	CHECK_EQ(itest_get64(&t, lin + 8), 0x400000 | ALL);
+	itest_close(&t);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -494,6 +540,7 @@ int main(void)
 		cmocka_unit_test(test_span),
 		cmocka_unit_test(test_stack),
 		cmocka_unit_test(test_flat_code),
+		cmocka_unit_test(test_read_only),
 	};
 
 	return cmocka_run_group_tests_name("interp_memory", tests, NULL, NULL);

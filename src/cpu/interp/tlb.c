@@ -343,6 +343,8 @@ static void fill(struct interp *c, uint64_t lin, unsigned set, const struct walk
 	if (e->rtag != (lin & ~PAGE_MASK) && e->rtag != no_tag(t, e) && set < TLB_SITE_SETS)
 		interp_tlb_astray(t, set, lin);
 	e->rtag = lin & ~PAGE_MASK;
+	if (atomic_load(page->state) & GMEM_READ_ONLY)
+		writable = false;
 	e->wtag = writable && c->save_page == NULL && write_guarded(c, page->state) ? e->rtag : no_tag(t, e);
 	e->add = (uint64_t)(uintptr_t)page->hva - e->rtag;
 	e->state = page->state;
@@ -403,7 +405,8 @@ int interp_translate(struct interp *c, uint64_t lin, enum access a, unsigned set
 	ret_x->gpa = w.gpa;
 	ret_x->hva = NULL;
 	ret_x->state = NULL;
-	if (!gmem_page_of(c->conf.mem, w.gpa, &page)) {
+	if (!gmem_page_of(c->conf.mem, w.gpa, &page) ||
+	    (a == ACCESS_WRITE && (atomic_load(page.state) & GMEM_READ_ONLY))) {
 		if (unlikely(c->save_page != NULL))
 			longjmp(*c->unwind, 2);
 		return 0;

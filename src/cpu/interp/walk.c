@@ -81,6 +81,8 @@ static bool step_set(struct interp *c, const struct paging *p, struct step *s, u
 
 	if ((s->val & bits) == bits)
 		return true;
+	if (unlikely(atomic_load(s->state) & GMEM_READ_ONLY))
+		return true;		/* a table in ROM: the store is lost */
 	if (p->entry == 4) {
 		uint32_t old = (uint32_t)s->val;
 

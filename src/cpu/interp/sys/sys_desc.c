@@ -80,7 +80,8 @@ static uint8_t *type_byte(struct interp *c, const struct desc *d, _Atomic uint32
 
 	if (interp_walk(c, lin, ACCESS_WRITE, false, &w, &code) != 0)
 		interp_page_fault(c, lin, code);
-	if (!gmem_page_of(c->conf.mem, w.gpa, &page))
+	if (!gmem_page_of(c->conf.mem, w.gpa, &page) ||
+	    (atomic_load(page.state) & GMEM_READ_ONLY))
 		return NULL;
 	*ret_state = page.state;
 	return page.hva + (w.gpa & PAGE_MASK);
