@@ -10,6 +10,8 @@
  */
 #include "syn/scsi_priv.h"
 
+#include "dev/mmc.h"
+
 #define MODE_MAX 128u
 
 struct mode_page {
@@ -23,12 +25,8 @@ static const struct mode_page mode_pages[] = {
 	{ 0x08, 18, true, false, { 0x04 } },
 	/* control: unrestricted reordering */
 	{ 0x0a, 10, true, true, { 0, 0x10 } },
-	/*
-	 * CD and DVD capabilities: reads CD-R, CD-RW, DVD-ROM, DVD-R, DVD-RAM; tray,
-	 * lock, eject; 11080 kB/s at most and now, which is DVD x8
-	 */
-	{ 0x2a, 24, false, true,
-	  { 0x3b, 0, 0x70, 0, 0x29, 0, 0x2b, 0x48, 0, 0, 0, 0, 0x2b, 0x48 } },
+	/* CD and DVD capabilities: mmc_page_2a */
+	{ 0x2a, MMC_PAGE_2A_LEN, false, true, { 0 } },
 };
 
 static bool page_wanted(const struct mode_page *p, const struct blk *d, uint8_t code)
@@ -51,7 +49,7 @@ static unsigned mode_build(const struct blk *d, uint8_t code, bool changeable, u
 		b[n] = p->code;
 		b[n + 1] = p->len;
 		if (!changeable)
-			memcpy(b + n + 2, p->bytes, p->len);
+			memcpy(b + n + 2, p->code == 0x2a ? mmc_page_2a : p->bytes, p->len);
 		n += 2u + p->len;
 	}
 	return n;

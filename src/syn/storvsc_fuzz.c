@@ -8,7 +8,7 @@
  */
 #include "base/log.h"
 #include "spec/storvsc.h"
-#include "syn/fake_blk.h"
+#include "dev/fake_blk.h"
 #include "syn/scsi.h"
 #include "vmbus/fake_guest.h"
 
