@@ -103,4 +103,8 @@ struct stor_packet {
 };
 _Static_assert(sizeof(struct stor_packet) == STOR_PACKET, "as on the wire");
 
+/* The user-defined part of an IDE accelerator's offer. */
+enum { STOR_OFFER_PATH = 2, STOR_OFFER_TARGET = 3, STOR_OFFER_FLAGS = 8, STOR_OFFER_USER = 120 };
+enum { STOR_OFFER_IDE = 2 };
+
 #endif

@@ -5,8 +5,10 @@
  * start, then SRBs; sub-channels carry SRBs only.  A request is answered on
  * the channel it came on, exactly once, with as many bytes as it had.
  *
+ * The IDE accelerator is the same thing for one disk.
+ *
  * Spec     storvsc protocol 2.0 to 6.2
- * Missing  fibre channel; the IDE accelerator
+ * Missing  fibre channel
  * Lock     scsi.lock; the state machine belongs to the primary's worker
  */
 #include "syn/scsi_priv.h"
@@ -15,6 +17,9 @@
 
 static const struct guid scsi_type = GUID_INIT(0xba6163d9, 0x04a1, 0x4d29, 0xb6, 0x05, 0x72, 0xe2,
 					       0xff, 0xb1, 0xdc, 0x7f);
+
+static const struct guid ide_type = GUID_INIT(0x32412632, 0x86cb, 0x44a2, 0x9b, 0x5c, 0x50, 0xd1,
+					      0x41, 0x73, 0x54, 0xf5);
 
 static uint32_t packet_bytes(const struct scsi *s)
 {
@@ -106,7 +111,7 @@ static bool srb_begin(struct scsi_req *r)
 	pthread_mutex_lock(&s->lock);
 	ok = s->active < SCSI_MAX_ACTIVE;
 	s->active++;			/* scsi_finish takes it back either way */
-	if (srb->path == 0 && srb->target == 0 && srb->lun < SCSI_MAX_LUNS &&
+	if (scsi_has_target(s, srb) && srb->lun < SCSI_MAX_LUNS &&
 	    s->luns[srb->lun].blk != NULL) {
 		r->lun = &s->luns[srb->lun];
 		r->blk = r->lun->blk;
@@ -310,24 +315,38 @@ static const struct chan_ops scsi_ops = {
 
 /* The host's side. */
 
+struct guid scsi_ide_instance(uint8_t path, uint8_t target)
+{
+	const struct guid g = GUID_INIT(path, target, 0x8899, 0, 0, 0, 0, 0, 0, 0, 0);
+
+	return g;
+}
+
 int scsi_new(struct vmbus *bus, const struct scsi_conf *conf, struct scsi **ret_s, struct err *err)
 {
 	struct scsi *s = new0(struct scsi);
+	uint8_t user[STOR_OFFER_USER] = { 0 };
 	int rc;
 
 	if (s == NULL)
 		return err_set(err, -ENOMEM, "scsi: no memory");
 	s->bus = bus;
 	s->ops = scsi_ops;
-	s->ops.type = scsi_type;
-	if (conf->nr_vps > 1)
+	s->ops.type = conf->ide ? ide_type : scsi_type;
+	s->ide = conf->ide;
+	if (conf->ide) {
+		s->target = conf->target;
+		user[STOR_OFFER_PATH] = conf->path;
+		user[STOR_OFFER_TARGET] = conf->target;
+		st32(user + STOR_OFFER_FLAGS, STOR_OFFER_IDE);
+	} else if (conf->nr_vps > 1)
 		s->max_sub = (unsigned)min_u64(conf->nr_vps - 1, SCSI_MAX_CHANS - 1);
 	s->ops.max_sub = s->max_sub;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->idle, NULL);
 	for (unsigned i = 0; i < SCSI_MAX_CHANS; i++)
 		s->chans[i].s = s;
-	rc = vdev_offer(bus, &s->ops, s, &conf->instance, NULL, &s->vdev, err);
+	rc = vdev_offer(bus, &s->ops, s, &conf->instance, user, &s->vdev, err);
 	if (rc < 0) {
 		free(s);
 		return rc;
@@ -356,9 +375,9 @@ int scsi_attach(struct scsi *s, unsigned lun, struct blk *b, struct err *err)
 {
 	int rc = 0;
 
-	if (lun >= SCSI_MAX_LUNS)
+	if (lun >= (s->ide ? 1 : SCSI_MAX_LUNS))
 		return err_set(err, -EINVAL, "LUN %u: a controller has 0 to %u", lun,
-			       SCSI_MAX_LUNS - 1);
+			       s->ide ? 0 : SCSI_MAX_LUNS - 1);
 	if (b->logical == 0 || b->size < b->logical || SCSI_PATTERN % b->logical != 0 ||
 	    b->physical < b->logical || b->physical % b->logical != 0)
 		return err_set(err, -EINVAL, "LUN %u: %u-byte sectors on %u cannot be SCSI", lun,

@@ -11,10 +11,19 @@
 
 struct scsi;
 
+/*
+ * With IDE it is the accelerator of one disk on the emulated IDE controller: the
+ * same protocol under another interface, LUN 0 alone, no sub-channels.  A guest
+ * that knows it leaves the emulated disk alone; both lead to the same backend.
+ */
 struct scsi_conf {
 	struct guid instance;
 	unsigned nr_vps;		/* bounds the sub-channels */
+	bool ide;
+	uint8_t path, target;		/* of the IDE disk: its channel, and 0 or 1 on it */
 };
+/* What Hyper-V calls the accelerator of that disk. */
+struct guid scsi_ide_instance(uint8_t path, uint8_t target);
 
 MUST_CHECK int scsi_new(struct vmbus *bus, const struct scsi_conf *conf, struct scsi **ret_s, struct err *err);
 /* Attaches a backend as LUN 0..63; the controller borrows it.  -EBUSY when taken.  Hot add when running. */

@@ -133,7 +133,7 @@ static void cmd_report_luns(struct scsi_req *r)
 	}
 	pthread_mutex_lock(&r->s->lock);
 	for (uint8_t i = 0; i < SCSI_MAX_LUNS; i++) {
-		if (r->s->luns[i].blk == NULL || srb->path != 0 || srb->target != 0 ||
+		if (r->s->luns[i].blk == NULL || !scsi_has_target(r->s, srb) ||
 		    r->cdb[2] == 1)	/* well-known units only: none */
 			continue;
 		b[8 + 8 * n + 1] = i;

@@ -98,6 +98,8 @@ struct scsi {
 	struct vdev *vdev;		/* [const] */
 	struct chan_ops ops;		/* [const] */
 	unsigned max_sub;		/* [const] */
+	bool ide;			/* [const] */
+	uint8_t target;			/* [const] the one that has units; 0 but for IDE */
 	pthread_mutex_t lock;
 	pthread_cond_t idle;		/* some active count fell to zero */
 	struct scsi_lun luns[SCSI_MAX_LUNS];
@@ -137,6 +139,12 @@ MUST_CHECK int scsi_fetch(struct scsi_req *r, void *buf, uint32_t n);
 /* Runs R->act over R->ext (scsi_io.c); finishes R. */
 void scsi_io_start(struct scsi_req *r);
 void scsi_io_again(struct scsi_req *r);		/* a step that failed and was held */
+
+/* Whether SRB's address has units at all.  Linux always says path 0, also to the second channel. */
+static inline bool scsi_has_target(const struct scsi *s, const struct stor_srb *srb)
+{
+	return (srb->path == 0 || s->ide) && srb->target == s->target;
+}
 
 /* Commands. */
 void scsi_execute(struct scsi_req *r);		/* scsi_cmd.c: by the CDB */

@@ -338,6 +338,40 @@ static void test_hot_plug(void **state)
 	fake_blk_fini(&extra);
 }
 
+/* The accelerator of an IDE disk: the second on the second channel. */
+static void test_ide(void **state)
+{
+	static const uint8_t user[12] = { 0, 0, 1, 1, 0, 0, 0, 0, 2, 0, 0, 0 };
+	struct scsi_conf conf = { .instance = scsi_ide_instance(1, 1), .nr_vps = 4, .ide = true,
+				  .path = 1, .target = 1 };
+	struct scsi_bench b;
+	struct err err;
+
+	(void)state;
+	bench_init(&b, false, 4);
+	scsi_free(b.s);
+	CHECK_EQ(scsi_new(b.g.bus, &conf, &b.s, NULL), 0);
+	CHECK_EQ(scsi_attach(b.s, 0, &b.disk.blk, NULL), 0);
+	CHECK_EQ(scsi_attach(b.s, 1, &b.dvd.blk, &err), -EINVAL);
+	bench_up(&b, STOR_V6_2);
+	CHECK(guid_eq(&b.offer.type, &(struct guid)GUID_INIT(0x32412632, 0x86cb, 0x44a2, 0x9b, 0x5c,
+							     0x50, 0xd1, 0x41, 0x73, 0x54, 0xf5)));
+	CHECK(guid_eq(&b.offer.instance, &(struct guid)GUID_INIT(1, 1, 0x8899, 0, 0, 0, 0, 0, 0,
+								 0, 0)));
+	CHECK_MEM(b.offer.user, user, sizeof(user));
+	CHECK(bench_init_msg(&b, STOR_CREATE_SUB_CHANNELS, 1) != 0);
+	/* Its target is the one of the disk, on whatever path. */
+	CHECK_EQ(IN(&b, 0, SCSI_TEST_UNIT_READY, 0, 0, 0, 0, 0), SRB_INVALID_LUN);
+	b.target = 1;
+	CHECK_EQ(IN(&b, 1024, SCSI_READ_10, 0, 0, 0, 0, 3, 0, 0, 2, 0), SRB_SUCCESS);
+	CHECK_MEM(b.data, b.disk.bytes + 3 * 512, 1024);
+	CHECK_EQ(IN(&b, 520, SCSI_REPORT_LUNS, 0, 0, 0, 0, 0, 0, 0, 2, 8, 0, 0), SRB_SUCCESS);
+	CHECK_EQ(bench_len(&b), 16);
+	b.lun = 1;
+	CHECK_EQ(IN(&b, 0, SCSI_TEST_UNIT_READY, 0, 0, 0, 0, 0), SRB_INVALID_LUN);
+	bench_fini(&b);
+}
+
 static void test_odd_packets(void **state)
 {
 	struct scsi_bench b;
@@ -422,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_close_drains), cmocka_unit_test(test_trouble),
 		cmocka_unit_test(test_hot_plug),     cmocka_unit_test(test_odd_packets),
 		cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_busy_without_memory),
+		cmocka_unit_test(test_ide),
 	};
 
 	return cmocka_run_group_tests_name("scsi", tests, NULL, NULL);
