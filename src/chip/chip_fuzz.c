@@ -76,7 +76,7 @@ static void save_and_load_lapic(struct zoo_bench *b, unsigned vp)
 /* A chip must accept its own state, whatever the guest did to it. */
 static void save_and_load(struct zoo_bench *b)
 {
-	static uint8_t buf[128 * 1024], again[128 * 1024];
+	static uint8_t buf[256 * 1024], again[256 * 1024];
 	size_t n = state_save(b->r.ops->state, b->r.dev, buf, sizeof(buf));
 
 	BUG_IF(n > sizeof(buf));

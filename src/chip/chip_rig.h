@@ -8,6 +8,8 @@
 
 #include "chip/chips.h"
 #include "chip/lapic.h"
+#include "dev/pci.h"
+#include "mem/gmem.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,8 @@ struct rig {
 	pthread_mutex_t lock;
 	struct clock *clock;
 	struct bus *pio, *mmio;
+	struct gmem *mem;		/* NULL before rig_pci, as the bus is */
+	void *pci;
 	struct dev_env env;
 	const struct dev_ops *ops;
 	void *dev;
@@ -49,6 +53,19 @@ static inline void rig_init(struct rig *r)
 				   .clock = r->clock, .lock = &r->lock };
 }
 
+#define RIG_RAM (1 * MIB)
+
+/* A PCI bus at CF8, and RAM for those who master it. */
+static inline void rig_pci(struct rig *r)
+{
+	const struct gmem_range ram = { 0, RIG_RAM };
+
+	BUG_IF(gmem_new(&ram, 1, &r->mem, NULL) < 0);
+	r->env.mem = r->mem;
+	BUG_IF(dev_new(&pci_dev, &r->env, &(struct pci_conf){ .port = 0xcf8 }, &r->pci, NULL) < 0);
+	r->env.pci = r->pci;
+}
+
 static inline void rig_put(struct rig *r, const struct dev_ops *ops, const void *conf)
 {
 	r->ops = ops;
@@ -59,6 +76,9 @@ static inline void rig_fini(struct rig *r)
 {
 	if (r->dev != NULL)
 		dev_free(r->ops, r->dev);
+	if (r->pci != NULL)
+		dev_free(&pci_dev, r->pci);
+	gmem_free(r->mem);
 	bus_free(r->pio);
 	bus_free(r->mmio);
 	clock_free(r->clock);

@@ -9,7 +9,7 @@
 
 #include "chip/chip_zoo.h"
 
-#define MAX_STATE (128 * 1024)
+#define MAX_STATE (256 * 1024)
 
 static uint64_t seed;
 
@@ -158,6 +158,7 @@ static void a_window_in_use_is_an_error_of_every_chip(void **s)
 			struct absorb_conf absorb;
 			struct testdev_conf testdev;
 			struct vga_conf vga;
+			struct ide_conf ide;
 		} conf;
 
 		zoo_open(&b, &zoo[i]);
@@ -174,8 +175,11 @@ static void a_window_in_use_is_an_error_of_every_chip(void **s)
 			conf.absorb = (struct absorb_conf){ &range, 1 };
 		else if (zoo[i].ops == &vga_dev)
 			conf.vga.vram_len = 1 << 20;
+		else if (zoo[i].ops == &ide_dev)
+			conf.ide.devfn = PCI_DEVFN(7, 1);
 		CHECK_EQ(dev_new(zoo[i].ops, &r->env, &conf, &second, &err), -EBUSY);
-		CHECK(strstr(err.msg, "overlaps dut") != NULL);
+		CHECK(strstr(err.msg, zoo[i].ops == &ide_dev ? "00:07.1 is taken" :
+			     "overlaps dut") != NULL);
 		CHECK(second == NULL);
 		CHECK_EQ(bus_add(r->pio, "free", 0x9000, 1, &io, NULL, NULL), 0);
 		zoo_close(&b);

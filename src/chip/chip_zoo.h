@@ -6,15 +6,16 @@
 #define CHIP_CHIP_ZOO_H
 
 #include "chip/chip_rig.h"
+#include "chip/ide.h"
 #include "chip/vga.h"
-#include "dev/pci.h"
+#include "dev/fake_blk.h"
 
 struct zoo_bench {
 	struct rig r;
 	struct chr chr;
 	struct lapic_set *lapics;
-	void *pci;			/* of chips that have a place on it */
 	struct disp *disp;
+	struct fake_blk disk[2], dvd;	/* of the IDE controller */
 };
 
 static inline void zoo_vp(void *self, unsigned vp) { (void)self, (void)vp; }
@@ -103,25 +104,35 @@ static inline void zoo_testdev(struct zoo_bench *b)
 
 #define ZOO_PCI_SLOT 8
 
-static inline void zoo_pci(struct zoo_bench *b)
-{
-	struct dev_env env = b->r.env;
-
-	env.name = "pci";
-	BUG_IF(dev_new(&pci_dev, &env, &(struct pci_conf){ .port = 0xcf8 }, &b->pci, NULL) < 0);
-	b->r.env.pci = b->pci;
-}
-
 static inline void zoo_vga(struct zoo_bench *b)
 {
-	zoo_pci(b);
+	rig_pci(&b->r);
 	BUG_IF(disp_new(&b->disp) < 0);
 	rig_put(&b->r, &vga_dev, &(struct vga_conf){ .devfn = PCI_DEVFN(ZOO_PCI_SLOT, 0),
 						     .vram_len = 1 << 20, .disp = b->disp });
 	pthread_mutex_lock(&b->r.lock);
-	pci_cfg_write(b->pci, PCI_DEVFN(ZOO_PCI_SLOT, 0), PCI_BAR0, 4, 0xf8000000);
-	pci_cfg_write(b->pci, PCI_DEVFN(ZOO_PCI_SLOT, 0), PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	pci_cfg_write(b->r.pci, PCI_DEVFN(ZOO_PCI_SLOT, 0), PCI_BAR0, 4, 0xf8000000);
+	pci_cfg_write(b->r.pci, PCI_DEVFN(ZOO_PCI_SLOT, 0), PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
 	pthread_mutex_unlock(&b->r.lock);
+}
+
+/* Two disks and a DVD; the ports answer, and the bus master's are at C000. */
+static inline void zoo_ide(struct zoo_bench *b)
+{
+	struct ide_conf conf = { .devfn = PCI_DEVFN(7, 1), .irq = { rig_irq(&b->r) } };
+
+	for (unsigned i = 0; i < 2; i++) {
+		BUG_IF(fake_blk_init(&b->disk[i], 128 * KIB, 512, false) < 0);
+		b->disk[i].manual = true;
+		conf.unit[i][i].blk = &b->disk[i].blk;
+	}
+	BUG_IF(fake_blk_init(&b->dvd, 128 * KIB, 2048, false) < 0);
+	b->dvd.manual = true;
+	conf.unit[1][0] = (struct ide_unit){ true, &b->dvd.blk };
+	rig_pci(&b->r);
+	rig_put(&b->r, &ide_dev, &conf);
+	pci_cfg_write(b->r.pci, conf.devfn, 0x20, 4, 0xc000);
+	pci_cfg_write(b->r.pci, conf.devfn, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MASTER);
 }
 
 static const struct zoo_row {
@@ -141,6 +152,8 @@ static const struct zoo_row {
 			       { true, 0xa0000, 0x20000 }, { true, 0xf8000000, 0x120000 },
 			       { false, 0xcf8, 8 } } },
 	{ &pic_dev, zoo_pic, { { false, 0x20, 2 }, { false, 0xa0, 2 }, { false, 0x4d0, 2 } } },
+	{ &ide_dev, zoo_ide, { { false, 0x1f0, 8 }, { false, 0x170, 8 }, { false, 0x3f6, 1 },
+			       { false, 0x376, 1 }, { false, 0xc000, 16 }, { false, 0xcf8, 8 } } },
 };
 
 static inline void zoo_open(struct zoo_bench *b, const struct zoo_row *row)
@@ -157,10 +170,13 @@ static inline void zoo_close(struct zoo_bench *b)
 	lapic_free(b->lapics);
 	dev_free(b->r.ops, b->r.dev);
 	b->r.dev = NULL;
-	if (b->pci != NULL)
-		dev_free(&pci_dev, b->pci);
 	disp_free(b->disp);
 	rig_fini(&b->r);
+	if (b->dvd.bytes == NULL)
+		return;
+	fake_blk_fini(&b->disk[0]);
+	fake_blk_fini(&b->disk[1]);
+	fake_blk_fini(&b->dvd);
 }
 
 /* One access around a window of the chip, chosen by WHERE; also half outside of it. */
@@ -179,6 +195,24 @@ static inline void zoo_access(struct zoo_bench *b, const struct zoo_row *row, ui
 		bus_write(bus, addr, 1u << (width_log2 & 3), val);
 	else
 		(void)bus_read(bus, addr, 1u << (width_log2 & 3));
+}
+
+/* The host's disks answer, well or badly; discs come and go. */
+static inline void zoo_poke_ide(struct zoo_bench *b, uint32_t what, uint8_t val)
+{
+	int rc = 0;
+
+	if (what % 8 == 0)
+		rc = ide_eject(b->r.dev, val & 1, val >> 1 & 1, (val & 4) != 0);
+	else if (what % 8 == 1)
+		rc = ide_insert(b->r.dev, val & 1, val >> 1 & 1, &b->dvd.blk);
+	else if (what % 8 == 2)
+		atomic_store(&b->disk[val & 1].nr_fail, 1);
+	(void)rc;
+	atomic_store(&b->disk[val & 1].fail, (val & 2) != 0 ? -EIO : -EROFS);
+	(void)fake_blk_finish(&b->disk[0]);
+	(void)fake_blk_finish(&b->disk[1]);
+	(void)fake_blk_finish(&b->dvd);
 }
 
 /* Everything that is not a register: pins, buttons, keys, events, messages' ends. */
@@ -213,6 +247,8 @@ static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
 		pm_power_button(b->r.dev);
 	else if (b->r.ops == &pm_dev)
 		pm_event(b->r.dev, (const unsigned[]){ 0, 8, 9, 10, 11 }[what / 2 % 5]);
+	else if (b->r.ops == &ide_dev)
+		zoo_poke_ide(b, what, val);
 	pthread_mutex_unlock(&b->r.lock);
 }
 
