@@ -178,7 +178,7 @@ struct bt {
 	/* read and written by translated code; fp_parked lies right behind c.events' copy */
 	uint64_t ea;			/* linear address of a SITE_MEM */
 	uint64_t delta;			/* for T1 on the way back */
-	uint64_t tmp, tmp2, tmp_refill, tmp_rep;
+	uint64_t tmp, tmp2, tmp_refill, tmp_rep, tmp_rax, tmp_flags;
 	uint64_t group[BT_MAX_GROUPS];	/* host - linear of the present block's groups */
 	_Alignas(64) uint8_t bounce[64];	/* what a load across pages reads */
 	uint64_t host_rsp;

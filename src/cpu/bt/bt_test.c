@@ -364,6 +364,33 @@ static void rep_on_pages(void **state)
 	itest_close(&t);
 }
 
+/* Who comes after a REP finds the flags of before it, whoever ran it. */
+static void rep_and_flags(void **state)
+{
+	static const uint16_t flags = X86_CF | X86_PF | X86_AF | X86_ZF | X86_SF | X86_OF;
+	uint8_t code[] = { 0xf3, 0x48, 0xa5, 0xf4 };	/* rep movsq; hlt */
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	for (unsigned f = 0; f < 0x1000; f++)
+		for (unsigned run = 0; run < 4 && (f & ~flags) == 0; run++) {
+			itest_again(&t, ITEST_64);
+			code[2] = run & 1 ? 0xa5 : 0xab;
+			t.c->rflags = f | 2;
+			t.c->gpr[CPU_RAX] = UINT64_C(0x8180838485868788);
+			t.c->gpr[CPU_RCX] = 300;
+			t.c->gpr[CPU_RSI] = ITEST_DATA + (run & 2 ? 0x14 : 0x1000);
+			t.c->gpr[CPU_RDI] = ITEST_DATA + 0x4100;
+			ITEST_CODE_IS(&t, code);
+			CHECK_EQ(itest_go(&t, 10000), CPU_EXIT_HLT);
+			CHECK_EQ(t.c->rflags & flags, f);
+			CHECK_EQ(t.c->gpr[CPU_RCX], 0);
+			CHECK_EQ(t.c->gpr[CPU_RAX], UINT64_C(0x8180838485868788));
+		}
+	itest_close(&t);
+}
+
 /* The direction changes among instructions that follow each other. */
 static void direction_changes(void **state)
 {
@@ -627,6 +654,7 @@ int main(void)
 		cmocka_unit_test(two_pages_of_the_stack),
 		cmocka_unit_test(rdtsc_has_the_offset),
 		cmocka_unit_test(rep_on_pages),
+		cmocka_unit_test(rep_and_flags),
 		cmocka_unit_test(rep_of_many),
 		cmocka_unit_test(direction_changes),
 		cmocka_unit_test(invlpg_of_code),

@@ -232,7 +232,7 @@ static void body_handler(struct xl *x, const struct scan_insn *i)
 /* Lock step goes on behind the handler with a unit of its own, which must get on. */
 static bool rep_here(const struct xl *x, unsigned n)
 {
-	return x->s->insn[n].live == 0 && (x->b->lock == NULL || n != 0);
+	return x->b->lock == NULL || n != 0;
 }
 
 static void body(struct xl *x)
