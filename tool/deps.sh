@@ -4,7 +4,7 @@
 # Says what it does; uses sudo when it is not root; does nothing, quickly, when
 # all is there.
 set -eu
-build='gcc meson ninja-build pkg-config libc6-dev libzydis-dev liburing-dev libslirp-dev acpica-tools'
+build='gcc meson ninja-build pkg-config libc6-dev libzydis-dev liburing-dev libslirp-dev zlib1g-dev libssl-dev libjansson-dev acpica-tools'
 guest='mmdebstrap fakeroot e2fsprogs cpio kmod xz-utils zstd busybox-static ca-certificates'
 test='libcmocka-dev qemu-utils libvhdi-utils python3 nasm gdb'
 fuzz='clang libclang-rt-14-dev'
