@@ -191,6 +191,7 @@ static unsigned send_batch(struct nic *n, const struct batch *b)
 	return sent;
 }
 
+/* Frames of several packets are answered at once: only memory waits for that. */
 static void complete(struct nic_chan *nc, struct chan *c, const struct nic_tx *p,
 		     enum nvsp_status status)
 {
@@ -202,7 +203,7 @@ static void complete(struct nic_chan *nc, struct chan *c, const struct nic_tx *p
 	if (status != NVSP_SUCCESS)
 		nic_count(nc->n, STAT_TX_BAD, 1);
 	if (p->reply != 0)
-		chan_complete(c, p->id, &r, p->reply);
+		chan_complete_soon(c, p->id, &r, p->reply);
 }
 
 /* Sends what is left of the data; false: the switch has no room for all of it. */

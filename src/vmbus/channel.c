@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define POLL_BUDGET 64			/* packets before another channel's turn */
+#define LINGER_NS 15000u		/* how long the end of a ring is watched before we say what is done */
 
 int chan_new(struct vdev *d, uint32_t relid, unsigned index, struct chan **ret_c)
 {
@@ -84,11 +85,15 @@ static void chan_break(struct chan *c)
 /* 0, -EAGAIN, or -EPIPE with the channel broken. */
 static int chan_put(struct chan *c, const struct pkt *p)
 {
+	struct chan_out *o = &c->out;
 	bool signal = false;
-	int rc = ring_out_put(&c->out.ring, p, &signal);
+	int rc = ring_out_put(&o->ring, p, &signal);
 
-	if (rc == 0 && signal)
-		chan_interrupt(c);
+	if (rc == 0 && (signal || o->owed)) {
+		o->owed = o->soon;
+		if (!o->owed)
+			chan_interrupt(c);
+	}
 	if (rc == 0 || rc == -EAGAIN)
 		return rc;
 	chan_break(c);
@@ -165,13 +170,14 @@ static bool chan_queue(struct chan_out *o, uint64_t id, const void *body, uint32
 	return true;
 }
 
-void chan_complete(struct chan *c, uint64_t id, const void *body, uint32_t n)
+static void complete(struct chan *c, uint64_t id, const void *body, uint32_t n, bool soon)
 {
 	struct pkt p = { .type = VMPKT_COMP, .id = id, .data = body, .len = n };
 	struct chan_out *o = &c->out;
 	int rc;
 
 	pthread_mutex_lock(&o->lock);
+	o->soon = soon;
 	if (!o->shut && !ring_out_can_hold(&o->ring, n))
 		chan_break(c);
 	if (!o->shut) {
@@ -183,7 +189,18 @@ void chan_complete(struct chan *c, uint64_t id, const void *body, uint32_t n)
 				chan_break(c);
 		}
 	}
+	o->soon = false;
 	pthread_mutex_unlock(&o->lock);
+}
+
+void chan_complete(struct chan *c, uint64_t id, const void *body, uint32_t n)
+{
+	complete(c, id, body, n, false);
+}
+
+void chan_complete_soon(struct chan *c, uint64_t id, const void *body, uint32_t n)
+{
+	complete(c, id, body, n, true);
 }
 
 /* Sends waiting completions; on return *ret_room says that a sender may try. */
@@ -237,6 +254,7 @@ void chan_stop(struct chan *c)
 
 	pthread_mutex_lock(&c->out.lock);
 	c->out.shut = true;
+	c->out.owed = false;
 	pthread_mutex_unlock(&c->out.lock);
 	chan_set_blocked(c, false);
 	if (!c->running)
@@ -279,8 +297,40 @@ static bool pkt_is_known(uint16_t type)
 	}
 }
 
+static bool chan_owes(struct chan *c)
+{
+	bool owed;
+
+	pthread_mutex_lock(&c->out.lock);
+	owed = c->out.owed;
+	pthread_mutex_unlock(&c->out.lock);
+	return owed;
+}
+
+static void chan_pay(struct chan *c)
+{
+	pthread_mutex_lock(&c->out.lock);
+	if (c->out.owed && !c->out.shut)
+		chan_interrupt(c);
+	c->out.owed = false;
+	pthread_mutex_unlock(&c->out.lock);
+}
+
+/* The ring is empty, and the guest writes without a signal: true when it did so in a while. */
+static bool chan_linger(struct chan *c)
+{
+	uint64_t end = base_monotonic_ns() + LINGER_NS;
+
+	do {
+		if (ring_in_ready(&c->in) != 0)
+			return true;
+		__builtin_ia32_pause();
+	} while (!vworker_has_signal(c->worker) && base_monotonic_ns() < end);
+	return false;
+}
+
 /* Reads until empty, or until it is another channel's turn (1). */
-static int chan_read(struct chan *c)
+static int chan_read_some(struct chan *c)
 {
 	int rc = ring_in_mask(&c->in, true);
 
@@ -296,6 +346,10 @@ static int chan_read(struct chan *c)
 		}
 		rc = ring_in_next(&c->in, &c->buf, &p, &signal);
 		if (rc == -EAGAIN) {
+			rc = 0;
+			if (chan_owes(c) && chan_linger(c))
+				continue;
+			chan_pay(c);
 			/* Open the ears first, look once more then: or a packet sleeps. */
 			rc = ring_in_mask(&c->in, false);
 			if (rc == 0)
@@ -317,6 +371,15 @@ static int chan_read(struct chan *c)
 		if (atomic_load(&c->broken))
 			return -EPROTO;
 	}
+	return rc;
+}
+
+static int chan_read(struct chan *c)
+{
+	int rc = chan_read_some(c);
+
+	if (chan_owes(c))
+		chan_pay(c);
 	return rc;
 }
 
@@ -357,6 +420,8 @@ void chan_poll(struct chan *c)
 		chan_resume(c);
 	if (rc == 0 && !chan_backlog(c))
 		rc = chan_read(c);
+	else
+		chan_pay(c);
 	if (rc < 0 || atomic_load(&c->broken)) {
 		chan_fail(c);
 		return;

@@ -358,6 +358,46 @@ static void test_signals_only_when_asleep(void **state)
 	bench_free(b);
 }
 
+static void wait_event(struct bench *b, unsigned want)
+{
+	for (int i = 0; i < 20000 && fg_events(&b->g, 1, 1) != want; i++)
+		usleep(100);
+	CHECK_EQ(fg_events(&b->g, 1, 1), want);
+}
+
+/* The signal for what is answered soon comes once, and after the last; it comes for a single one. */
+static void test_answered_soon(void **state)
+{
+	struct bench *b = bench_new(0);
+	struct vmbus_offer o[4];
+	struct fg_chan c;
+	struct fg_pkt p;
+
+	(void)state;
+	connect(b, VMBUS_V5_3, 0, o);
+	CHECK_EQ(fg_open(&b->g, 1, 2, 1, &c), 0);
+	atomic_store(&b->dev[0].soon, true);
+	CHECK_EQ(fg_send(&b->g, &c, VMPKT_INBAND, 0, 1, "P-------", 8), 0);
+	wait_int(&b->dev[0].packets, 1);
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(fg_send(&b->g, &c, VMPKT_INBAND, 1, 2 + i, "--------", 8), 0);
+	chan_go(b->dev[0].chan[0]);
+	wait_event(b, 1);
+	CHECK_EQ(b->dev[0].packets, 21);
+	for (unsigned i = 0; i < 20; i++) {
+		CHECK_EQ(fg_recv(&b->g, &c, &p), 0);
+		CHECK_EQ(p.id, 2 + i);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		CHECK_EQ(fg_send(&b->g, &c, VMPKT_INBAND, 1, 100 + i, "--------", 8), 0);
+		wait_event(b, 2 + i);
+		CHECK_EQ(fg_recv(&b->g, &c, &p), 0);
+		CHECK_EQ(p.id, 100 + i);
+	}
+	CHECK_EQ(fg_send(&b->g, &c, VMPKT_INBAND, 1, 200, "--------", 8), 0);
+	bench_free(b);				/* closed with one owed, perhaps */
+}
+
 /* Whichever allocation fails, the guest gets an answer and may try again. */
 static void test_open_without_memory(void **state)
 {
@@ -400,6 +440,7 @@ int main(void)
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_pending_send),
 		cmocka_unit_test(test_signals_only_when_asleep),
+		cmocka_unit_test(test_answered_soon),
 		cmocka_unit_test(test_open_without_memory),
 	};
 

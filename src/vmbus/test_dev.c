@@ -3,6 +3,8 @@
  */
 #include "vmbus/test_dev.h"
 
+#include <unistd.h>
+
 static int dev_open(void *self, struct chan *c)
 {
 	struct test_dev *d = self;
@@ -16,7 +18,7 @@ static int dev_open(void *self, struct chan *c)
 	return 0;
 }
 
-/* An in-band packet of 8 bytes that starts with 'S' asks for sub-channels. */
+/* An in-band packet of 8 bytes that starts with 'S' asks for sub-channels, with 'P' for a pause. */
 static void dev_packet(void *self, struct chan *c, const struct pkt *p)
 {
 	struct test_dev *d = self;
@@ -29,8 +31,14 @@ static void dev_packet(void *self, struct chan *c, const struct pkt *p)
 	}
 	if (p->type == VMPKT_INBAND && p->len == 8 && p->data[0] == 'S')
 		atomic_store(&d->subs_rc, chan_offer_subs(c, p->data[1]));
-	if ((p->flags & 1) && !atomic_load(&d->hold))
+	if (p->type == VMPKT_INBAND && p->len == 8 && p->data[0] == 'P')
+		chan_pause(c);
+	if ((p->flags & 1) && atomic_load(&d->soon)) {
+		usleep(500);
+		chan_complete_soon(c, p->id, p->data, p->len);
+	} else if ((p->flags & 1) && !atomic_load(&d->hold)) {
 		chan_complete(c, p->id, p->data, p->len);
+	}
 }
 
 static void dev_room(void *self, struct chan *c)

@@ -12,6 +12,7 @@ struct test_dev {
 	atomic_int opens, closes, packets, rooms;
 	atomic_int open_rc;		/* what the next open says */
 	atomic_bool hold;		/* keep the requests unanswered */
+	atomic_bool soon;		/* answer them slowly, by chan_complete_soon */
 	_Atomic uint64_t last_gpa, last_len;
 	_Atomic(struct chan *) chan[8];	/* by index */
 	atomic_uint subs;		/* offer so many when opened */

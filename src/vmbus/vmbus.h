@@ -119,6 +119,11 @@ MUST_CHECK int chan_send(struct chan *c, uint16_t type, uint64_t id, bool want_c
 			 const void *body, uint32_t n);
 void chan_complete(struct chan *c, uint64_t id, const void *body, uint32_t n);
 /*
+ * The same from within packet or go, where nobody waits for it: the guest hears of
+ * several at once, within some microseconds after the last of its packets.
+ */
+void chan_complete_soon(struct chan *c, uint64_t id, const void *body, uint32_t n);
+/*
  * From within packet or go: the device gets no more packets of this channel, which
  * stay in the ring, until chan_go.  chan_go: any thread while the channel is open,
  * also when it is not paused.

@@ -75,6 +75,7 @@ void vworker_run(struct vworker *w, void (*fn)(void *arg), void *arg);
 /* Marks channel RELID for a poll; any thread, cheap. */
 void vworker_kick(struct vworker *w, uint32_t relid);
 void vworker_scan(struct vworker *w);
+bool vworker_has_signal(struct vworker *w);	/* of any channel of its */
 /* Runs FN(ARG) here while every worker stands still. */
 void vworker_run_parked(struct vmbus *b, void (*fn)(void *arg), void *arg);
 
@@ -144,6 +145,8 @@ struct chan_out {			/* [out] */
 	bool legacy;			/* by interrupt page and flag 0, not by event flags */
 	bool want_room;			/* a chan_send said -EAGAIN */
 	uint32_t want_len;
+	bool soon;			/* what is put now may be told later */
+	bool owed;			/* and was: the signal for it */
 	bool wanting;			/* the guest was told that we wait for room */
 	uint32_t vp, sint;
 	uint64_t int_page;

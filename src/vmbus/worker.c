@@ -126,14 +126,19 @@ static void worker_scan_page(struct vworker *w)
 	}
 }
 
-static bool worker_has_work(struct vworker *w)
+bool vworker_has_signal(struct vworker *w)
 {
-	if (w->first != NULL || w->stop || atomic_load(&w->scan))
+	if (atomic_load(&w->scan))
 		return true;
 	for (unsigned i = 0; i < ARRAY_LEN(w->pending); i++)
 		if (atomic_load(&w->pending[i]) != 0)
 			return true;
 	return false;
+}
+
+static bool worker_has_work(struct vworker *w)
+{
+	return w->first != NULL || w->stop || vworker_has_signal(w);
 }
 
 static void worker_sleep(struct vworker *w)
