@@ -66,6 +66,12 @@ static inline void st64(void *p, uint64_t v)
 	memcpy(p, &v, sizeof(v));
 }
 
+/* The same, most significant byte first. */
+static inline uint16_t ldbe16(const void *p) { return __builtin_bswap16(ld16(p)); }
+static inline uint32_t ldbe32(const void *p) { return __builtin_bswap32(ld32(p)); }
+static inline void stbe16(void *p, uint32_t v) { st16(p, __builtin_bswap16((uint16_t)v)); }
+static inline void stbe32(void *p, uint32_t v) { st32(p, __builtin_bswap32(v)); }
+
 static inline uint16_t le16_get(le16 v) { return ld16(v.b); }
 static inline uint32_t le32_get(le32 v) { return ld32(v.b); }
 static inline uint64_t le64_get(le64 v) { return ld64(v.b); }

@@ -48,11 +48,6 @@ void nat_fds_clear(struct nat_fds *s, int fd)
 	s->nr--;
 }
 
-static unsigned be16_at(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
 /* The transport header is at P and has N bytes; what is too short may open anything. */
 static bool transport_opens(unsigned proto, const uint8_t *p, uint32_t n)
 {
@@ -61,7 +56,7 @@ static bool transport_opens(unsigned proto, const uint8_t *p, uint32_t n)
 		return n < 14 || (p[13] & 0x12) == 0x02;	/* SYN without ACK */
 	case IP_UDP:
 		/* DHCP, TFTP and DHCPv6 are answered in the house. */
-		return n < 4 || (be16_at(p + 2) != 67 && be16_at(p + 2) != 69 && be16_at(p + 2) != 547);
+		return n < 4 || (ldbe16(p + 2) != 67 && ldbe16(p + 2) != 69 && ldbe16(p + 2) != 547);
 	case IP_ICMP6:
 		return false;
 	default:
@@ -72,7 +67,7 @@ static bool transport_opens(unsigned proto, const uint8_t *p, uint32_t n)
 static bool may_open(const uint8_t *frame, uint32_t len)
 {
 	const uint8_t *ip = frame + ETH_HLEN;
-	unsigned type = be16_at(frame + 12), hlen;
+	unsigned type = ldbe16(frame + 12), hlen;
 
 	len -= ETH_HLEN;
 	if (type == ETH_IP4) {

@@ -57,22 +57,17 @@ struct frag {
 	bool more;
 };
 
-static unsigned get16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
 bool nat_is_frag(const uint8_t *frame, uint32_t len)
 {
 	/* Anything but "don't fragment", as the library has it. */
-	return len >= ETH_HLEN + IP_HLEN && get16(frame + 12) == ETH_IP4 &&
-	       get16(frame + ETH_HLEN + 6) & 0xbfff;
+	return len >= ETH_HLEN + IP_HLEN && ldbe16(frame + 12) == ETH_IP4 &&
+	       ldbe16(frame + ETH_HLEN + 6) & 0xbfff;
 }
 
 static bool parse(const uint8_t *frame, uint32_t len, struct frag *ret_f)
 {
 	const uint8_t *ip = frame + ETH_HLEN;
-	uint32_t hlen = (ip[0] & 15) * 4u, total = get16(ip + 2), word = get16(ip + 6);
+	uint32_t hlen = (ip[0] & 15) * 4u, total = ldbe16(ip + 2), word = ldbe16(ip + 6);
 	struct frag f = { .frame = frame, .ip = ip };
 
 	len -= ETH_HLEN;

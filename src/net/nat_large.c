@@ -34,17 +34,6 @@
 #define MSS_NONE4 536u			/* of a SYN that names none */
 #define MSS_NONE6 1220u
 
-static unsigned get16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
-static void put16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
 /* Where TCP begins in a frame of either family without more headers between; 0 = it is not TCP. */
 static uint32_t tcp_at(const uint8_t *f, uint32_t len)
 {
@@ -52,9 +41,9 @@ static uint32_t tcp_at(const uint8_t *f, uint32_t len)
 
 	if (len < ETH_HLEN + IP6_HLEN)
 		return 0;
-	if (get16(f + 12) == ETH_IP4 && f[ETH_HLEN + 9] == IP_TCP)
+	if (ldbe16(f + 12) == ETH_IP4 && f[ETH_HLEN + 9] == IP_TCP)
 		at = ETH_HLEN + (f[ETH_HLEN] & 15) * 4u;
-	if (get16(f + 12) == ETH_IP6 && f[ETH_HLEN + 6] == IP_TCP)
+	if (ldbe16(f + 12) == ETH_IP6 && f[ETH_HLEN + 6] == IP_TCP)
 		at = ETH_HLEN + IP6_HLEN;
 	return at >= ETH_HLEN + IP_HLEN && at + TCP_HLEN <= len ? at : 0;
 }
@@ -95,21 +84,21 @@ static struct nat_guest *guest_of(struct nat_guests *gs, const uint8_t mac[6], b
 /* Writes NEW into the option at MSS of the TCP header at H, whose checksum stays as right as it was. */
 static void replace(uint8_t *h, uint8_t *mss, unsigned new)
 {
-	unsigned old = get16(mss);
+	unsigned old = ldbe16(mss);
 
-	put16(mss, new);
+	stbe16(mss, new);
 	/* ~(~sum + ~old + new), in words as they are when the option lies at an odd byte. */
 	if ((mss - h) & 1) {
 		old = __builtin_bswap16((uint16_t)old);
 		new = __builtin_bswap16((uint16_t)new);
 	}
-	put16(h + 16, ~sum_fold((~get16(h + 16) & 0xffff) + (~old & 0xffff) + new) & 0xffffu);
+	stbe16(h + 16, ~sum_fold((~ldbe16(h + 16) & 0xffff) + (~old & 0xffff) + new) & 0xffffu);
 }
 
 void nat_mss_in(struct nat_guests *gs, uint8_t *frame, uint32_t len)
 {
 	uint32_t at = tcp_at(frame, len), headers;
-	bool v4 = at != 0 && get16(frame + 12) == ETH_IP4;
+	bool v4 = at != 0 && ldbe16(frame + 12) == ETH_IP4;
 	unsigned named = v4 ? MSS_NONE4 : MSS_NONE6;
 	struct nat_guest *g;
 	uint8_t *mss;
@@ -119,7 +108,7 @@ void nat_mss_in(struct nat_guests *gs, uint8_t *frame, uint32_t len)
 	headers = at - ETH_HLEN + TCP_HLEN;
 	mss = mss_option(frame + at, len - at);
 	if (mss != NULL) {
-		named = (unsigned)min_u64(max_u64(get16(mss), MSS_MIN), NET_MTU_MAX - headers);
+		named = (unsigned)min_u64(max_u64(ldbe16(mss), MSS_MIN), NET_MTU_MAX - headers);
 		replace(frame + at, mss, NAT_MTU - headers);
 	}
 	g = guest_of(gs, frame + 6, true);
@@ -135,7 +124,7 @@ bool nat_large(struct nat_guests *gs, const uint8_t *frame, uint32_t len, struct
 
 	if (at == 0)
 		return false;
-	v4 = get16(frame + 12) == ETH_IP4;
+	v4 = ldbe16(frame + 12) == ETH_IP4;
 	hlen = at + (frame[at + 12] >> 4) * 4u;
 	g = guest_of(gs, frame, false);
 	mss = MTU - (at - ETH_HLEN) - TCP_HLEN;
@@ -159,20 +148,20 @@ bool nat_fragment(struct nat *n, const uint8_t *frame, uint32_t len)
 	uint8_t b[ETH_HLEN + MTU], *ip = b + ETH_HLEN;
 	uint32_t hlen, data, step, m;
 
-	if (len < ETH_HLEN + IP_HLEN || get16(frame + 12) != ETH_IP4)
+	if (len < ETH_HLEN + IP_HLEN || ldbe16(frame + 12) != ETH_IP4)
 		return false;
 	hlen = (frame[ETH_HLEN] & 15) * 4u;
-	if (hlen != IP_HLEN || nat_is_frag(frame, len) || get16(frame + ETH_HLEN + 2) > len - ETH_HLEN ||
-	    get16(frame + ETH_HLEN + 2) < hlen)
+	if (hlen != IP_HLEN || nat_is_frag(frame, len) || ldbe16(frame + ETH_HLEN + 2) > len - ETH_HLEN ||
+	    ldbe16(frame + ETH_HLEN + 2) < hlen)
 		return false;
-	data = get16(frame + ETH_HLEN + 2) - hlen;
+	data = ldbe16(frame + ETH_HLEN + 2) - hlen;
 	step = (MTU - IP_HLEN) & ~7u;
 	for (uint32_t at = 0; at < data; at += m) {
 		m = (uint32_t)min_u64(step, data - at);
 		memcpy(b, frame, ETH_HLEN + IP_HLEN);
 		memcpy(ip + IP_HLEN, frame + ETH_HLEN + IP_HLEN + at, m);
-		put16(ip + 2, IP_HLEN + m);
-		put16(ip + 6, at / 8 | (at + m < data ? 0x2000 : 0));
+		stbe16(ip + 2, IP_HLEN + m);
+		stbe16(ip + 6, at / 8 | (at + m < data ? 0x2000 : 0));
 		sum_ip4_write(ip);
 		nat_out_put(n, b, ETH_HLEN + IP_HLEN + m);
 	}

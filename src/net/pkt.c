@@ -20,11 +20,6 @@
 #define MAX_EXT_HDRS 8
 #define FRAME_ALL (FRAME_TAGGED | FRAME_SUM_IP | FRAME_SUM_L4 | FRAME_SUM_OK | FRAME_LSO)
 
-static uint16_t be16_at(const uint8_t *p)
-{
-	return __builtin_bswap16(ld16(p));
-}
-
 static void pkt_opaque(struct packet *p)
 {
 	p->what |= PKT_OPAQUE;
@@ -52,8 +47,8 @@ static void parse_l4(struct packet *p, uint32_t at)
 			return pkt_opaque(p);
 	}
 	if (p->proto == IP_TCP || p->proto == IP_UDP) {
-		p->sport = be16_at(l4);
-		p->dport = be16_at(l4 + 2);
+		p->sport = ldbe16(l4);
+		p->dport = ldbe16(l4 + 2);
 	} else {
 		p->sport = l4[0];
 		p->dport = l4[1];
@@ -71,12 +66,12 @@ static void parse_ip4(struct packet *p)
 	if (room < 20 || ip[0] >> 4 != 4)
 		return pkt_opaque(p);
 	ihl = (ip[0] & 15) * 4u;
-	total = be16_at(ip + 2);
+	total = ldbe16(ip + 2);
 	if (p->flags & FRAME_LSO)
 		total = p->len - p->l3_at;
 	if (ihl < 20 || ihl > room || total < ihl || total > p->len - p->l3_at)
 		return pkt_opaque(p);
-	frag = be16_at(ip + 6);
+	frag = ldbe16(ip + 6);
 	p->what |= PKT_IP4;
 	if (frag & 0x3fff)
 		p->what |= PKT_FRAG;
@@ -106,9 +101,9 @@ static uint32_t ext_len(struct packet *p, uint8_t hdr, uint32_t at, uint32_t end
 	case 44:
 		if (end - at < 8)
 			return end + 1;
-		if (be16_at(e + 2) & 0xfff9)
+		if (ldbe16(e + 2) & 0xfff9)
 			p->what |= PKT_FRAG;
-		if (be16_at(e + 2) & 0xfff8)
+		if (ldbe16(e + 2) & 0xfff8)
 			p->what |= PKT_LATER;
 		return 8;
 	default:
@@ -124,7 +119,7 @@ static void parse_ip6(struct packet *p)
 
 	if (p->n < at || ip[0] >> 4 != 6)
 		return pkt_opaque(p);
-	plen = be16_at(ip + 4);
+	plen = ldbe16(ip + 4);
 	if (p->flags & FRAME_LSO)
 		plen = p->len - at;
 	if (plen > p->len - at)
@@ -150,11 +145,11 @@ static void parse_l3(struct packet *p)
 {
 	uint32_t at = ETH_HLEN;
 
-	p->type = be16_at(p->h + 12);
+	p->type = ldbe16(p->h + 12);
 	for (unsigned i = 0; p->type == ETH_TAG || p->type == ETH_STAG; i++) {
 		if (i == MAX_INNER_TAGS || p->n - at < TAG_LEN)
 			return pkt_opaque(p);
-		p->type = be16_at(p->h + at + 2);
+		p->type = ldbe16(p->h + at + 2);
 		at += TAG_LEN;
 	}
 	p->l3_at = (uint16_t)at;
@@ -183,13 +178,13 @@ static bool take_bytes(struct packet *p, const struct net_frame *f)
 	if (f->len >= sizeof(l2) && !(f->flags & FRAME_TAGGED)) {
 		if (!frame_copy(f, 0, l2, sizeof(l2)))
 			return false;
-		in_bytes = be16_at(l2 + 12) == ETH_TAG;
+		in_bytes = ldbe16(l2 + 12) == ETH_TAG;
 	}
 	p->flags = f->flags & FRAME_ALL;
 	p->tci = f->tci;
 	if (in_bytes) {
 		skip = TAG_LEN;
-		p->tci = be16_at(l2 + 14);
+		p->tci = ldbe16(l2 + 14);
 		p->flags |= FRAME_TAGGED;
 	}
 	p->len = f->len - skip;

@@ -161,7 +161,7 @@ static void claims_must_fit_the_headers(void **s)
 	craft_tcp(&c, 1, 2, 0);
 	craft_bytes(&c, NULL, 3000);
 	CHECK(parse(FRAME_LSO6 | FRAME_SUM_TCP));
-	CHECK_EQ(be16_at(p.h + 18), 3020);
+	CHECK_EQ(ldbe16(p.h + 18), 3020);
 	CHECK_EQ(pkt_wire_len(&p), 3 * 74 + 3000);
 	CHECK(!parse(FRAME_LSO4 | FRAME_SUM_TCP));
 	CHECK(!parse(FRAME_LSO4 | FRAME_LSO6));

@@ -13,6 +13,7 @@
  * Lock     tap.lock (leaf) around "full" and "stop"; counters are atomic
  */
 #include "net/tap.h"
+#include "base/le.h"
 #include "base/log.h"
 #include "net/sum.h"
 
@@ -48,28 +49,17 @@ struct tap {
 	unsigned first, nr;
 };
 
-static unsigned get16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
 /* Makes the N header bytes in H those of a packet that is whole but for its L4 sum. */
 static void complete_ip(uint8_t *h, uint32_t n, const struct net_frame *f)
 {
-	uint32_t at = get16(h + 12) == ETH_TAG ? ETH_HLEN + 4 : ETH_HLEN;
+	uint32_t at = ldbe16(h + 12) == ETH_TAG ? ETH_HLEN + 4 : ETH_HLEN;
 
 	if (n < at + 20)
 		return;
 	if (f->flags & FRAME_LSO4)
-		put16(h + at + 2, f->len - at);
+		stbe16(h + at + 2, f->len - at);
 	if (f->flags & FRAME_LSO6)
-		put16(h + at + 4, f->len - at - 40);
+		stbe16(h + at + 4, f->len - at - 40);
 	if (f->flags & FRAME_SUM_IP && h[at] >> 4 == 4 && (h[at] & 15) >= 5 && at + (h[at] & 15) * 4u <= n)
 		sum_ip4_write(h + at);
 }
