@@ -63,22 +63,6 @@ static void end(void)
 	CHECK_EQ(rig.lost, 0);
 }
 
-struct sender {
-	int fd;
-	pthread_t thread;
-};
-
-static void *send_bulk(void *arg)
-{
-	const struct sender *x = arg;
-	size_t at = 0;
-	ssize_t n;
-
-	while (at < sizeof(bulk) && (n = send(x->fd, bulk + at, sizeof(bulk) - at, MSG_NOSIGNAL)) > 0)
-		at += (size_t)n;
-	return NULL;
-}
-
 /* A megabyte to the guest; the longest frame. */
 static uint32_t megabyte(void)
 {
@@ -139,15 +123,7 @@ static void a_large_send_of_a_guest_reaches_the_host(void **s)
 	tcp_open(&rig, &t, 5001, rig.gw, port);
 	h = accept(l, NULL, NULL);
 	CHECK(h >= 0);
-	rig_put16(b + RIG_L4, t.sport);
-	rig_put16(b + RIG_L4 + 2, t.dport);
-	rig_put32(b + RIG_L4 + 4, t.seq);
-	rig_put32(b + RIG_L4 + 8, t.ack);
-	b[RIG_L4 + 12] = 0x50;
-	b[RIG_L4 + 13] = PSH | ACK;
-	rig_put16(b + RIG_L4 + 14, 65535);
-	memcpy(b + RIG_L4 + 20, bulk, sizeof(got));
-	len = rig_ip4(&rig, b, 6, rig.gw, 20 + sizeof(got));
+	len = tcp_large(&rig, &t, b, sizeof(got));
 	rig_put16(b + 16, 0);
 	rig_put16(b + 24, 0);
 	rig_put16(b + RIG_L4 + 16, 0);

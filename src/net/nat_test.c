@@ -303,23 +303,6 @@ static void large_sends_from_the_guest_arrive(void **s)
 	close(l);
 }
 
-struct sender {
-	int fd;
-	pthread_t thread;
-};
-
-static void *send_bulk(void *arg)
-{
-	const struct sender *x = arg;
-	size_t at = 0;
-	ssize_t n;
-
-	while (at < sizeof(bulk) && (n = send(x->fd, bulk + at, sizeof(bulk) - at, MSG_NOSIGNAL)) > 0)
-		at += (size_t)n;
-	shutdown(x->fd, SHUT_WR);
-	return NULL;
-}
-
 /* A megabyte to a guest that names this segment size; how many bytes the longest frame has. */
 static uint32_t longest_frame(unsigned sport, unsigned mss)
 {

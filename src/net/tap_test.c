@@ -66,24 +66,6 @@ static void the_host_answers_pings(void **s)
 	CHECK_EQ(st.tx_lost + st.rx_bad, 0);
 }
 
-/* A socket of the host on the tap's address. */
-static int wide_socket(int type, unsigned *ret_port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(0x0a090901) } };
-	struct timeval t = { .tv_sec = RIG_WAIT_S };
-	socklen_t n = sizeof(a);
-	int s = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-
-	CHECK(s >= 0);
-	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
-	CHECK_EQ(bind(s, (struct sockaddr *)&a, n), 0);
-	CHECK_EQ(getsockname(s, (struct sockaddr *)&a, &n), 0);
-	if (type == SOCK_STREAM)
-		CHECK_EQ(listen(s, 8), 0);
-	*ret_port = ntohs(a.sin_port);
-	return s;
-}
-
 /* The sum of the pseudo-header where the checksum will be, and none in the IPv4 header. */
 static void sums_missing(uint8_t *b, uint32_t n)
 {
@@ -99,7 +81,7 @@ static void missing_checksums_are_made(void **s)
 {
 	struct net_frame as = { .flags = FRAME_SUM_UDP | FRAME_SUM_IP, .l4_at = RIG_L4 };
 	unsigned port;
-	int h = wide_socket(SOCK_DGRAM, &port);
+	int h = host_socket_at(SOCK_DGRAM, rig.gw, &port);
 	uint8_t b[128], got[64];
 	uint32_t len = rig_udp(&rig, b, 4000, rig.gw, port, "no sum", 6);
 
@@ -117,7 +99,7 @@ static void large_sends_pass_whole(void **s)
 	static uint8_t b[65600], got[60000];
 	struct net_frame as = { .flags = FRAME_SUM_TCP | FRAME_SUM_IP | FRAME_LSO4, .l4_at = RIG_L4, .mss = 1460 };
 	unsigned port;
-	int l = wide_socket(SOCK_STREAM, &port), h;
+	int l = host_socket_at(SOCK_STREAM, rig.gw, &port), h;
 	uint32_t len, at = 0, most = 0;
 	struct tcp t;
 	int room = 200000;
@@ -127,16 +109,7 @@ static void large_sends_pass_whole(void **s)
 	tcp_open(&rig, &t, 5000, rig.gw, port);
 	h = accept(l, NULL, NULL);
 	CHECK(h >= 0);
-	memset(b, 0, sizeof(b));
-	rig_put16(b + RIG_L4, t.sport);
-	rig_put16(b + RIG_L4 + 2, t.dport);
-	rig_put32(b + RIG_L4 + 4, t.seq);
-	rig_put32(b + RIG_L4 + 8, t.ack);
-	b[RIG_L4 + 12] = 0x50;
-	b[RIG_L4 + 13] = PSH | ACK;
-	rig_put16(b + RIG_L4 + 14, 65535);
-	memcpy(b + RIG_L4 + 20, bulk, sizeof(got));
-	len = rig_ip4(&rig, b, 6, rig.gw, 20 + sizeof(got));
+	len = tcp_large(&rig, &t, b, sizeof(got));
 	sums_missing(b, 20 + sizeof(got));
 	rig_put16(b + 16, 0);				/* the length, too, is ours to write */
 	rig_send_as(&rig, b, len, &as);

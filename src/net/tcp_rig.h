@@ -11,10 +11,10 @@
 
 #include <arpa/inet.h>
 
-/* A socket of the test on loopback, its port in *ret_port. */
-UNUSED static int host_socket(int type, unsigned *ret_port)
+/* A socket of the test on an address of the host, its port in *ret_port. */
+UNUSED static int host_socket_at(int type, uint32_t addr, unsigned *ret_port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(addr) } };
 	struct timeval t = { .tv_sec = RIG_WAIT_S };
 	socklen_t n = sizeof(a);
 	int s = socket(AF_INET, type | SOCK_CLOEXEC, 0);
@@ -27,6 +27,11 @@ UNUSED static int host_socket(int type, unsigned *ret_port)
 		CHECK_EQ(listen(s, 8), 0);
 	*ret_port = ntohs(a.sin_port);
 	return s;
+}
+
+UNUSED static int host_socket(int type, unsigned *ret_port)
+{
+	return host_socket_at(type, INADDR_LOOPBACK, ret_port);
 }
 
 /* A TCP or UDP port that nobody has right now. */
@@ -44,6 +49,24 @@ UNUSED static void bulk_fill(void)
 {
 	for (size_t i = 0; i < sizeof(bulk); i++)
 		bulk[i] = (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
+}
+
+/* Sends the megabyte, and ends. */
+struct sender {
+	int fd;
+	pthread_t thread;
+};
+
+UNUSED static void *send_bulk(void *arg)
+{
+	const struct sender *x = arg;
+	size_t at = 0;
+	ssize_t n;
+
+	while (at < sizeof(bulk) && (n = send(x->fd, bulk + at, sizeof(bulk) - at, MSG_NOSIGNAL)) > 0)
+		at += (size_t)n;
+	shutdown(x->fd, SHUT_WR);
+	return NULL;
 }
 
 UNUSED static bool want_arp(const struct rig *r, const uint8_t *f, uint32_t len, unsigned arg)
@@ -85,15 +108,20 @@ UNUSED static uint32_t echo(uint8_t *b, unsigned type, unsigned l4)
 	return 8 + 13;
 }
 
+UNUSED static bool want_pong(const struct rig *r, const uint8_t *f, uint32_t len, unsigned arg)
+{
+	return want_ip4(r, f, len, arg) && f[RIG_L4] == 0;
+}
+
 UNUSED static bool pings(struct rig *r)
 {
 	uint8_t b[128];
 	uint32_t n = echo(b, 8, RIG_L4);
 
 	rig_send(r, b, rig_ip4(r, b, 1, r->gw, n));
-	if (!rig_wait(r, want_ip4, 1))
+	if (!rig_wait(r, want_pong, 1))
 		return false;
-	return r->got[RIG_L4] == 0 && rig_be16(r->got + RIG_L4 + 4) == 0x1234 &&
+	return rig_be16(r->got + RIG_L4 + 4) == 0x1234 &&
 	       memcmp(r->got + RIG_L4 + 8, "are you there", 13) == 0;
 }
 
@@ -130,6 +158,21 @@ UNUSED static void tcp_send(struct rig *r, struct tcp *t, unsigned flags, const 
 		memcpy(h + hlen, data, n);
 	rig_send(r, b, rig_ip4(r, b, 6, t->dst, hlen + n));
 	t->seq += n + !!(flags & (SYN | FIN));
+}
+
+/* In B, one segment of the first N bytes of the megabyte, however many; its length with sums and headers. */
+UNUSED static uint32_t tcp_large(struct rig *r, const struct tcp *t, uint8_t *b, uint32_t n)
+{
+	memset(b, 0, RIG_L4 + 20);
+	rig_put16(b + RIG_L4, t->sport);
+	rig_put16(b + RIG_L4 + 2, t->dport);
+	rig_put32(b + RIG_L4 + 4, t->seq);
+	rig_put32(b + RIG_L4 + 8, t->ack);
+	b[RIG_L4 + 12] = 0x50;
+	b[RIG_L4 + 13] = PSH | ACK;
+	rig_put16(b + RIG_L4 + 14, 65535);
+	memcpy(b + RIG_L4 + 20, bulk, n);
+	return rig_ip4(r, b, 6, r->gw, 20 + n);
 }
 
 /* The next segment that moves the connection on; answers it when it has data. */
