@@ -6,10 +6,8 @@
  * TCP within a host a segment of 64 KiB is as good as forty, and nat_large.c
  * sees to the same in the other direction.
  *
- * Spec     [RFC2131] 4 DHCP, [RFC1350] TFTP, [RFC4861] 6 router advertisement:
- *          all as libslirp does them
- * Missing  a bound per guest on sockets; IPv6 fragments; TFTP follows symbolic
- *          links out of its directory
+ * Spec     [RFC2131] 4 DHCP, [RFC4861] 6 router advertisement: as libslirp does them
+ * Missing  a bound per guest on sockets; IPv6 fragments
  * Lock     nat_priv.h says which field is whose
  */
 #include "net/nat_priv.h"
@@ -18,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* fec0::/64, as everybody who runs libslirp has it. */
@@ -29,19 +26,6 @@ static const struct in6_addr nameserver6 = { { { 0xfe, 0xc0, [15] = NAT_NAMESERV
 static struct in_addr host_in(const struct nat_conf *c, uint32_t host)
 {
 	return (struct in_addr){ htonl(c->net | host) };
-}
-
-static int check_tftp(const struct nat_conf *c, struct err *err)
-{
-	struct stat st;
-
-	if (c->tftp[0] == '\0')
-		return 0;
-	if (stat(c->tftp, &st) < 0)
-		return err_set(err, -errno, "nat: tftp=%s: %s", c->tftp, strerror(errno));
-	if (!S_ISDIR(st.st_mode))
-		return err_set(err, -ENOTDIR, "nat: tftp=%s: not a directory", c->tftp);
-	return 0;
 }
 
 static socklen_t address(const struct nat_end *e, struct in_addr any, struct sockaddr_storage *ret_a)
@@ -101,7 +85,7 @@ static int start_slirp(struct nat *n, const struct nat_conf *c, struct err *err)
 		.if_mtu = NAT_MTU,
 		.if_mru = NAT_MTU,
 		.vhostname = "gateway",
-		.tftp_path = c->tftp[0] != '\0' ? c->tftp : NULL,
+		.disable_host_loopback = !c->host_loopback && n->nr_udp_fwd == 0,	/* see nat_dest.c */
 		.bootfile = c->bootfile[0] != '\0' ? c->bootfile : NULL,
 	};
 	int rc = 0;
@@ -117,10 +101,9 @@ static int start_slirp(struct nat *n, const struct nat_conf *c, struct err *err)
 /* Everything that can be there is there, or NULL, or -1. */
 static void nat_destroy(struct nat *n)
 {
-	if (n->slirp != NULL) {
-		nat_tftp_end(n);
+	nat_tftp_end(n);
+	if (n->slirp != NULL)
 		slirp_cleanup(n->slirp);
-	}
 	if (n->wake >= 0)
 		close(n->wake);
 	pthread_mutex_destroy(&n->lock);
@@ -132,6 +115,18 @@ static void nat_destroy(struct nat *n)
 
 static int nat_start(struct nat *n, const struct nat_conf *c, struct err *err)
 {
+	struct in_addr gateway = host_in(c, NAT_GATEWAY);
+	int rc = nat_tftp_start(n, c->tftp, err);
+
+	if (rc < 0)
+		return rc;
+	memcpy(n->gateway4, &gateway, sizeof(gateway));
+	memcpy(n->gateway6, &gateway6, sizeof(gateway6));
+	n->mask = UINT32_MAX << (32 - c->prefix);
+	n->host_loopback = c->host_loopback;
+	for (unsigned i = 0; i < c->nr_fwd; i++)
+		if (c->fwd[i].udp)
+			n->udp_fwd[n->nr_udp_fwd++] = c->fwd[i].guest.port;
 	nat_fds_init(&n->fds);
 	n->max_pfd = 1 + n->fds.max + NAT_FRAME_BUDGET + NAT_FWD_MAX;
 	n->pfd = new_array(struct pollfd, n->max_pfd);
@@ -151,12 +146,9 @@ int nat_new(const struct nat_conf *c, struct port *p, struct nat **ret_nat, stru
 		.flags = PORT_TAKES_LSO4 | PORT_TAKES_LSO6,
 		.max_frame = NET_FRAME_MAX,
 	};
-	struct nat *n;
-	int rc = check_tftp(c, err);
+	struct nat *n = new0(struct nat);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	n = new0(struct nat);
 	if (n == NULL)
 		return err_set(err, -ENOMEM, "nat: no memory");
 	n->port = p;

@@ -112,16 +112,20 @@ static void in_frame(struct nat *n, uint8_t *p, uint32_t len)
 	if (tells_address(type, p))
 		n->again = true;
 	if (nat_is_frag(p, len)) {
-		p = nat_frag(n->frags, p, &len, base_monotonic_ns() + n->skew_ns);
+		p = nat_frag(n->frags, p, &len, nat_now(n));
 		if (p == NULL)
 			return;
 	}
 	nat_mss_in(&n->guests, p, len);
 	if (type != ETH_IP4 && type != ETH_ARP && type != ETH_IP6)
 		n->stats.rx_other++;
+	else if (!nat_dest_allowed(n, p, len))
+		n->stats.rx_loopback++;
+	else if (nat_tftp_in(n, p, len))
+		return;
 	else if (nat_fds_refuse(&n->fds, p, len))
 		n->stats.rx_flows++;
-	else if (nat_tftp_in(n, p, len))
+	else
 		slirp_input(n->slirp, p, (int)len);
 }
 

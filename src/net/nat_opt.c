@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define DEFAULT_NET 0x0a000200u		/* 10.0.2.0 */
+#define WORDS "hostfwd=, tftp=, bootfile=, net= or hostloopback="
 
 void nat_conf_init(struct nat_conf *c)
 {
@@ -155,12 +156,20 @@ static int parse_text(const char *key, const char *v, char *dst, size_t n, struc
 	return 0;
 }
 
+static int parse_switch(const char *key, const char *v, bool *ret_on, struct err *err)
+{
+	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
+		return err_set(err, -EINVAL, "%s=%s: expected on or off", key, v);
+	*ret_on = v[1] == 'n';
+	return 0;
+}
+
 static int parse_word(char *word, struct nat_conf *c, struct err *err)
 {
 	char *eq = strchr(word, '=');
 
 	if (eq == NULL)
-		return err_set(err, -EINVAL, "'%s': expected hostfwd=, tftp=, bootfile= or net=", word);
+		return err_set(err, -EINVAL, "'%s': expected " WORDS, word);
 	*eq++ = '\0';
 	if (strcmp(word, "hostfwd") == 0)
 		return parse_fwd(eq, c, err);
@@ -170,7 +179,9 @@ static int parse_word(char *word, struct nat_conf *c, struct err *err)
 		return parse_text(word, eq, c->bootfile, sizeof(c->bootfile), err);
 	if (strcmp(word, "net") == 0)
 		return parse_net(eq, c, err);
-	return err_set(err, -EINVAL, "'%s=': expected hostfwd=, tftp=, bootfile= or net=", word);
+	if (strcmp(word, "hostloopback") == 0)
+		return parse_switch(word, eq, &c->host_loopback, err);
+	return err_set(err, -EINVAL, "'%s=': expected " WORDS, word);
 }
 
 /* A forward may come before the net= that its guest is in, so this comes last. */

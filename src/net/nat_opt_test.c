@@ -14,6 +14,11 @@ static void nat_alone_is_the_usual_network(void **s)
 	CHECK_EQ(c.nr_fwd, 0);
 	CHECK_STR(c.tftp, "");
 	CHECK_STR(c.bootfile, "");
+	CHECK(!c.host_loopback);
+	CHECK_EQ(nat_parse("nat,hostloopback=on", &c, &err), 0);
+	CHECK(c.host_loopback);
+	CHECK_EQ(nat_parse("nat,hostloopback=on,hostloopback=off", &c, &err), 0);
+	CHECK(!c.host_loopback);
 }
 
 static void every_word_in_any_order(void **s)
@@ -48,8 +53,10 @@ static void what_is_wrong_is_said(void **s)
 	static const struct { const char *text, *msg; } t[] = {
 		{ "", "nat: '' is not nat" },
 		{ "natter", "nat: 'natter' is not nat" },
-		{ "nat,", "nat: '': expected hostfwd=, tftp=, bootfile= or net=" },
-		{ "nat,smb=/x", "nat: 'smb=': expected hostfwd=, tftp=, bootfile= or net=" },
+		{ "nat,", "nat: '': expected hostfwd=, tftp=, bootfile=, net= or hostloopback=" },
+		{ "nat,smb=/x", "nat: 'smb=': expected hostfwd=, tftp=, bootfile=, net= or hostloopback=" },
+		{ "nat,hostloopback", "nat: 'hostloopback': expected hostfwd=, tftp=, bootfile=, net= or hostloopback=" },
+		{ "nat,hostloopback=yes", "nat: hostloopback=yes: expected on or off" },
 		{ "nat,net=10.0.2.0", "nat: net=10.0.2.0: a length is missing, as in 10.0.2.0/24" },
 		{ "nat,net=10.0.2/24", "nat: net=10.0.2/24: '10.0.2' is no IPv4 address" },
 		{ "nat,net=10.0.2.0/28", "nat: net=10.0.2.0/28: the length is from 8 to 27" },

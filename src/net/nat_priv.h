@@ -22,7 +22,8 @@
 #define NAT_OUT_BYTES (512u << 10)
 #define NAT_MTU 65521u			/* the library's, its largest */
 #define NAT_GUESTS 64u
-#define NAT_TRANSFERS 20u		/* files at a time, as many as libslirp has */
+#define NAT_TRANSFERS 20u		/* files at a time */
+#define NAT_ASKED 64u
 #define NAT_OUT_FRAMES 256u
 #define NAT_FRAME_BUDGET 256u		/* from the guests between two looks at the sockets */
 #define NAT_TIMERS 4u			/* libslirp has one */
@@ -72,10 +73,22 @@ struct nat_guests {
 	unsigned next;
 };
 
-/* The headers of a request for a file. */
+/* A process of this host that asked a guest by a forwarded UDP port, and from where. */
+struct nat_asked {
+	bool v6;
+	uint16_t host, guest;		/* ports */
+	uint64_t when_ns;		/* 0 = none */
+};
+
+/* A file on its way to a guest. */
 struct nat_transfer {
-	uint32_t at;			/* where UDP begins; 0 = none */
-	uint8_t frame[ETH_HLEN + 40 + 8 + 8];
+	int fd;				/* -1 = free */
+	bool v6, last;			/* last: the block on its way is the shorter one that ends it */
+	uint8_t mac[6], addr[16];	/* the client's */
+	uint16_t port;
+	uint32_t block_len;
+	uint64_t block;			/* on its way; 0 = the answer to options is */
+	uint64_t sent_ns;		/* that; 0 = free */
 };
 
 struct nat {
@@ -90,7 +103,13 @@ struct nat {
 	struct nat_fds fds;
 	struct nat_guests guests;	/* [thread] */
 	struct nat_transfer transfers[NAT_TRANSFERS];	/* [thread] */
-	unsigned next_transfer;
+	int tftp_dir;			/* [const] O_PATH; -1 = no files */
+	uint8_t gateway4[4], gateway6[16];	/* [const] */
+	uint32_t mask;			/* [const] of the IPv4 network */
+	bool host_loopback;		/* [const] */
+	unsigned nr_udp_fwd;		/* [const] */
+	uint16_t udp_fwd[NAT_FWD_MAX];	/* [const] ports of guests that are forwarded to */
+	struct nat_asked asked[NAT_ASKED];	/* [thread] */
 	struct nat_frags *frags;	/* [thread] */
 	bool again;			/* [thread] no sleep: see nat_in.c */
 	struct pollfd *pfd;		/* [thread] */
@@ -142,8 +161,20 @@ bool nat_fits(const uint8_t *frame, uint32_t len);
 /* Puts out an IPv4 datagram in fragments; false: this is none. */
 bool nat_fragment(struct nat *n, const uint8_t *frame, uint32_t len);
 
-/* nat_tftp.c: ends transfers of files; false: this request is not for the library */
+/* nat_tftp.c: files for the guests */
+/* DIR "": there are none. */
+MUST_CHECK int nat_tftp_start(struct nat *n, const char *dir, struct err *err);
+/* Was this for the server of files?  Then it has had its answer. */
 MUST_CHECK bool nat_tftp_in(struct nat *n, const uint8_t *frame, uint32_t len);
 void nat_tftp_end(struct nat *n);
+
+/* nat_dest.c: may a guest reach where this is for?  No: it may have been told so. */
+MUST_CHECK bool nat_dest_allowed(struct nat *n, const uint8_t *frame, uint32_t len);
+void nat_dest_out(struct nat *n, const uint8_t *frame, uint32_t len);	/* this goes to a guest */
+
+static inline uint64_t nat_now(const struct nat *n)
+{
+	return base_monotonic_ns() + n->skew_ns;
+}
 
 #endif

@@ -21,6 +21,8 @@
 
 static ssize_t cb_send(const void *buf, size_t len, void *opaque)
 {
+	if (len >= ETH_HLEN && len <= NET_LSO_MAX)
+		nat_dest_out(opaque, buf, (uint32_t)len);
 	nat_out_put(opaque, buf, len);
 	return (ssize_t)len;
 }
@@ -36,7 +38,7 @@ static int64_t cb_clock(void *opaque)
 {
 	const struct nat *n = opaque;
 
-	return (int64_t)(base_monotonic_ns() + n->skew_ns);
+	return (int64_t)nat_now(n);
 }
 
 static void *cb_timer_new(SlirpTimerCb fn, void *arg, void *opaque)

@@ -48,6 +48,7 @@ static void begin(uint32_t takes)
 	rig.client = &switch_client;
 	port_bind(guest, &guest_client, &rig, &caps);
 	nat_conf_init(&nc);
+	nc.host_loopback = true;
 	CHECK_EQ(nat_new(&nc, gateway, &rig.nat, NULL), 0);
 }
 

@@ -33,7 +33,7 @@ static int setup(void **s)
 {
 	char text[128];
 
-	snprintf(text, sizeof(text), "nat,tftp=%s,bootfile=pxe/first.0", dir);
+	snprintf(text, sizeof(text), "nat,hostloopback=on,tftp=%s,bootfile=pxe/first.0", dir);
 	return begin(s, text);
 }
 
@@ -471,6 +471,294 @@ static void tftp_gives_files_of_its_directory(void **s)
 	unlink(path);
 }
 
+/* Reads FILE as one who asks for blocks of SIZE (0: no option); how many bytes came, or the error's code below 0. */
+static int tftp_fetch(unsigned sport, const char *file, unsigned size)
+{
+	const uint8_t *m = rig.got + RIG_L4 + 8;
+	char req[128];
+	int len = snprintf(req, sizeof(req), "%s%coctet%cblksize%c%u%ctsize%c0", file, 0, 0, 0, size, 0, 0) + 1;
+	unsigned n, at = 0, block = size ? size : 512;
+
+	if (size == 0)
+		len = snprintf(req, sizeof(req), "%s%coctet", file, 0) + 1;
+	tftp_send(sport, 1, req, (uint32_t)len);
+	if (size != 0) {
+		CHECK(rig_wait(&rig, want_udp, sport));
+		if (rig_be16(m) == 5)
+			return -(int)rig_be16(m + 2);
+		CHECK_EQ(rig_be16(m), 6);
+		tftp_send(sport, 4, "\0", 2);
+	}
+	do {
+		uint8_t ack[2];
+
+		CHECK(rig_wait(&rig, want_udp, sport));
+		if (rig_be16(m) == 5)
+			return -(int)rig_be16(m + 2);
+		CHECK_EQ(rig_be16(m), 3);
+		CHECK_EQ(rig_be16(m + 2), at / block + 1);
+		n = rig_be16(rig.got + RIG_L4 + 4) - 12u;
+		CHECK(n <= block);
+		CHECK_MEM(m + 4, bulk + at, n);
+		at += n;
+		memcpy(ack, m + 2, 2);
+		tftp_send(sport, 4, ack, 2);
+	} while (n == block);
+	return (int)at;
+}
+
+static void make_file(const char *name, size_t n)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	CHECK(f != NULL && fwrite(bulk, 1, n, f) == n);
+	fclose(f);
+}
+
+/* A link to TO at NAME in the directory. */
+static void make_link(const char *name, const char *to)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	CHECK(symlink(to, path) == 0 || errno == EEXIST);
+}
+
+static void tftp_never_leaves_its_directory(void **s)
+{
+	static const char *const out[] = {
+		"passwd", "up/passwd", "sub/up2/etc/passwd", "proc/self/environ", "../../../etc/passwd", "sub/../../../etc/passwd",
+		"loop", "pipe", "sub", "", ".", "..", "dev/null", "self/status",
+	};
+	char path[128], abs[64];
+
+	(void)s;
+	bulk_fill();
+	snprintf(path, sizeof(path), "%s/sub", dir);
+	CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
+	make_file("sub/file", 1500);
+	make_link("inside", "sub/file");
+	make_link("sub/back", "../sub/file");
+	make_link("passwd", "/etc/passwd");
+	make_link("up", "/etc");
+	make_link("sub/up2", "../../..");
+	make_link("proc", "/proc");
+	make_link("self", "/proc/self");
+	make_link("dev", "/dev");
+	make_link("loop", "loop");
+	snprintf(abs, sizeof(abs), "%s/sub/file", dir);
+	make_link("absolute", abs);
+	snprintf(path, sizeof(path), "%s/pipe", dir);
+	CHECK(mkfifo(path, 0644) == 0 || errno == EEXIST);
+	CHECK_EQ(tftp_fetch(7100, "sub/file", 0), 1500);
+	CHECK_EQ(tftp_fetch(7101, "/sub/file", 0), 1500);
+	CHECK_EQ(tftp_fetch(7102, "inside", 0), 1500);
+	CHECK_EQ(tftp_fetch(7103, "sub/back", 0), 1500);
+	CHECK_EQ(tftp_fetch(7104, "sub/../sub/file", 0), 1500);
+	for (unsigned i = 0; i < ARRAY_LEN(out); i++)
+		CHECK_EQ(tftp_fetch(7200 + i, out[i], i & 1 ? 600 : 0), -1);
+	CHECK_EQ(tftp_fetch(7105, "absolute", 0), -1);	/* also where it leads back in */
+	CHECK(pings(&rig));				/* and nothing stands still */
+}
+
+static void tftp_says_no_in_its_own_words(void **s)
+{
+	static const struct { unsigned op; const char *m; uint32_t n; unsigned code; } row[] = {
+		{ 2, "sub/file\0octet", 15, 2 }, { 1, "sub/file\0netascii", 18, 4 }, { 1, "sub/file\0octet", 14, 4 },
+		{ 1, "sub/file", 9, 4 }, { 1, "sub/file", 8, 4 }, { 1, "none\0OCTET", 11, 1 },
+	};
+	const uint8_t *m = rig.got + RIG_L4 + 8;
+
+	(void)s;
+	for (unsigned i = 0; i < ARRAY_LEN(row); i++) {
+		tftp_send(7300 + i, row[i].op, row[i].m, row[i].n);
+		CHECK(rig_wait(&rig, want_udp, 7300 + i));
+		CHECK_EQ(rig_be16(m), 5);
+		CHECK_EQ(rig_be16(m + 2), row[i].code);
+	}
+	/* What is no request, and what is nobody's, gets no answer. */
+	tftp_send(7310, 4, "\0\1", 2);
+	tftp_send(7310, 3, "\0\1x", 3);
+	tftp_send(7310, 5, "\0\1x", 4);
+	CHECK(!rig_wait_ms(&rig, want_udp, 7310, 100));
+}
+
+static void tftp_has_options_and_repeats(void **s)
+{
+	static const unsigned sizes[] = { 8, 512, 1024, 1428, 1500, 3000 };
+	const uint8_t *m = rig.got + RIG_L4 + 8;
+	uint8_t first[600];
+
+	(void)s;
+	bulk_fill();
+	make_file("sizes", 3000);
+	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
+		tftp_send(7400 + i, 1, "sizes\0octet\0tsize\0" "0\0blksize\0" "8\0unknown\0" "9", 40);
+		CHECK(rig_wait(&rig, want_udp, 7400 + i));
+		CHECK_EQ(rig_be16(m), 6);
+		CHECK_MEM(m + 2, "tsize\0" "3000\0blksize\0" "8", 21);
+		if (sizes[i] <= 1428)
+			CHECK_EQ(tftp_fetch(7450 + i, "sizes", sizes[i]), 3000);
+	}
+	/* A larger block than fits a frame becomes one that does. */
+	tftp_send(7420, 1, "sizes\0octet\0BLKSIZE\0" "65464", 26);
+	CHECK(rig_wait(&rig, want_udp, 7420));
+	CHECK_MEM(m, "\0\6blksize\0" "1428", 15);
+	/* The request again, the block before again after a while: the same comes again. */
+	for (unsigned i = 0; i < 2; i++) {
+		tftp_send(7421, 1, "sizes\0octet", 12);
+		CHECK(rig_wait(&rig, want_udp, 7421));
+		CHECK_EQ(rig_be16(m + 2), 1);
+	}
+	tftp_send(7421, 4, "\0\1", 2);
+	CHECK(rig_wait(&rig, want_udp, 7421));
+	CHECK_EQ(rig_be16(m + 2), 2);
+	memcpy(first, m, 516);
+	usleep(60000);
+	tftp_send(7421, 4, "\0\1", 2);
+	CHECK(rig_wait(&rig, want_udp, 7421));
+	CHECK_MEM(m, first, 516);
+	tftp_send(7421, 4, "\0\1", 2);			/* doubled: not doubled once more */
+	tftp_send(7421, 4, "\0\7", 2);			/* and no block is skipped */
+	CHECK(!rig_wait_ms(&rig, want_udp, 7421, 30));
+	tftp_send(7421, 5, "\0\0", 2);
+	tftp_send(7421, 4, "\0\2", 2);
+	CHECK(!rig_wait_ms(&rig, want_udp, 7421, 100));
+}
+
+static bool want_udp6(const struct rig *r, const uint8_t *f, uint32_t len, unsigned arg)
+{
+	(void)r;
+	return len >= RIG_L4_6 + 8 && rig_be16(f + 12) == 0x86dd && f[20] == 17 && rig_be16(f + RIG_L4_6 + 2) == arg;
+}
+
+static void tftp_speaks_ipv6(void **s)
+{
+	static const uint8_t gw6[16] = { 0xfe, 0xc0, [15] = 2 };
+	const uint8_t *h = rig.got + RIG_L4_6;
+	uint8_t b[128];
+
+	(void)s;
+	bulk_fill();
+	make_file("six", 100);
+	rig_put16(b + RIG_L4_6, 7500);
+	rig_put16(b + RIG_L4_6 + 2, 69);
+	rig_put16(b + RIG_L4_6 + 4, 8 + 12);
+	memcpy(b + RIG_L4_6 + 8, "\0\1six\0octet", 12);
+	rig_send(&rig, b, rig_ip6(&rig, b, 17, gw6, 20));
+	CHECK(rig_wait(&rig, want_udp6, 7500));
+	CHECK_EQ(rig_be16(h + 8), 3);
+	CHECK_MEM(h + 12, bulk, 100);
+	CHECK_MEM(rig.got + 22, gw6, 16);
+	CHECK_EQ(rig_sum(rig.got + 22, 32 + 112, 17 + 112), 0);
+}
+
+/* Nothing of a guest's may arrive at a listener on loopback: no connection, no datagram. */
+static void no_way_to(uint32_t dst, unsigned sport, int l, unsigned tport, int h, unsigned uport)
+{
+	struct tcp t = { .sport = sport, .dport = tport, .dst = dst, .seq = 7 };
+	uint8_t b[128], got[16];
+
+	tcp_send(&rig, &t, SYN, NULL, 0);
+	rig_send(&rig, b, rig_udp(&rig, b, sport, dst, uport, "ping", 4));
+	CHECK(pings(&rig));			/* all before it has been looked at */
+	CHECK_EQ(accept4(l, NULL, NULL, SOCK_NONBLOCK), -1);
+	CHECK_EQ(recv(h, got, sizeof(got), MSG_DONTWAIT), -1);
+}
+
+static void listeners(int *l, unsigned *tport, int *h, unsigned *uport)
+{
+	*l = host_socket(SOCK_STREAM, tport);
+	*h = host_socket(SOCK_DGRAM, uport);
+	CHECK_EQ(fcntl(*l, F_SETFL, O_NONBLOCK), 0);
+}
+
+/* A datagram to this address by IPv6: does it reach ::1? */
+static bool reaches6(const uint8_t *dst)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int h = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t n = sizeof(a);
+	uint8_t b[128], got[16];
+	bool came;
+
+	CHECK(h >= 0);
+	CHECK_EQ(bind(h, (struct sockaddr *)&a, n), 0);
+	CHECK_EQ(getsockname(h, (struct sockaddr *)&a, &n), 0);
+	rig_put16(b + RIG_L4_6, 7800);
+	rig_put16(b + RIG_L4_6 + 2, ntohs(a.sin6_port));
+	rig_put16(b + RIG_L4_6 + 4, 12);
+	memcpy(b + RIG_L4_6 + 8, "ping", 4);
+	rig_send(&rig, b, rig_ip6(&rig, b, 17, dst, 12));
+	CHECK(pings(&rig));
+	came = recv(h, got, sizeof(got), MSG_DONTWAIT) == 4;
+	close(h);
+	return came;
+}
+
+static const uint8_t house6[][16] = {
+	{ 0xfe, 0xc0, [15] = 2 }, { 0xfe, 0xc0, [15] = 3 }, { 0xfe, 0xc0, [15] = 99 }, { 0xff, 2, [15] = 1 },
+};
+
+static void the_hosts_loopback_is_closed(void **s)
+{
+	static const uint32_t never[] = { 0x7f000001, 0x7f123456, 0, 0x00000001 };
+	unsigned tport, uport, sport = 7600;
+	struct nat_stats st;
+	struct tcp t = { .seq = 7 };
+	int l, h;
+
+	listeners(&l, &tport, &h, &uport);
+	CHECK_EQ(begin(s, "nat"), 0);
+	no_way_to(rig.gw, sport++, l, tport, h, uport);
+	no_way_to(UINT32_MAX, sport++, l, tport, h, uport);
+	no_way_to(rig.gw + 1, sport++, l, tport, h, uport);
+	no_way_to(rig.gw + 5, sport++, l, tport, h, uport);
+	no_way_to(rig.gw | 255, sport++, l, tport, h, uport);
+	for (unsigned i = 0; i < ARRAY_LEN(never); i++)
+		no_way_to(never[i], sport++, l, tport, h, uport);
+	for (unsigned i = 0; i < ARRAY_LEN(house6); i++)
+		CHECK(!reaches6(house6[i]));
+	nat_stats(rig.nat, &st);
+	CHECK_EQ(st.rx_loopback, 2 * (ARRAY_LEN(never) + 5) + ARRAY_LEN(house6));
+	/* A guest that tries hears so at once. */
+	t = (struct tcp){ .sport = sport, .dport = tport, .dst = rig.gw, .seq = 7 };
+	tcp_send(&rig, &t, SYN, NULL, 0);
+	CHECK(rig_wait(&rig, want_tcp, sport));
+	CHECK_EQ(rig.got[RIG_L4 + 13], RST | ACK);
+	CHECK_EQ(rig_be32(rig.got + RIG_L4 + 8), 8);
+	CHECK_EQ(rig_sum(rig.got + RIG_L4, 20, 6 + 20 + rig_be16(rig.got + 26) + rig_be16(rig.got + 28) +
+			 rig_be16(rig.got + 30) + rig_be16(rig.got + 32)), 0);
+	close(l);
+	close(h);
+}
+
+/* Asked for, it is the gateway's address that leads there; loopback's own still do not. */
+static void the_hosts_loopback_opens_at_the_gateway_only(void **s)
+{
+	static const uint32_t never[] = { 0x7f000001, 0 };
+	static const uint8_t never6[][16] = {
+		{ [15] = 1 }, { 0 }, { [10] = 0xff, 0xff, 127, 0, 0, 1 }, { [12] = 127, 0, 0, 1 },
+	};
+	unsigned tport, uport;
+	int l, h;
+
+	listeners(&l, &tport, &h, &uport);
+	CHECK_EQ(begin(s, "nat,hostloopback=on"), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(never); i++)
+		no_way_to(never[i], 7700 + i, l, tport, h, uport);
+	for (unsigned i = 0; i < ARRAY_LEN(never6); i++)
+		CHECK(!reaches6(never6[i]));
+	CHECK(reaches6(house6[0]));
+	udp_reaches_loopback_through_the_gateway(s);
+	tcp_reaches_loopback_through_the_gateway(s);
+	close(l);
+	close(h);
+}
+
 static unsigned open_fds(void);
 
 /* A client that goes away in the middle: its file is closed when others want to read, and at the end. */
@@ -541,6 +829,9 @@ static void a_forwarded_tcp_port_reaches_the_guest(void **s)
 static void a_forwarded_udp_port_reaches_the_guest(void **s)
 {
 	unsigned port = free_port(SOCK_DGRAM);
+	struct sockaddr_in me;
+	socklen_t n = sizeof(me);
+	struct nat_stats st;
 	uint8_t b[128];
 	char text[96], got[16];
 	int h;
@@ -548,11 +839,25 @@ static void a_forwarded_udp_port_reaches_the_guest(void **s)
 	snprintf(text, sizeof(text), "nat,hostfwd=udp:127.0.0.1:%u-10.0.2.15:53", port);
 	CHECK_EQ(begin(s, text), 0);
 	h = connect_to(SOCK_DGRAM, port, "127.0.0.1");
+	CHECK_EQ(getsockname(h, (struct sockaddr *)&me, &n), 0);
+	/* Before it was asked, it has nothing to say to the host's loopback. */
+	rig_send(&rig, b, rig_udp(&rig, b, 53, rig.gw, ntohs(me.sin_port), "me", 2));
+	CHECK(pings(&rig));
 	CHECK_EQ(send(h, "who", 3, 0), 3);
 	CHECK(rig_wait(&rig, want_udp, 53));
+	nat_stats(rig.nat, &st);
+	CHECK_EQ(st.rx_loopback, 1);
 	CHECK_MEM(rig.got + RIG_L4 + 8, "who", 3);
 	rig_send(&rig, b, rig_udp(&rig, b, 53, rig_be32(rig.got + 26), rig_be16(rig.got + RIG_L4), "me", 2));
 	CHECK_EQ(recv(h, got, sizeof(got), 0), 2);
+	/* Nor from another port, nor to another. */
+	rig_send(&rig, b, rig_udp(&rig, b, 54, rig_be32(rig.got + 26), ntohs(me.sin_port), "me", 2));
+	rig_send(&rig, b, rig_udp(&rig, b, 53, rig.gw, ntohs(me.sin_port) ^ 1u, "me", 2));
+	CHECK(pings(&rig));
+	CHECK_EQ(recv(h, got, sizeof(got), MSG_DONTWAIT), -1);
+	CHECK(pings(&rig));
+	nat_stats(rig.nat, &st);
+	CHECK_EQ(st.rx_loopback, 3);
 	close(h);
 }
 
@@ -629,7 +934,7 @@ static void it_leaves_nothing_behind(void **s)
 	for (unsigned i = 0; i < 20; i++) {
 		char text[96];
 
-		snprintf(text, sizeof(text), "nat,net=10.0.2.0/27,hostfwd=udp::%u-:9", free_port(SOCK_DGRAM));
+		snprintf(text, sizeof(text), "nat,hostloopback=on,net=10.0.2.0/27,hostfwd=udp::%u-:9", free_port(SOCK_DGRAM));
 		CHECK_EQ(begin(s, text), 0);
 		tcp_open(&rig, &t, 5100, rig.gw, port);
 		close(accept(l, NULL, NULL));
@@ -748,6 +1053,12 @@ int main(void)
 		T(long_datagrams_come_in_fragments),
 		T(nothing_is_lost_on_a_port_without_room),
 		T(tftp_gives_files_of_its_directory),
+		T(tftp_never_leaves_its_directory),
+		T(tftp_says_no_in_its_own_words),
+		T(tftp_has_options_and_repeats),
+		T(tftp_speaks_ipv6),
+		cmocka_unit_test_teardown(the_hosts_loopback_is_closed, teardown),
+		cmocka_unit_test_teardown(the_hosts_loopback_opens_at_the_gateway_only, teardown),
 		cmocka_unit_test_teardown(a_forwarded_tcp_port_reaches_the_guest, teardown),
 		cmocka_unit_test_teardown(a_forwarded_udp_port_reaches_the_guest, teardown),
 		cmocka_unit_test_teardown(an_ipv6_port_is_forwarded_too, teardown),

@@ -91,7 +91,7 @@ def test(genvisor, guest, scratch):
     forwarded = free_port()
     m = Machine(genvisor, *guest_args(guest, disk), '--verbose',
                 *[a for mac in MAC for a in ('--net', f'private,mac={mac}')],
-                '--net', f'nat,hostfwd=tcp::{forwarded}-:80')
+                '--net', f'nat,hostloopback=on,hostfwd=tcp::{forwarded}-:80')
     m.wait_for(PROMPT)
     up(m)
     expect('NVSP', len(re.findall(r'the guest speaks NVSP 6\.1', m.log)), 3)
