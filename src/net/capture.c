@@ -96,7 +96,13 @@ static void capture_set_caps(struct port *p, const struct port_caps *caps)
 	port_set_caps(CONTAINER_OF(p, struct capture, port)->inner, caps);
 }
 
+static void capture_carrier(struct port *p, bool there)
+{
+	port_carrier(CONTAINER_OF(p, struct capture, port)->inner, there);
+}
+
 static const struct port_ops capture_ops = {
+	.carrier = capture_carrier,
 	.send = capture_send,
 	.room = capture_room,
 	.bind = capture_bind,

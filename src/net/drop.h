@@ -19,9 +19,11 @@ enum drop {
 	DROP_STORM,
 	DROP_ACL_OUT,
 	DROP_NOWHERE,			/* no port has the destination */
+	DROP_OWN,			/* a team's own frame, back by another member */
+	DROP_MEMBER,			/* a copy of what another member of the team brings */
 	/* Counted at the port that it should have gone to. */
 	DROP_ACL_IN,
-	DROP_RATE_IN,			/* above the bandwidth maximum towards the owner */
+	DROP_RATE_IN,			/* above the bandwidth maximum towards the owner, or its share of it */
 	DROP_NO_ROOM,
 	DROP_TOO_LONG,
 	DROP_NR,

@@ -233,6 +233,11 @@ out:
 
 uint16_t fdb_find(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint64_t now_ns)
 {
+	return fdb_find_recent(f, mac, fid, f->age_ns, now_ns);
+}
+
+uint16_t fdb_find_recent(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint64_t within_ns, uint64_t now_ns)
+{
 	uint64_t key = key_of(mac, fid);
 	const struct entry *set, *e;
 	uint16_t port = FDB_NONE;
@@ -243,7 +248,7 @@ uint16_t fdb_find(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint64_t no
 		port = e->port;
 	set = set_of(f, key);
 	for (unsigned i = 0; e == NULL && i < WAYS; i++)
-		if (set[i].key == key && now_ns <= set[i].seen_ns + f->age_ns)
+		if (set[i].key == key && now_ns <= set[i].seen_ns + within_ns)
 			port = set[i].port;
 	pthread_mutex_unlock(&f->lock);
 	return port;

@@ -28,6 +28,8 @@ void fdb_drop_port(struct fdb *f, uint16_t port);	/* known and learned */
 void fdb_learn(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint16_t port, uint64_t now_ns);
 /* The port, or FDB_NONE. */
 uint16_t fdb_find(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint64_t now_ns);
+/* The same, if it is known or was seen in the last WITHIN_NS (a second more or less). */
+uint16_t fdb_find_recent(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint64_t within_ns, uint64_t now_ns);
 uint32_t fdb_count(struct fdb *f);	/* learned and not yet reused; some may be too old */
 
 #endif

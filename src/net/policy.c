@@ -6,6 +6,9 @@
  * of rules and meters move only when the frame has gone, because one that
  * nobody had room for comes again.
  *
+ * Where a port takes less than all would send to it, a rate or one with no room,
+ * it is asked last whose turn it is; see share.c.
+ *
  * Sending above the maximum waits at the sender, which paces whatever makes
  * the traffic; what comes in above it is dropped, as waiting would stop the
  * other traffic of its senders.
@@ -24,8 +27,26 @@ static void rate_init(struct meter *m, uint64_t bps, uint64_t now)
 	meter_init(m, rate, max_u64(rate / 200, BURST_MIN), now);
 }
 
+/* What P takes in bytes a second, when that is known. */
+static uint64_t rate_of(const struct vport *p)
+{
+	uint64_t bps = p->policy.max_in_bps != 0 ? p->policy.max_in_bps : UINT64_MAX;
+
+	if (p->capacity_bps != 0)
+		bps = min_u64(bps, p->capacity_bps);
+	return bps == UINT64_MAX ? 0 : max_u64(bps / 8, 1);
+}
+
 void policy_start(struct vport *p, uint64_t now)
 {
+	const struct share_conf c = {
+		.rate = rate_of(p),
+		.absolute = p->sw->bandwidth == BANDWIDTH_ABSOLUTE,
+		.default_weight = p->sw->default_weight,
+	};
+
+	if (p->share != NULL)
+		share_start(p->share, &c, now);
 	rate_init(&p->out, p->policy.max_out_bps, now);
 	rate_init(&p->in, p->policy.max_in_bps, now);
 	meter_init(&p->storm, p->policy.storm_limit, p->policy.storm_limit / 8 + 1, now);
@@ -83,12 +104,43 @@ enum drop policy_out(struct hop *h, struct vport *to, bool *ret_tagged)
 			return DROP_ACL_IN;
 		}
 	}
-	if (to->policy.max_in_bps != 0) {
+	if (to->policy.max_in_bps != 0 && to->share == NULL) {
 		pthread_mutex_lock(&to->lock);
 		wait = meter_wait_ns(&to->in, pkt_wire_len(p), h->now);
 		pthread_mutex_unlock(&to->lock);
 	}
 	return wait == 0 ? DROP_NOT : DROP_RATE_IN;
+}
+
+static uint32_t weight_of(const struct vport *from)
+{
+	if (from->sw->bandwidth == BANDWIDTH_WEIGHT)
+		return from->policy.min_weight;
+	return (uint32_t)min_u64((from->policy.min_bps + 999) / 1000, UINT32_MAX / 2);
+}
+
+enum drop policy_turn(struct hop *h, struct vport *to, uint64_t *ret_wait)
+{
+	bool rate;
+
+	if (to->share == NULL || share_is_idle(to->share, h->now))
+		return DROP_NOT;
+	pthread_mutex_lock(&to->lock);
+	rate = share_has_rate(to->share);
+	*ret_wait = share_wait_ns(to->share, h->from->index, weight_of(h->from), pkt_wire_len(&h->p), h->now);
+	pthread_mutex_unlock(&to->lock);
+	if (*ret_wait == 0)
+		return DROP_NOT;
+	return rate ? DROP_RATE_IN : DROP_NO_ROOM;
+}
+
+void policy_full(struct hop *h, struct vport *to)
+{
+	if (to->share == NULL)
+		return;
+	pthread_mutex_lock(&to->lock);
+	share_full(to->share, h->now);
+	pthread_mutex_unlock(&to->lock);
 }
 
 enum drop policy_storm(struct hop *h)
@@ -104,6 +156,15 @@ enum drop policy_storm(struct hop *h)
 		meter_charge(&from->storm, 1);
 	pthread_mutex_unlock(&from->lock);
 	return wait == 0 ? DROP_NOT : DROP_STORM;
+}
+
+void policy_storm_back(struct hop *h)
+{
+	if (h->from->policy.storm_limit == 0)
+		return;
+	pthread_mutex_lock(&h->from->lock);
+	meter_give_back(&h->from->storm, 1);
+	pthread_mutex_unlock(&h->from->lock);
 }
 
 uint64_t policy_rate(struct hop *h)
@@ -142,9 +203,13 @@ void policy_received(struct hop *h, struct vport *to, uint64_t bytes)
 {
 	if (to->acl != NULL)
 		acl_count(to->acl, &h->hits_in, h->p.len);
-	if (to->policy.max_in_bps == 0)
+	if (to->share != NULL ? share_is_idle(to->share, h->now) : to->policy.max_in_bps == 0)
 		return;
 	pthread_mutex_lock(&to->lock);
-	meter_charge(&to->in, bytes);
+	if (to->share != NULL)		/* one that went as a large send, for what it will be */
+		share_charge(to->share, h->from->index, weight_of(h->from),
+			     bytes >= h->p.len ? pkt_wire_len(&h->p) : bytes, h->now);
+	else
+		meter_charge(&to->in, bytes);
 	pthread_mutex_unlock(&to->lock);
 }

@@ -9,6 +9,7 @@
  *	owner --- port_send -------> switch      owner <-- deliver, deliver_end -- switch
  *	owner --- port_room -------> switch      owner <-- resume ---------------- switch
  *	owner --- port_set_caps ---> switch      owner <-- link ------------------ switch
+ *	owner --- port_carrier ----> switch
  *
  * Nobody waits for anybody.  Where there is no room, the answer says so, and
  * the one who said it calls when that has changed.  The switch keeps no
@@ -66,6 +67,7 @@ struct port_ops {
 	void (*bind)(struct port *p, const struct port_client *client, void *dev,
 		     const struct port_caps *caps);
 	void (*set_caps)(struct port *p, const struct port_caps *caps);
+	void (*carrier)(struct port *p, bool there);	/* NULL: it makes no difference */
 };
 
 struct port {
@@ -104,6 +106,13 @@ static inline void port_bind(struct port *p, const struct port_client *client, v
 static inline void port_set_caps(struct port *p, const struct port_caps *caps)
 {
 	p->ops->set_caps(p, caps);
+}
+
+/* The owner's own wire was cut, or is whole again.  It is whole when the owner binds. */
+static inline void port_carrier(struct port *p, bool there)
+{
+	if (p->ops->carrier != NULL)
+		p->ops->carrier(p, there);
 }
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * vswitch.c - a switch and its ports: making, changing, taking away
  *
- * Missing  embedded teaming, minimum bandwidth, capture files; a process of
- *          its own for switches that several machines share
+ * Missing  capture files; a process of its own for switches that several
+ *          machines share
  * Lock     sw->lock for writing around every change
  */
 #include "net/vswitch.h"
@@ -31,6 +31,8 @@ static const char *const drop_names[DROP_NR] = {
 	[DROP_STORM] = "storm-limit",
 	[DROP_ACL_OUT] = "acl-out",
 	[DROP_NOWHERE] = "no-destination",
+	[DROP_OWN] = "own-frame",
+	[DROP_MEMBER] = "other-member",
 	[DROP_ACL_IN] = "acl-in",
 	[DROP_RATE_IN] = "bandwidth-in",
 	[DROP_NO_ROOM] = "no-room",
@@ -40,6 +42,23 @@ static const char *const drop_names[DROP_NR] = {
 const char *vswitch_drop_name(enum drop why)
 {
 	return (unsigned)why < DROP_NR ? drop_names[why] : "?";
+}
+
+/* How its senders share, if the words fit each other. */
+static int take_bandwidth(struct vswitch *sw, const struct vswitch_conf *conf, struct err *err)
+{
+	sw->bandwidth = conf->bandwidth != BANDWIDTH_DEFAULT ? conf->bandwidth : BANDWIDTH_WEIGHT;
+	if ((unsigned)conf->bandwidth > BANDWIDTH_ABSOLUTE || (unsigned)conf->team > TEAM_DYNAMIC)
+		return err_set(err, -EINVAL, "bandwidth mode or team mode is not known");
+	if (conf->default_weight > 100 || (conf->default_weight != 0 && sw->bandwidth != BANDWIDTH_WEIGHT))
+		return err_set(err, -EINVAL, "a default weight is from 1 to 100, on a switch with weights");
+	if (conf->default_bps != 0 && sw->bandwidth != BANDWIDTH_ABSOLUTE)
+		return err_set(err, -EINVAL, "a default reservation needs a switch with reservations");
+	sw->default_weight = conf->default_weight != 0 ? conf->default_weight : 1;
+	if (sw->bandwidth == BANDWIDTH_ABSOLUTE)
+		sw->default_weight = (uint32_t)min_u64((conf->default_bps + 999) / 1000, UINT32_MAX / 2);
+	sw->team_mode = conf->team;
+	return 0;
 }
 
 int vswitch_new(const struct vswitch_conf *conf, struct clock *c, struct vswitch **ret_sw,
@@ -53,6 +72,9 @@ int vswitch_new(const struct vswitch_conf *conf, struct clock *c, struct vswitch
 
 	if (sw == NULL)
 		return err_set(err, -ENOMEM, "no memory for a switch");
+	rc = take_bandwidth(sw, conf, err);
+	if (rc < 0)
+		goto out_free;
 	sw->kind = conf->kind;
 	sw->clock = c;
 	sw->wake_ns = TIMER_NEVER;
@@ -103,28 +125,57 @@ static void call_link(struct vport *p)
 	pthread_rwlock_unlock(&p->sw->lock);
 }
 
-static void vport_bind(struct port *port, const struct port_client *client, void *dev,
-		       const struct port_caps *caps)
-{
-	struct vport *p = vport_of(port);
-
-	pthread_rwlock_wrlock(&p->sw->lock);
-	p->client = client;
-	p->dev = dev;
-	p->caps = caps != NULL ? *caps : (struct port_caps){ 0 };
-	atomic_store(&p->full_since, 0);
-	atomic_store(&p->waiting, false);
-	pthread_rwlock_unlock(&p->sw->lock);
-	call_link(p);
-}
-
+/*
+ * Without the lock: a guest says this as often as it likes, and a writer stops everybody.
+ * A frame that meets it half-way is completed by some old and some new values, which is
+ * no worse than having come a moment earlier.
+ */
 static void vport_set_caps(struct port *port, const struct port_caps *caps)
 {
 	struct vport *p = vport_of(port);
 
+	atomic_store_explicit(&p->takes, caps->flags, memory_order_relaxed);
+	atomic_store_explicit(&p->max_frame, caps->max_frame, memory_order_relaxed);
+	atomic_store_explicit(&p->max_lso, caps->max_lso, memory_order_relaxed);
+}
+
+static void vport_bind(struct port *port, const struct port_client *client, void *dev,
+		       const struct port_caps *caps)
+{
+	struct vport *p = vport_of(port);
+	struct port_set moved = { 0 };
+
 	pthread_rwlock_wrlock(&p->sw->lock);
-	p->caps = *caps;
+	p->client = client;
+	p->dev = dev;
+	p->carrier = true;
+	vport_set_caps(port, caps != NULL ? caps : &(struct port_caps){ 0 });
+	atomic_store(&p->full_since, 0);
+	atomic_store(&p->waits_since, 0);
+	atomic_store(&p->waiting, false);
+	team_update(p->sw, &moved);
 	pthread_rwlock_unlock(&p->sw->lock);
+	call_link(p);
+	forward_announce(p->sw, &moved);
+}
+
+/* The owner's wire, or the switch's own of this port. */
+static void set_wire(struct vport *p, bool *wire, bool up)
+{
+	struct port_set moved = { 0 };
+
+	pthread_rwlock_wrlock(&p->sw->lock);
+	*wire = up;
+	team_update(p->sw, &moved);
+	pthread_rwlock_unlock(&p->sw->lock);
+	forward_announce(p->sw, &moved);
+}
+
+static void vport_carrier(struct port *port, bool there)
+{
+	struct vport *p = vport_of(port);
+
+	set_wire(p, &p->carrier, there);
 }
 
 static const struct port_ops vport_ops = {
@@ -132,6 +183,7 @@ static const struct port_ops vport_ops = {
 	.room = forward_room,
 	.bind = vport_bind,
 	.set_caps = vport_set_caps,
+	.carrier = vport_carrier,
 };
 
 /* Secondary VLANs share the filtering database of their primary. */
@@ -195,7 +247,7 @@ static int check_conf(struct vswitch *sw, const struct port_conf *conf, struct e
 	static const struct { unsigned hosts, uplinks; const char *name; } may[] = {
 		[VSWITCH_PRIVATE] = { 0, 0, "a private" },
 		[VSWITCH_INTERNAL] = { 1, 0, "an internal" },
-		[VSWITCH_EXTERNAL] = { 1, 1, "an external" },
+		[VSWITCH_EXTERNAL] = { 1, TEAM_MAX, "an external" },
 		[VSWITCH_NAT] = { 1, 0, "a NAT" },
 	};
 	unsigned hosts = conf->role == PORT_HOST, uplinks = conf->role == PORT_UPLINK;
@@ -209,18 +261,54 @@ static int check_conf(struct vswitch *sw, const struct port_conf *conf, struct e
 		return err_set(err, -EINVAL, "%s switch has %u ports for the host", may[sw->kind].name,
 			       may[sw->kind].hosts);
 	if (uplinks > may[sw->kind].uplinks)
-		return err_set(err, -EINVAL, "%s switch has %u uplinks", may[sw->kind].name,
+		return err_set(err, -EINVAL, "%s switch has at most %u uplinks", may[sw->kind].name,
 			       may[sw->kind].uplinks);
-	if (conf->role != PORT_UPLINK && (mac_is_group(conf->mac) || mac_eq(conf->mac, zero)))
+	if (mac_is_group(conf->mac) || (conf->role != PORT_UPLINK && mac_eq(conf->mac, zero)))
 		return err_set(err, -EINVAL, "port %s needs the address of one station", conf->name);
 	return 0;
 }
 
+/* With P, which may be there already, may more be reserved than the uplinks take together? */
+static int check_reserved(const struct vswitch *sw, const struct vport *p, struct err *err)
+{
+	uint64_t want = (uint64_t)sw->default_weight * 1000 + p->policy.min_bps, have = p->capacity_bps;
+	bool unknown = p->role == PORT_UPLINK && p->capacity_bps == 0;
+
+	for (unsigned i = 0; i < sw->nr; i++) {
+		const struct vport *o = sw->ports[i];
+
+		if (o == NULL || o == p)
+			continue;
+		want += o->policy.min_bps;
+		have += o->capacity_bps;
+		unknown |= o->role == PORT_UPLINK && o->capacity_bps == 0;
+	}
+	if (sw->bandwidth != BANDWIDTH_ABSOLUTE || unknown || have == 0 || want <= have)
+		return 0;
+	return err_set(err, -ERANGE, "port %s: %llu bits a second would be reserved, the uplinks have %llu",
+		       p->port.name, (unsigned long long)want, (unsigned long long)have);
+}
+
+/* A slot of the team for an uplink; there is one, as check_conf has counted. */
+static void join_team(struct vswitch *sw, struct vport *p)
+{
+	if (p->role != PORT_UPLINK)
+		return;
+	while (sw->team[p->slot] != NULL)
+		p->slot++;
+	BUG_IF(p->slot >= TEAM_MAX);
+	sw->team[p->slot] = p;
+	sw->nr_team++;
+}
+
 static int attach(struct vswitch *sw, struct vport *p, const struct port_conf *conf, struct err *err)
 {
+	struct port_set moved = { 0 };
 	unsigned i = 0;
 	int rc = check_conf(sw, conf, err);
 
+	if (rc == 0)
+		rc = check_reserved(sw, p, err);
 	if (rc < 0)
 		return rc;
 	while (i < VSWITCH_PORTS && sw->ports[i] != NULL)
@@ -234,12 +322,32 @@ static int attach(struct vswitch *sw, struct vport *p, const struct port_conf *c
 	sw->ports[i] = p;
 	sw->nr = (unsigned)max_u64(sw->nr, i + 1);
 	rebuild_fids(sw);
+	join_team(sw, p);
+	team_update(sw, &moved);	/* which moves nobody: an uplink without an owner has no link yet */
 	return 0;
 }
 
-static int check_policy(const struct port_policy *policy, struct err *err)
+static int check_minimum(const struct vswitch *sw, const struct port_policy *policy, struct err *err)
+{
+	static const char *const words[] = {
+		[BANDWIDTH_NONE] = "none", [BANDWIDTH_WEIGHT] = "weights", [BANDWIDTH_ABSOLUTE] = "reservations",
+	};
+
+	if (policy->min_weight > 100)
+		return err_set(err, -EINVAL, "a minimum weight of %u: from 1 to 100 is expected", policy->min_weight);
+	if ((policy->min_weight != 0 && sw->bandwidth != BANDWIDTH_WEIGHT) ||
+	    (policy->min_bps != 0 && sw->bandwidth != BANDWIDTH_ABSOLUTE))
+		return err_set(err, -EINVAL, "a minimum by %s: the switch has %s",
+			       policy->min_weight != 0 ? "weight" : "reservation", words[sw->bandwidth]);
+	return 0;
+}
+
+static int check_policy(const struct vswitch *sw, const struct port_policy *policy, struct err *err)
 {
 	int rc = vlan_check(&policy->vlan, err);
+
+	if (rc == 0)
+		rc = check_minimum(sw, policy, err);
 
 	if (rc == 0)
 		rc = guard_check(&policy->guard, err);
@@ -251,15 +359,33 @@ static int check_policy(const struct port_policy *policy, struct err *err)
 static void vport_destroy(struct vport *p)
 {
 	acl_free(p->acl);
+	share_free(p->share);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
+}
+
+/* The parts of a new port that can be had or not. */
+static int vport_start(struct vport *p, const struct port_conf *conf, struct err *err)
+{
+	int rc = p->sw->bandwidth == BANDWIDTH_NONE ? 0 : share_new(&p->share);
+
+	if (rc < 0)
+		return err_set(err, rc, "no memory for port %s", conf->name);
+	policy_start(p, clock_now_ns(p->sw->clock));
+	rc = acl_new(conf->policy.acl, conf->policy.nr_acl, &p->acl, err);
+	if (rc < 0)
+		return rc;
+	pthread_rwlock_wrlock(&p->sw->lock);
+	rc = attach(p->sw, p, conf, err);
+	pthread_rwlock_unlock(&p->sw->lock);
+	return rc;
 }
 
 int vswitch_port(struct vswitch *sw, const struct port_conf *conf, struct port **ret_p,
 		 struct err *err)
 {
 	struct vport *p;
-	int rc = check_policy(&conf->policy, err);
+	int rc = check_policy(sw, &conf->policy, err);
 
 	if (rc < 0)
 		return rc;
@@ -273,26 +399,22 @@ int vswitch_port(struct vswitch *sw, const struct port_conf *conf, struct port *
 	p->sw = sw;
 	p->role = conf->role;
 	p->bps = conf->bps ? conf->bps : DEFAULT_BPS;
-	p->up = true;
+	p->capacity_bps = conf->role == PORT_UPLINK ? conf->bps : 0;
+	p->up = p->carrier = true;
+	p->home = p->member = TEAM_NONE;
 	p->policy = filled_policy(p, &conf->policy);
-	policy_start(p, clock_now_ns(sw->clock));
-	rc = acl_new(conf->policy.acl, conf->policy.nr_acl, &p->acl, err);
-	if (rc < 0)
-		goto out_free;
-	pthread_rwlock_wrlock(&sw->lock);
-	rc = attach(sw, p, conf, err);
-	pthread_rwlock_unlock(&sw->lock);
-	if (rc < 0)
-		goto out_free;
+	rc = vport_start(p, conf, err);
+	if (rc < 0) {
+		vport_destroy(p);
+		return rc;
+	}
 	*ret_p = &p->port;
 	return 0;
-out_free:
-	vport_destroy(p);
-	return rc;
 }
 
 void vswitch_port_free(struct port *port)
 {
+	struct port_set moved = { 0 };
 	struct vswitch *sw;
 	struct vport *p;
 
@@ -302,9 +424,15 @@ void vswitch_port_free(struct port *port)
 	sw = p->sw;
 	pthread_rwlock_wrlock(&sw->lock);
 	sw->ports[p->index] = NULL;
+	if (p->role == PORT_UPLINK) {
+		sw->team[p->slot] = NULL;
+		sw->nr_team--;
+	}
 	fdb_drop_port(sw->fdb, p->index);
 	rebuild_fids(sw);
+	team_update(sw, &moved);
 	pthread_rwlock_unlock(&sw->lock);
+	forward_announce(sw, &moved);
 	vport_destroy(p);
 }
 
@@ -315,6 +443,11 @@ static int move_policy(struct vport *p, const struct port_policy *policy, struct
 	int rc;
 
 	p->policy = filled_policy(p, policy);
+	rc = check_reserved(p->sw, p, err);
+	if (rc < 0) {
+		p->policy = old;
+		return rc;
+	}
 	fdb_drop_port(p->sw->fdb, p->index);
 	rc = add_known(p);
 	if (rc < 0) {
@@ -332,7 +465,7 @@ int vswitch_set_policy(struct port *port, const struct port_policy *policy, stru
 {
 	struct vport *p = vport_of(port);
 	struct acl *acl = NULL, *old;
-	int rc = check_policy(policy, err);
+	int rc = check_policy(p->sw, policy, err);
 
 	if (rc == 0)
 		rc = acl_new(policy->acl, policy->nr_acl, &acl, err);
@@ -363,9 +496,7 @@ void vswitch_set_link(struct port *port, bool up)
 {
 	struct vport *p = vport_of(port);
 
-	pthread_rwlock_wrlock(&p->sw->lock);
-	p->up = up;
-	pthread_rwlock_unlock(&p->sw->lock);
+	set_wire(p, &p->up, up);
 	call_link(p);
 }
 

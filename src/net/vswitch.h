@@ -23,18 +23,36 @@ struct err;
 struct vswitch;
 
 #define VSWITCH_PORTS 256
+#define TEAM_MAX 8u			/* uplinks of one switch */
 
 enum vswitch_kind {
 	VSWITCH_PRIVATE,		/* adapters only */
 	VSWITCH_INTERNAL,		/* and the host */
-	VSWITCH_EXTERNAL,		/* and an uplink */
+	VSWITCH_EXTERNAL,		/* and uplinks, which are a team when there are several */
 	VSWITCH_NAT,			/* like internal; the host's port is the gateway */
 };
 
 enum port_role { PORT_ADAPTER, PORT_HOST, PORT_UPLINK };
 
+/* By what senders share a port that several send to: an uplink with a speed, a receiver that is full. */
+enum vswitch_bandwidth {
+	BANDWIDTH_DEFAULT,		/* weight */
+	BANDWIDTH_NONE,			/* who comes first */
+	BANDWIDTH_WEIGHT,
+	BANDWIDTH_ABSOLUTE,		/* bits a second that are reserved */
+};
+
+enum vswitch_team {			/* see team.c */
+	TEAM_PORT,			/* all that a port sends goes by one uplink */
+	TEAM_DYNAMIC,			/* each flow by one */
+};
+
 struct vswitch_conf {
 	enum vswitch_kind kind;
+	enum vswitch_bandwidth bandwidth;
+	uint32_t default_weight;	/* of all ports together that have none; 1 to 100, 0 = 1 */
+	uint64_t default_bps;		/* reserved for all ports together that have none */
+	enum vswitch_team team;
 	uint32_t max_macs;		/* learned addresses; 0 = 4096, a quarter of them for each port */
 	uint64_t age_ns;		/* 0 = 300 s */
 };
@@ -53,7 +71,9 @@ struct port_policy {
 	enum port_mirror mirror;
 	uint32_t storm_limit;		/* broadcast, multicast, unknown unicast: frames a second; 0 = none */
 	uint64_t max_out_bps;		/* bits a second that it may send: more waits; 0 = no limit */
-	uint64_t max_in_bps;		/* that it gets: more is dropped */
+	uint64_t max_in_bps;		/* that it gets: more is dropped (at an uplink: waits) */
+	uint32_t min_weight;		/* what it sends, where others send too: 1 to 100; 0 = of the default flow */
+	uint64_t min_bps;		/* the same on a switch with reservations */
 	const struct acl_rule *acl;	/* [borrowed for the call] */
 	unsigned nr_acl;
 };
@@ -61,8 +81,8 @@ struct port_policy {
 struct port_conf {
 	const char *name;
 	enum port_role role;
-	uint8_t mac[6];			/* not for uplinks */
-	uint64_t bps;			/* link speed as shown; 0 = 10 Gbit/s */
+	uint8_t mac[6];			/* of an uplink only for a dynamic team, else 0 */
+	uint64_t bps;			/* link speed as shown; 0 = 10 Gbit/s.  An uplink's is what it takes, too */
 	struct port_policy policy;
 };
 

@@ -53,35 +53,44 @@ static const struct port_client rig_client = {
 	.link = rig_link,
 };
 
-int rig_add(struct rig *r, unsigned i, enum port_role role, const struct port_policy *policy)
+int rig_add_conf(struct rig *r, unsigned i, const struct port_conf *conf)
 {
 	static const struct port_caps all = {
 		.flags = PORT_TAKES_TAG | PORT_TAKES_SUM | PORT_TAKES_LSO4 | PORT_TAKES_LSO6,
 		.max_frame = NET_FRAME_MAX,
 	};
-	struct port_conf conf = { .name = "test", .role = role };
 	int rc;
 
-	for (unsigned k = 0; k < 6; k++)
-		conf.mac[k] = (uint8_t)(RIG_MAC(i) >> (40 - 8 * k));
-	if (policy != NULL)
-		conf.policy = *policy;
 	memset(&r->p[i], 0, sizeof(r->p[i]));
 	r->p[i].room = UINT32_MAX;
-	rc = vswitch_port(r->sw, &conf, &r->p[i].port, NULL);
+	rc = vswitch_port(r->sw, conf, &r->p[i].port, NULL);
 	if (rc == 0)
 		port_bind(r->p[i].port, &rig_client, &r->p[i], &all);
 	return rc;
 }
 
+int rig_add(struct rig *r, unsigned i, enum port_role role, const struct port_policy *policy)
+{
+	struct port_conf conf = { .name = "test", .role = role };
+
+	for (unsigned k = 0; k < 6 && role != PORT_UPLINK; k++)
+		conf.mac[k] = (uint8_t)(RIG_MAC(i) >> (40 - 8 * k));
+	if (policy != NULL)
+		conf.policy = *policy;
+	return rig_add_conf(r, i, &conf);
+}
+
 void rig_new(struct rig *r, enum vswitch_kind kind, unsigned nr)
 {
-	struct vswitch_conf conf = { .kind = kind };
+	rig_new_conf(r, &(struct vswitch_conf){ .kind = kind }, nr);
+}
 
+void rig_new_conf(struct rig *r, const struct vswitch_conf *conf, unsigned nr)
+{
 	memset(r, 0, sizeof(*r));
 	BUG_IF(clock_new_manual(&r->clock) < 0);
 	clock_step(r->clock, NS_PER_SEC);
-	BUG_IF(vswitch_new(&conf, r->clock, &r->sw, NULL) < 0);
+	BUG_IF(vswitch_new(conf, r->clock, &r->sw, NULL) < 0);
 	for (unsigned i = 0; i < nr; i++)
 		BUG_IF(rig_add(r, i, PORT_ADAPTER, NULL) < 0);
 }

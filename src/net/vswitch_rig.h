@@ -33,9 +33,11 @@ struct rig {
 
 /* A switch of KIND with NR adapters; all default policy. */
 void rig_new(struct rig *r, enum vswitch_kind kind, unsigned nr);
+void rig_new_conf(struct rig *r, const struct vswitch_conf *conf, unsigned nr);
 void rig_free(struct rig *r);
 /* One more at place I, bound; caps: everything taken as it is. */
 int rig_add(struct rig *r, unsigned i, enum port_role role, const struct port_policy *policy);
+int rig_add_conf(struct rig *r, unsigned i, const struct port_conf *conf);
 void rig_policy(struct rig *r, unsigned i, const struct port_policy *policy);
 
 /* Sends r->c from port I; was it taken? */
