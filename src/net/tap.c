@@ -6,10 +6,13 @@
  * unchanged both ways; only the checksum of an IPv4 header has no flag there
  * and is made here, and lengths of a large send are written, in a copy of the
  * headers.  Writing happens on the switch's thread, as it is a copy into the
- * kernel that does not sleep; reading has a thread of its own.
+ * kernel that does not sleep; reading has a thread of its own.  The same thread
+ * hears from the kernel when the interface goes down or up, and tells the switch,
+ * which then uses another way if it has one.
  *
  * Spec     Linux Documentation/networking/tuntap.rst; [VIRTIO 1.2] 5.1.6
- * Missing  several queues, macvtap, passing the host's MTU or link to the switch
+ * Missing  several queues, macvtap, passing the host's MTU to the switch; that a
+ *          bridge behind it has lost its own way out is not seen
  * Lock     tap.lock (leaf) around "full" and "stop"; counters are atomic
  */
 #include "net/tap.h"
@@ -19,10 +22,12 @@
 
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -38,6 +43,8 @@
 struct tap {
 	struct port *port;		/* [const, borrowed] */
 	int fd, wake;			/* [const] */
+	int news;			/* [const] of the host's interfaces; -1 = none is to be had */
+	char name[TAP_NAME_MAX + 1];	/* [const] */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	bool full, stop;		/* [lock] */
@@ -47,6 +54,7 @@ struct tap {
 	struct net_frame f[BATCH];
 	struct iovec iov[BATCH];
 	unsigned first, nr;
+	bool carrier;
 };
 
 /* Makes the N header bytes in H those of a packet that is whole but for its L4 sum. */
@@ -210,24 +218,56 @@ static void tap_room(struct tap *t)
 	port_room(t->port);
 }
 
+/* Is the interface up?  If the kernel does not say, it is as it was. */
+static bool is_up(const struct tap *t)
+{
+	struct ifreq ifr = { 0 };
+
+	memcpy(ifr.ifr_name, t->name, sizeof(t->name));
+	if (ioctl(t->news, SIOCGIFFLAGS, &ifr) < 0)
+		return errno == ENODEV ? false : t->carrier;
+	return ifr.ifr_flags & IFF_UP;
+}
+
+/* Whatever the news are, only the state matters that they lead to. */
+static void tap_news(struct tap *t)
+{
+	char b[4096];
+	bool up;
+
+	while (recv(t->news, b, sizeof(b), 0) > 0 || errno == ENOBUFS)
+		;
+	up = is_up(t);
+	if (up == t->carrier)
+		return;
+	t->carrier = up;
+	port_carrier(t->port, up);
+}
+
 static void *tap_run(void *arg)
 {
 	struct tap *t = arg;
-	struct pollfd p[2] = { { .fd = t->wake, .events = POLLIN }, { .fd = t->fd } };
+	struct pollfd p[3] = { { .fd = t->wake, .events = POLLIN }, { .fd = t->fd },
+			       { .fd = t->news, .events = POLLIN } };
 	uint64_t count;
 	bool full, held;
 
+	if (t->news >= 0)
+		tap_news(t);			/* it may be down already */
 	while (!tap_stopped(t, &full)) {
 		held = t->first < t->nr;
 		p[1].events = (short)((held ? 0 : POLLIN) | (full ? POLLOUT : 0));
-		if (poll(p, 2, held ? RETRY_MS : -1) < 0)
+		if (poll(p, 3, held ? RETRY_MS : -1) < 0)
 			continue;
+		if (p[2].revents)
+			tap_news(t);
 		if (p[0].revents)
 			(void)!read(t->wake, &count, sizeof(count));
 		if (full && p[1].revents & (POLLOUT | POLLERR))
 			tap_room(t);
 		if (!held && p[1].revents & (POLLIN | POLLERR) && !fill(t)) {
 			log_warn("tap", "%s: the interface is gone: %s", t->port->name, strerror(errno));
+			port_carrier(t->port, false);
 			break;
 		}
 		if (t->first < t->nr)
@@ -284,6 +324,18 @@ static int tap_open(struct tap *t, const char *name, struct err *err)
 	return 0;
 }
 
+/* Without it the interface is taken for up always. */
+static void tap_listen(struct tap *t)
+{
+	struct sockaddr_nl a = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+
+	t->news = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (t->news >= 0 && bind(t->news, (struct sockaddr *)&a, sizeof(a)) < 0) {
+		close(t->news);
+		t->news = -1;
+	}
+}
+
 /* Up, if we may; a user's tap may be brought up by its administrator at any time. */
 static void tap_up(const char *name)
 {
@@ -307,6 +359,8 @@ static void tap_destroy(struct tap *t)
 		close(t->fd);
 	if (t->wake >= 0)
 		close(t->wake);
+	if (t->news >= 0)
+		close(t->news);
 	pthread_mutex_destroy(&t->lock);
 	free(t->buf);
 	free(t);
@@ -324,7 +378,9 @@ int tap_new(const char *name, struct port *p, struct tap **ret_tap, struct err *
 	if (t == NULL)
 		return err_set(err, -ENOMEM, "tap: no memory");
 	t->port = p;
-	t->fd = -1;
+	t->fd = t->news = -1;
+	t->carrier = true;
+	snprintf(t->name, sizeof(t->name), "%s", name);
 	pthread_mutex_init(&t->lock, NULL);
 	t->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	t->buf = new_array(uint8_t, BATCH * RX_MAX);
@@ -332,6 +388,7 @@ int tap_new(const char *name, struct port *p, struct tap **ret_tap, struct err *
 	if (rc < 0)
 		goto out;
 	tap_up(name);
+	tap_listen(t);
 	port_bind(p, &tap_client, t, &caps);
 	rc = -pthread_create(&t->thread, NULL, tap_run, t);
 	if (rc == 0) {
