@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 const struct verb *const verbs[] = {
-	&verb_run, &verb_disk_new, &verb_disk_info, &verb_disk_export, &verb_doctor,
-	&verb_completion, NULL,
+	&verb_run, &verb_disk_new, &verb_disk_info, &verb_disk_export, &verb_screenshot, &verb_key,
+	&verb_type, &verb_doctor, &verb_completion, NULL,
 };
 
 static void print_help(FILE *f)

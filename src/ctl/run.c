@@ -10,6 +10,7 @@
  *          constant once the threads start
  */
 #include "ctl/console.h"
+#include "ctl/doors.h"
 #include "ctl/verbs.h"
 
 #include "base/log.h"
@@ -35,6 +36,7 @@ struct run {
 	unsigned nr_modules;
 	bool com1_stdio, stats_json;
 	char *trace;			/* [owned] */
+	struct doors_conf doors;
 	_Atomic(struct vm *) vm;
 	struct console *console;
 	pthread_t signals;
@@ -330,6 +332,27 @@ static int set_stats(void *into, const char *val, struct err *err)
 	return 0;
 }
 
+static int set_vnc(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct run *)into)->doors.vnc = val;
+	return 0;
+}
+
+static int set_vnc_password(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct run *)into)->doors.vnc_password = val;
+	return 0;
+}
+
+static int set_control(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct run *)into)->doors.control = val;
+	return 0;
+}
+
 static int set_verbose(void *into, const char *val, struct err *err)
 {
 	(void)into, (void)val, (void)err;
@@ -353,6 +376,13 @@ static const struct opt run_opts[] = {
 	{ "append", "TEXT", "its command line", set_append },
 	{ "module", "\"FILE ARGS\"", "a multiboot module; may be repeated", set_module },
 	{ "com1", "stdio|none", "the first serial port (default: none, as Hyper-V)", set_com1 },
+	{ "vnc", "ADDRESS", "show the screen to VNC viewers at unix:PATH, PORT (of 127.0.0.1) or\n"
+			    "HOST:PORT; for other hosts give --vnc-password too", set_vnc },
+	{ "vnc-password", "FILE", "the password is this file's first line; 8 characters count",
+	  set_vnc_password },
+	{ "control", "unix:PATH|none", "the socket for screenshot, key and type (default:\n"
+				       "$XDG_RUNTIME_DIR/genvisor/PID, else FIRSTDISK.control)",
+	  set_control },
 	{ "engine", "NAME", "auto (default), translate, interpret or kvm; see genvisor doctor", set_engine },
 	{ "cpu-model", "NAME", "what the guest finds by CPUID, one of those genvisor doctor lists\n"
 			       "(default: x86-64-v3 if this host is good for it, else x86-64-v2)", set_cpu_model },
@@ -522,6 +552,7 @@ static void end_threads(struct run *r)
 static int run_machine(struct run *r)
 {
 	struct err err = { "" };
+	struct doors *doors = NULL;
 	enum vm_end end;
 	struct vm *vm;
 	uint64_t t0;
@@ -540,10 +571,16 @@ static int run_machine(struct run *r)
 	atomic_store(&r->vm, vm);
 	if (vm_gdb(vm) != NULL)
 		fprintf(stderr, "genvisor: for a debugger: target remote %s\n", vm_gdb(vm));
-	rc = r->console == NULL ? 0 : console_start(r->console, &err);
+	r->doors.disp = vm_disp(vm);
+	r->doors.input = vm_input(vm);
+	r->doors.first_disk = r->conf.nr_disks == 0 ? NULL : r->disks[0].path;
+	rc = doors_open(&r->doors, &doors, &err);
+	if (rc == 0 && r->console != NULL)
+		rc = console_start(r->console, &err);
 	t0 = base_monotonic_ns();
 	end = rc < 0 ? VM_END_ERROR : vm_run(vm, &err);
 	t0 = base_monotonic_ns() - t0;
+	doors_close(doors);
 	end_threads(r);
 	if (r->stats_json)
 		print_json(vm, t0);

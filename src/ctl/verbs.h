@@ -10,6 +10,9 @@ extern const struct verb verb_run;		/* run.c */
 extern const struct verb verb_disk_new;		/* disk.c */
 extern const struct verb verb_disk_info;
 extern const struct verb verb_disk_export;
+extern const struct verb verb_screenshot;	/* ask.c */
+extern const struct verb verb_key;
+extern const struct verb verb_type;
 extern const struct verb verb_doctor;		/* doctor.c */
 extern const struct verb verb_completion;	/* completion.c */
 

@@ -68,7 +68,9 @@ void rfb_qemu_key(struct rfb *s, uint32_t code, bool down)
 
 static uint16_t scaled(uint32_t at, uint32_t size)
 {
-	return size <= 1 ? 0 : (uint16_t)(min_u64(at, size - 1) * 32767 / (size - 1));
+	if (size <= 1)
+		return 0;
+	return (uint16_t)(min_u64(at, size - 1) * 32767 / (size - 1));
 }
 
 void rfb_pointer(struct rfb *s, uint8_t buttons, uint32_t x, uint32_t y)

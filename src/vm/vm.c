@@ -239,6 +239,8 @@ int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err *err)
 	if (rc == 0)
 		rc = trace_open(vm, err);
 	if (rc == 0)
+		rc = screen_open(vm, err);
+	if (rc == 0)
 		rc = new_processors(vm, err);
 	if (rc == 0) {
 		vcpus_stop(vm);
@@ -271,6 +273,7 @@ void vm_free(struct vm *vm)
 	storage_close(vm);
 	vmbus_free(vm->vmbus);
 	board_free(vm);
+	screen_close(vm);
 	hv_free(vm->hv);
 	vcpus_free(vm);
 	trace_close(vm);

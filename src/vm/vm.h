@@ -65,6 +65,8 @@ enum vm_end {
 	VM_END_ERROR,
 };
 
+struct disp;
+struct input;
 struct vm;
 
 /*
@@ -88,6 +90,9 @@ void vm_retry(struct vm *vm);		/* the trouble is cured: go on */
 
 unsigned vm_test_code(const struct vm *vm);
 const char *vm_engine(const struct vm *vm);
+/* What the machine shows and what it is typed on; NULL: it has neither.  They live as long as it. */
+struct disp *vm_disp(const struct vm *vm);
+struct input *vm_input(const struct vm *vm);
 /* What gdb's "target remote" takes; NULL without conf.gdb. */
 const char *vm_gdb(const struct vm *vm);
 /* After vm_run: guest instructions, all vCPUs; 0 = not counted. */

@@ -8,6 +8,8 @@
 #include "chip/lapic.h"
 #include "cpu/cpu.h"
 #include "dev/clock.h"
+#include "dev/disp.h"
+#include "dev/input.h"
 #include "disk/disk.h"
 #include "fw/fw.h"
 #include "gdb/gdb.h"
@@ -138,6 +140,8 @@ struct vm {
 	bool paused;			/* main thread: for trouble */
 	struct debug debug;
 	struct trace *trace;		/* NULL without conf.trace */
+	struct disp *disp;		/* both NULL: the machine has none; screen.c */
+	struct input *input;
 
 	pthread_mutex_t lock;		/* leaf: the fields below */
 	pthread_cond_t changed;		/* on the monotonic clock */
@@ -215,6 +219,10 @@ void stats_exit(struct vcpu *v, enum cpu_exit exit);
 MUST_CHECK int storage_open(struct vm *vm, struct err *err);
 void storage_close(struct vm *vm);
 void storage_retry(struct vm *vm);
+
+/* screen.c */
+MUST_CHECK int screen_open(struct vm *vm, struct err *err);
+void screen_close(struct vm *vm);
 
 /* network.c */
 MUST_CHECK int network_open(struct vm *vm, struct err *err);
