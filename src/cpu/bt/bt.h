@@ -183,6 +183,7 @@ struct bt {
 	_Alignas(64) uint8_t bounce[64];	/* what a load across pages reads */
 	uint64_t host_rsp;
 	uint64_t mask_index, mask_page;	/* for PEXT and PDEP */
+	uint64_t mask_words[2];		/* of a number of a bit: which word, of 32 bits or 64 */
 	uint64_t mask_aligned[8];	/* by size - 1: the page and what must be zero below it */
 	uint64_t mask_not_if, mask_not_ac, mask_arith, mask_pushed;
 	void *fn_gate, *fn_fault;	/* called by the gates */

@@ -58,8 +58,8 @@ bool xl_copy_keeps_t1(const struct xl *x, const struct scan_insn *i, int group)
 {
 	const struct scan_mem *m = &i->mem;
 
-	if (far_register(x, &i->reg) || far_register(x, &i->rm) || far_register(x, &i->vvvv) ||
-	    far_register(x, &i->oreg))
+	if (i->bits || far_register(x, &i->reg) || far_register(x, &i->rm) ||
+	    far_register(x, &i->vvvv) || far_register(x, &i->oreg))
 		return false;
 	if (m->on == 2)
 		return m->index == H_NONE || xl_host(x, (unsigned)m->index) != H_NONE;
@@ -190,7 +190,7 @@ static bool writes_rcx(const struct scan_reg *r)
 	return r->role == ROLE_GPR && r->n == CPU_RCX && r->out;
 }
 
-void xl_copy(struct xl *x, const struct scan_insn *i)
+static void copy(struct xl *x, const struct scan_insn *i)
 {
 	bool rcx = i->rcx_in || i->rcx_out || i->hi8;
 	struct scratch t = { .free = { T1, T0 }, .nr = rcx ? 1 : 2 };
@@ -241,4 +241,34 @@ void xl_copy(struct xl *x, const struct scan_insn *i)
 	put_back(x, &i->oreg, f.oreg);
 	if (site != NULL)
 		site->after = em_rx(&x->e);
+}
+
+/*
+ * The number of a bit may lead anywhere.  Nearly all stay in the word that the operand
+ * names; for others the handler finds the place.
+ */
+static void copy_bits(struct xl *x, const struct scan_insn *i)
+{
+	struct bt_site *site = xl_site(x, SITE_INTERP, i);
+	int bit = xl_host(x, i->reg.n);
+	struct em *e = &x->e;
+
+	site->ends = false;
+	if (bit == H_NONE) {
+		e_load(e, T0, xl_slot(x, i->reg.n));
+		bit = T0;
+	}
+	e_pext(e, T0, bit, m_abs(&x->b->mask_words[i->mem.size == 8]));
+	xl_stub(x, e_jmp_unless_rcx_zero(e), site, NULL);
+	copy(x, i);
+	site->go = em_rx(e);
+	e->r15_holds = -1;		/* the handler keeps nothing there */
+}
+
+void xl_copy(struct xl *x, const struct scan_insn *i)
+{
+	if (i->bits)
+		copy_bits(x, i);
+	else
+		copy(x, i);
 }

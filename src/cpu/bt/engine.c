@@ -151,6 +151,8 @@ static int engine_create(const struct cpu_conf *conf, struct cpu **ret_c, struct
 	b->lock_left = UINT64_MAX;
 	b->mask_index = (uint64_t)(TLB_SLOTS - 1) << PAGE_SHIFT;
 	b->mask_page = ~PAGE_MASK;
+	b->mask_words[0] = UINT32_MAX & ~UINT64_C(31);
+	b->mask_words[1] = ~UINT64_C(63);
 	for (unsigned size = 1; size <= 8; size *= 2)
 		b->mask_aligned[size - 1] = ~PAGE_MASK | (size - 1);
 	b->mask_not_if = ~(uint64_t)X86_IF;

@@ -346,7 +346,8 @@ static bool can_copy(const struct zin *z, const uint8_t *bytes, unsigned mode, s
 		return false;
 	if (!take_operands(z, s) || !take_encoding(z, bytes, s))
 		return false;
-	if (s->mem.on == 1 && bit_string(z))
+	s->bits = s->mem.on == 1 && bit_string(z);
+	if (s->bits && s->mem.size < 4)
 		return false;
 	s->fp = simd;
 	return scan_fits(s, 1u << CPU_R14 | 1u << CPU_R15);

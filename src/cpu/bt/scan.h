@@ -59,6 +59,7 @@ struct scan_insn {
 	const uint8_t *imm;
 	struct scan_reg reg, rm, vvvv, oreg;
 	bool hi8;		/* AH, CH, DH or BH: no REX allowed */
+	bool bits;		/* BT and the like: MEM is the first word of a string of bits */
 	bool rcx_in, rcx_out;	/* an operand that is not encoded */
 	struct scan_mem mem;
 	struct scan_mem stk;	/* the stack slot that is pushed or popped */
