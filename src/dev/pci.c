@@ -73,7 +73,7 @@ static bool bar_is_on(const struct pci_func *f, unsigned bar, uint32_t val)
 	uint16_t command = ld16(f->cfg + PCI_COMMAND);
 
 	if (f->desc->bar[bar].kind == PCI_BAR_IO)
-		return (command & PCI_COMMAND_IO) != 0;
+		return (command & PCI_COMMAND_IO) != 0 && val < IO_SPACE;
 	return (command & PCI_COMMAND_MEMORY) != 0 &&
 	       (bar != PCI_BAR_ROM || (val & ROM_ENABLE) != 0);
 }
@@ -122,7 +122,7 @@ static void fill_bars(struct pci_func *f)
 		if (i == PCI_BAR_ROM)
 			fixed(f, PCI_ROM, 4, 0, mask | ROM_ENABLE, 0);
 		else if (bar->kind == PCI_BAR_IO)
-			fixed(f, bar_reg(i), 4, BAR_IO, mask & (IO_SPACE - 1), 0);
+			fixed(f, bar_reg(i), 4, BAR_IO, mask, 0);
 		else
 			fixed(f, bar_reg(i), 4, bar->kind == PCI_BAR_PREFETCH ? BAR_PREFETCH : 0,
 			      mask, 0);

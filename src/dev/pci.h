@@ -48,7 +48,10 @@ enum { PCI_STATUS_INTX = 8, PCI_STATUS_ERRORS = 0xf900 };
 struct pci_bus;
 struct pci_func;
 
-/* A BAR of 32 address bits; I/O BARs decode 16. */
+/*
+ * A BAR of 32 address bits.  I/O BARs keep all of them, for SeaBIOS takes what it
+ * can write for the size, and answer in the 64 KiB that there are.
+ */
 struct pci_bar {
 	enum { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM, PCI_BAR_PREFETCH } kind;
 	uint32_t len;			/* a power of two, I/O from 4, memory from 16 (ROM from 2048) */

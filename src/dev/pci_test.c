@@ -214,7 +214,7 @@ static void only_what_is_writable_changes(void **s)
 	CHECK_EQ(get(&b, 0, 4), 0x56781234);
 	CHECK_EQ(get(&b, PCI_COMMAND, 4), 0x02800407);
 	CHECK_EQ(get(&b, PCI_REVISION, 4), 0x03000009);
-	CHECK_EQ(get(&b, 0x10, 4), 0x0000ffe1);
+	CHECK_EQ(get(&b, 0x10, 4), 0xffffffe1);
 	CHECK_EQ(get(&b, 0x14, 4), 0xfffff000);
 	CHECK_EQ(get(&b, 0x18, 4), 0xfc000008);
 	CHECK_EQ(get(&b, 0x1c, 4), 0);
@@ -254,6 +254,10 @@ static void bars_follow_the_registers(void **s)
 	CHECK(!bus_claims(b.mmio, 0xf8001000));
 	CHECK_EQ(bus_read(b.pio, 0xc004, 2), 0xa5a5);
 	CHECK_EQ(b.last_off, 4);
+	set(&b, 0x10, 4, 0x1c000);		/* beyond what a port can be */
+	CHECK(!bus_claims(b.pio, 0xc000));
+	CHECK(!bus_claims(b.pio, 0x1c000));
+	set(&b, 0x10, 4, 0xc000);
 	set(&b, 0x11, 1, 0xd0);			/* by bytes, too */
 	CHECK(!bus_claims(b.pio, 0xc000));
 	CHECK(bus_claims(b.pio, 0xd000));
