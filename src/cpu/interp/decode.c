@@ -55,21 +55,28 @@ static void common_mem(const ZydisDecodedOperand *op, struct insn *out)
 		out->seg = reg_number(op->mem.segment);
 }
 
-/* Strings, XLAT, MASKMOVDQU: only the segment that a prefix can change is wanted. */
-static void common_implicit(const ZydisDecodedOperand *op, struct insn *out)
+/*
+ * Strings, XLAT, MASKMOVDQU: only the segment that a prefix can change is wanted.
+ * A string's destination is in ES whatever the prefix, so ES counts only as one.
+ */
+static void common_implicit(const struct zin *z, const ZydisDecodedOperand *op, struct insn *out)
 {
-	if (op->mem.segment != ZYDIS_REGISTER_NONE && op->mem.segment != ZYDIS_REGISTER_ES)
+	bool es = (z->i.attributes & ZYDIS_ATTRIB_HAS_SEGMENT_ES) != 0;
+
+	if (op->mem.segment != ZYDIS_REGISTER_NONE &&
+	    (op->mem.segment != ZYDIS_REGISTER_ES || es))
 		out->seg = reg_number(op->mem.segment);
 }
 
-static void common_operand(const ZydisDecodedOperand *op, struct insn *out, bool explicit_mem)
+static void common_operand(const struct zin *z, const ZydisDecodedOperand *op, struct insn *out,
+			   bool explicit_mem)
 {
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		if (op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM ||
 		    op->encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64)
 			common_mem(op, out);
 		else if (!explicit_mem)
-			common_implicit(op, out);
+			common_implicit(z, op, out);
 		return;
 	}
 	if (op->type != ZYDIS_OPERAND_TYPE_REGISTER)
@@ -114,7 +121,7 @@ void decode_common(const struct zin *z, struct insn *out)
 		explicit_mem |= z->op[n].type == ZYDIS_OPERAND_TYPE_MEMORY &&
 				z->op[n].encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM;
 	for (unsigned n = 0; n < i->operand_count; n++)
-		common_operand(&z->op[n], out, explicit_mem);
+		common_operand(z, &z->op[n], out, explicit_mem);
 }
 
 /* ---- what decodes to an exception ---------------------------------------------------- */

@@ -135,6 +135,37 @@ static void address_size_of_strings(void **state)
 	itest_close(&t);
 }
 
+/* A source can be in ES, by a prefix; a destination is there always. */
+static void es_for_the_source_of_strings(void **state)
+{
+	/* es lodsb; es outsb; es movsb; es xlat; hlt */
+	static const uint8_t code[] = { 0x26, 0xac, 0x26, 0x6e, 0x26, 0xa4, 0x26, 0xd7, 0xf4 };
+	/* lodsb; outsb; movsb; xlat; hlt */
+	static const uint8_t plain[] = { 0xac, 0x6e, 0xa4, 0xd7, 0xf4 };
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_16);
+	itest_put(&t, 0x80010, "\x01" "bc", 3);
+	itest_put(&t, 0x80101, "d", 1);
+	itest_put(&t, 0x81010, "\x02" "BC", 3);
+	itest_put(&t, 0x81102, "D", 1);
+	t.c->seg[CPU_ES].sel = 0x8100;
+	t.c->seg[CPU_ES].base = 0x81000;
+	for (unsigned i = 0; i < 2; i++) {
+		t.nr_io = 0;
+		t.c->gpr[CPU_RSI] = 0x10;
+		t.c->gpr[CPU_RDI] = 0x40;
+		t.c->gpr[CPU_RBX] = 0x100;
+		CHECK_EQ(i == 0 ? RUN(&t, code) : RUN(&t, plain), ITEST_HLT);
+		CHECK_EQ(t.c->gpr[CPU_RAX] & 0xff, i == 0 ? 'D' : 'd');
+		CHECK_EQ(t.io[0].val, i == 0 ? 'B' : 'b');
+		CHECK_EQ(get32(&t, 0x81040) & 0xff, i == 0 ? 'C' : 'c');
+		CHECK_EQ(get32(&t, 0x80040), 0);
+	}
+	itest_close(&t);
+}
+
 static void bitmap(void **state)
 {
 	/* in al, dx */
@@ -371,6 +402,7 @@ int main(void)
 		cmocka_unit_test(rep_is_bounded),
 		cmocka_unit_test(ins_faults_before_the_port),
 		cmocka_unit_test(address_size_of_strings),
+		cmocka_unit_test(es_for_the_source_of_strings),
 		cmocka_unit_test(bitmap),
 		cmocka_unit_test(bitmap_in_v86),
 		cmocka_unit_test(port_breakpoints),
