@@ -8,6 +8,7 @@
 #include "chip/chip_rig.h"
 #include "chip/ide.h"
 #include "chip/vga.h"
+#include "dev/input.h"
 #include "dev/fake_blk.h"
 
 struct zoo_bench {
@@ -15,6 +16,7 @@ struct zoo_bench {
 	struct chr chr;
 	struct lapic_set *lapics;
 	struct disp *disp;
+	struct input *input;
 	struct fake_blk disk[2], dvd;	/* of the IDE controller */
 };
 
@@ -66,7 +68,9 @@ static inline void zoo_ioapic(struct zoo_bench *b)
 
 static inline void zoo_rtc(struct zoo_bench *b)
 {
-	rig_put(&b->r, &rtc_dev, &(struct rtc_conf){ 0x70, rig_irq(&b->r), zoo_time, b });
+	rig_put(&b->r, &rtc_dev, &(struct rtc_conf){ .port = 0x70, .irq = rig_irq(&b->r),
+						     .unix_time = zoo_time, .arg = b,
+						     .two_banks = true });
 }
 
 static inline void zoo_pic(struct zoo_bench *b)
@@ -135,13 +139,97 @@ static inline void zoo_ide(struct zoo_bench *b)
 	pci_cfg_write(b->r.pci, conf.devfn, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MASTER);
 }
 
+static inline void zoo_pit(struct zoo_bench *b)
+{
+	rig_put(&b->r, &pit_dev, &(struct pit_conf){ 0x40, rig_irq(&b->r) });
+}
+
+static inline void zoo_dma(struct zoo_bench *b)
+{
+	rig_pci(&b->r);
+	rig_put(&b->r, &dma_dev, NULL);
+}
+
+static inline void zoo_i8042(struct zoo_bench *b)
+{
+	BUG_IF(input_new(&b->input) < 0);
+	rig_put(&b->r, &i8042_dev, &(struct i8042_conf){
+		.port = 0x60, .kbd_irq = rig_irq(&b->r), .aux_irq = rig_irq(&b->r),
+		.input = b->input, .reset = zoo_note,
+	});
+}
+
+static inline void zoo_superio(struct zoo_bench *b)
+{
+	rig_put(&b->r, &superio_dev, &(struct superio_conf){ { 0x3f0, 0x370 } });
+}
+
+static inline void zoo_i440bx(struct zoo_bench *b)
+{
+	rig_pci(&b->r);
+	BUG_IF(gmem_shadow_new(b->r.mem, 0xc0000, 0x40000, NULL) < 0);
+	rig_put(&b->r, &i440bx_dev, &(struct i440bx_conf){ 4 * GIB, 0x40000, zoo_note, NULL });
+	pci_cfg_write(b->r.pci, 0, 0x58, 4, 0x33333000);
+}
+
+static inline void zoo_apm(void *arg, uint8_t last, uint8_t val)
+{
+	(void)arg, (void)last, (void)val;
+}
+
+static inline void zoo_piix4(struct zoo_bench *b)
+{
+	struct piix4_conf conf = { .devfn = PCI_DEVFN(7, 0), .reset = zoo_note, .apm = zoo_apm };
+
+	for (unsigned i = 0; i < ARRAY_LEN(conf.isa); i++)
+		conf.isa[i] = rig_irq(&b->r);
+	rig_pci(&b->r);
+	rig_put(&b->r, &piix4_dev, &conf);
+	pci_cfg_write(b->r.pci, conf.devfn, 0x60, 4, 0x0b0b0a0a);
+}
+
+static inline void zoo_move(void *arg, uint16_t base, bool on)
+{
+	(void)arg, (void)base, (void)on;
+}
+
+static inline void zoo_piix4_pm(struct zoo_bench *b)
+{
+	rig_pci(&b->r);
+	rig_put(&b->r, &piix4_pm_dev, &(struct piix4_pm_conf){ PCI_DEVFN(7, 3), zoo_move, NULL });
+	pci_cfg_write(b->r.pci, PCI_DEVFN(7, 3), 0x90, 4, 0x701);
+	pci_cfg_write(b->r.pci, PCI_DEVFN(7, 3), 0xd2, 1, 1);
+}
+
+static inline void zoo_fwcfg(struct zoo_bench *b)
+{
+	static const struct fwcfg_item items[] = {
+		{ 5, NULL, "\2", 2 }, { FWCFG_FILE_KEY, "etc/e820", "0123456789", 10 },
+	};
+
+	rig_pci(&b->r);
+	rig_put(&b->r, &fwcfg_dev, &(struct fwcfg_conf){ items, ARRAY_LEN(items) });
+}
+
+static inline void zoo_line(void *arg, const char *text)
+{
+	(void)arg;
+	for (; *text != '\0'; text++)
+		BUG_IF(*text < ' ' || *text >= 0x7f);
+}
+
+static inline void zoo_biosdbg(struct zoo_bench *b)
+{
+	rig_put(&b->r, &biosdbg_dev, &(struct biosdbg_conf){ zoo_line, NULL });
+}
+
 static const struct zoo_row {
 	const struct dev_ops *ops;
 	void (*put)(struct zoo_bench *b);
 	struct { bool mmio; uint64_t base; uint32_t len; } win[6];
 } zoo[] = {
 	{ &ioapic_dev, zoo_ioapic, { { true, 0xfec00000, 0x20 } } },
-	{ &rtc_dev, zoo_rtc, { { false, 0x70, 2 } } },
+	{ &rtc_dev, zoo_rtc, { { false, 0x70, 8 } } },
 	{ &pm_dev, zoo_pm, { { false, 0x400, 0x37 } } },
 	{ &uart_dev, zoo_uart, { { false, 0x3f8, 8 } } },
 	{ &absorb_dev, zoo_absorb, { { false, 0x20, 2 }, { false, 0xcf8, 8 } } },
@@ -154,6 +242,16 @@ static const struct zoo_row {
 	{ &pic_dev, zoo_pic, { { false, 0x20, 2 }, { false, 0xa0, 2 }, { false, 0x4d0, 2 } } },
 	{ &ide_dev, zoo_ide, { { false, 0x1f0, 8 }, { false, 0x170, 8 }, { false, 0x3f6, 1 },
 			       { false, 0x376, 1 }, { false, 0xc000, 16 }, { false, 0xcf8, 8 } } },
+	{ &pit_dev, zoo_pit, { { false, 0x40, 4 }, { false, 0x61, 1 } } },
+	{ &dma_dev, zoo_dma, { { false, 0, 16 }, { false, 0x80, 16 }, { false, 0xc0, 32 } } },
+	{ &i8042_dev, zoo_i8042, { { false, 0x60, 1 }, { false, 0x64, 1 } } },
+	{ &superio_dev, zoo_superio, { { false, 0x3f0, 2 }, { false, 0x370, 2 } } },
+	{ &i440bx_dev, zoo_i440bx, { { false, 0xcf8, 8 }, { true, 0xc0000, 0x40000 },
+				     { true, 0xfffc0000, 0x40000 } } },
+	{ &piix4_dev, zoo_piix4, { { false, 0xcf8, 8 }, { false, 0x92, 1 }, { false, 0xb2, 2 } } },
+	{ &piix4_pm_dev, zoo_piix4_pm, { { false, 0xcf8, 8 }, { false, 0x700, 16 } } },
+	{ &fwcfg_dev, zoo_fwcfg, { { false, 0x510, 2 }, { false, 0x514, 8 } } },
+	{ &biosdbg_dev, zoo_biosdbg, { { false, 0x402, 1 } } },
 };
 
 static inline void zoo_open(struct zoo_bench *b, const struct zoo_row *row)
@@ -171,6 +269,7 @@ static inline void zoo_close(struct zoo_bench *b)
 	dev_free(b->r.ops, b->r.dev);
 	b->r.dev = NULL;
 	disp_free(b->disp);
+	input_free(b->input);
 	rig_fini(&b->r);
 	if (b->dvd.bytes == NULL)
 		return;
@@ -215,6 +314,19 @@ static inline void zoo_poke_ide(struct zoo_bench *b, uint32_t what, uint8_t val)
 	(void)fake_blk_finish(&b->dvd);
 }
 
+static inline void zoo_transfer(struct zoo_bench *b, uint32_t what, uint8_t val)
+{
+	unsigned ch = what % 7 + (what % 7 >= 4);
+	uint8_t buf[700];
+	bool tc;
+
+	memset(buf, val, sizeof(buf));
+	if (dma_ready(b->r.dev, ch, (what & 8) != 0) && (what & 8) != 0)
+		(void)dma_to_memory(b->r.dev, ch, buf, what >> 4 & 511, &tc);
+	else
+		(void)dma_from_memory(b->r.dev, ch, buf, what >> 4 & 511, &tc);
+}
+
 /* Everything that is not a register: pins, buttons, keys, events, messages' ends. */
 static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
 {
@@ -234,7 +346,23 @@ static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
 		disp_close(b->disp);
 		return;
 	}
+	if (b->r.ops == &i8042_dev) {
+		if ((what & 1) != 0)
+			input_key(b->input, (what & 2 ? INPUT_E0 : 0) | (val & 0x7f), (what & 4) != 0);
+		else
+			input_pointer(b->input, &(struct input_motion){ .dx = (int)what,
+				      .dy = (int8_t)val, .wheel = (int)what / 3, .buttons = what });
+		return;
+	}
 	pthread_mutex_lock(&b->r.lock);
+	if (b->r.pci != NULL && (what & 0x100) != 0)	/* as the guest does, but more to the point */
+		pci_cfg_write(b->r.pci, b->r.ops == &i440bx_dev ? 0 : b->r.ops == &piix4_dev ?
+			      PCI_DEVFN(7, 0) : PCI_DEVFN(7, 3), what >> 9 & 0xff, 1u << what % 3,
+			      val * 0x01010101u);
+	else if (b->r.ops == &piix4_dev)
+		piix4_pirq(b->r.dev, what % 4, (what & 4) != 0);
+	else if (b->r.ops == &dma_dev)
+		zoo_transfer(b, what, val);
 	if (b->r.ops == &ioapic_dev && (what & 1) != 0)
 		ioapic_pin(b->r.dev, what / 4 % 24, (what & 2) != 0);
 	else if (b->r.ops == &ioapic_dev)

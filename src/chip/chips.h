@@ -32,11 +32,14 @@ struct rtc_conf {
 	struct irq irq;
 	int64_t (*unix_time)(void *arg);	/* seconds, the host's; NULL = time() */
 	void *arg;
+	const uint8_t *cmos;		/* [RTC_NR_CMOS] what the battery kept; read once; may be NULL */
+	bool two_banks;			/* eight ports */
 };
+#define RTC_NR_CMOS 128u
 extern const struct dev_ops rtc_dev;
 
 struct pm_conf {
-	uint16_t base;			/* 0x400 */
+	uint16_t base;			/* 0x400; 0: nowhere until pm_move */
 	struct irq sci;
 	bool acpi_on;			/* SCI_EN from reset (Generation 2) */
 	void (*power_off)(void *arg);	/* S5; chip lock held: only note it */
@@ -44,10 +47,94 @@ struct pm_conf {
 	void *arg;
 };
 extern const struct dev_ops pm_dev;
+/* Chip lock held, of those without a fixed base. */
+void pm_move(void *self, uint16_t base, bool on);
+/* Chip lock held: ACPI mode (SCI_EN). */
+void pm_acpi(void *self, bool on);
 /* Chip lock held: the power button was pressed. */
 void pm_power_button(void *self);
 /* Chip lock held: general event LINE (0 generation id, 9 battery, 11 processors). */
 void pm_event(void *self, unsigned line);
+
+/* ---- Generation 1 --------------------------------------------------------------------- */
+
+struct i440bx_conf {			/* 00:00.0 */
+	uint64_t bios_end, bios_len;	/* the BIOS in guest memory: ends at 4 GiB */
+	void (*map_changed)(void *arg);	/* chip lock held: gmem_shadow_set says what is due */
+	void *arg;
+};
+extern const struct dev_ops i440bx_dev;
+
+struct piix4_conf {
+	uint8_t devfn;
+	struct irq isa[16];
+	void (*reset)(void *arg);	/* chip lock held for all of them: only note it */
+	void (*a20)(void *arg, bool on);	/* port 92's switch, one of two; may be NULL */
+	/* VAL was written to port B2, LAST was before it. */
+	void (*apm)(void *arg, uint8_t last, uint8_t val);
+	void *arg;
+};
+extern const struct dev_ops piix4_dev;
+void piix4_pirq(void *self, unsigned pin, bool level);	/* chip lock held; irq.set of PIRQA to D */
+
+struct piix4_pm_conf {
+	uint8_t devfn;
+	void (*move)(void *arg, uint16_t base, bool on);	/* the PM block */
+	void *arg;
+};
+extern const struct dev_ops piix4_pm_dev;
+
+struct pit_conf {
+	uint16_t port;			/* 0x40; and 0x61 */
+	struct irq irq;
+};
+extern const struct dev_ops pit_dev;
+
+/* Two 8237s; no configuration.  Chip lock held for all calls. */
+extern const struct dev_ops dma_dev;
+/* Whether channel CH is set up for this direction. */
+bool dma_ready(void *self, unsigned ch, bool to_memory);
+/* At most N bytes; how many went, *ret_tc: the last of the channel's count was among them. */
+size_t dma_to_memory(void *self, unsigned ch, const void *buf, size_t n, bool *ret_tc);
+size_t dma_from_memory(void *self, unsigned ch, void *buf, size_t n, bool *ret_tc);
+
+struct input;
+struct i8042_conf {
+	uint16_t port;			/* 0x60; and 0x64 */
+	struct irq kbd_irq, aux_irq;
+	struct input *input;		/* where keys come from; may be NULL */
+	void (*reset)(void *arg);	/* chip lock held: only note it */
+	void (*a20)(void *arg, bool on);	/* its switch, one of two; may be NULL */
+	void *arg;
+};
+extern const struct dev_ops i8042_dev;
+
+/* W83977: only its own registers; what they configure does not move. */
+struct superio_conf {
+	uint16_t port[2];		/* 0x3f0, 0x370 */
+};
+extern const struct dev_ops superio_dev;
+
+/* What firmware asks the host: numbered items, some with a file's name. */
+struct fwcfg_item {
+	uint16_t key;
+	const char *name;		/* NULL: only the key */
+	const void *data;		/* borrowed for the device's life */
+	uint32_t len;
+};
+struct fwcfg_conf {
+	const struct fwcfg_item *items;	/* borrowed */
+	unsigned nr;
+};
+#define FWCFG_FILE_KEY 0x20u		/* the first for files */
+extern const struct dev_ops fwcfg_dev;
+
+/* Port 402: what a BIOS says, line by line. */
+struct biosdbg_conf {
+	void (*line)(void *arg, const char *text);	/* chip lock held; printable only */
+	void *arg;
+};
+extern const struct dev_ops biosdbg_dev;
 
 struct uart_conf {
 	uint16_t port;			/* 0x3f8 */

@@ -9,6 +9,9 @@
  * The ACPI 5 sleep registers of our FADT (0x401 status, 0x405 control) are
  * the high bytes of PM1 status and control; bits and meaning coincide.
  *
+ * In a Generation 1 machine firmware says where it is, by function 3 of the
+ * PIIX4, and the guest switches ACPI on by a byte to port B2.
+ *
  * Spec     [ACPI 6.5] 4.8.3 PM1, 4.8.4 GPE, 4.8.3.6 reset;
  *          reference/machines.md 2.4
  * Missing  C2 and C3 (P_LVL read 0; the FADT calls them unsupported), GPI, GPO
@@ -36,6 +39,7 @@ struct pm {
 	struct pm_conf conf;		/* [const] */
 	struct clock *clock;		/* [const] */
 	pthread_mutex_t *lock;		/* [const] */
+	struct bus_window *window;	/* [const] without a fixed base */
 	struct timer *timer;		/* [owned] the next change of the timer's top bit */
 	uint64_t zero_ns;		/* virtual time at which the PM timer was 0 */
 	uint64_t flips;			/* changes of its top bit that status knows of */
@@ -184,11 +188,27 @@ void pm_event(void *self, unsigned line)
 	sci_update(p);
 }
 
+void pm_acpi(void *self, bool on)
+{
+	struct pm *p = self;
+
+	p->cnt = (uint16_t)((p->cnt & ~CNT_SCI_EN) | (on ? CNT_SCI_EN : 0));
+	sci_update(p);
+}
+
 static const struct io_ops pm_io = {
 	.widths = IO_W1 | IO_W2 | IO_W4,
 	.read = pm_read,
 	.write = pm_write,
 };
+
+void pm_move(void *self, uint16_t base, bool on)
+{
+	struct pm *p = self;
+
+	BUG_IF(p->window == NULL);
+	bus_window_move(p->window, base, on);
+}
 
 static void pm_reset(void *self)
 {
@@ -213,7 +233,10 @@ static int pm_init(void *self, const struct dev_env *env, const void *conf, stru
 	rc = timer_new(p->clock, carry_fire, p, &p->timer);
 	if (rc < 0)
 		return err_set(err, rc, "no timer");
-	rc = bus_add(env->pio, env->name, p->conf.base, WINDOW_LEN, &pm_io, p, err);
+	if (p->conf.base != 0)
+		rc = bus_add(env->pio, env->name, p->conf.base, WINDOW_LEN, &pm_io, p, err);
+	else
+		rc = bus_window_new(env->pio, env->name, WINDOW_LEN, &pm_io, p, &p->window, err);
 	if (rc < 0)
 		timer_free(p->timer);
 	return rc;

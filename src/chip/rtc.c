@@ -12,6 +12,8 @@
  * for this: reading finds out how many updates have passed.  A timer is armed
  * only while an interrupt is enabled.
  *
+ * A Generation 1 machine has a second bank of memory, and all four ports twice.
+ *
  * Register D holds the day of the alarm, as on PIIX4; our FADT says so.
  *
  * Spec     [MC146818A]; [PIIX4] 7.1; reference/machines.md 2.3
@@ -25,7 +27,7 @@
 #include <time.h>
 
 enum { R_SEC = 0, R_SEC_ALARM, R_MIN, R_MIN_ALARM, R_HOUR, R_HOUR_ALARM, R_WDAY, R_MDAY,
-       R_MONTH, R_YEAR, R_A, R_B, R_C, R_D, R_CENTURY = 0x32, NR_CMOS = 128 };
+       R_MONTH, R_YEAR, R_A, R_B, R_C, R_D, R_CENTURY = 0x32, NR_CMOS = RTC_NR_CMOS };
 
 enum { A_UIP = 0x80, A_RATE = 0x0f, A_DV = 0x70, A_DV_RESET = 0x60, A_DV_RUN = 0x20 };
 enum { B_SET = 0x80, B_PIE = 0x40, B_AIE = 0x20, B_UIE = 0x10, B_BINARY = 0x04, B_24H = 0x02 };
@@ -42,7 +44,8 @@ struct rtc {
 	struct clock *clock;		/* [const] */
 	pthread_mutex_t *lock;		/* [const] */
 	struct timer *timer;		/* [owned] the next interrupt */
-	uint8_t index;
+	uint8_t index, index2;
+	uint8_t bank2[NR_CMOS];
 	uint8_t cmos[NR_CMOS];		/* time as of the last update; A without UIP */
 	int64_t offset;			/* guest's seconds minus the host's */
 	int64_t seconds;		/* since 1970, what the registers say */
@@ -288,11 +291,22 @@ static void cmos_write(struct rtc *r, uint8_t val)
 	rtc_arm(r);
 }
 
-/* The index can be written only; its bit 7 would mask NMI. */
+/* The index can be written only; its bit 7 would mask NMI.  That of the second bank reads back. */
 static uint64_t rtc_read(void *self, uint32_t off, unsigned width)
 {
+	struct rtc *r = self;
+
 	(void)width;
-	return off == 0 ? 0xff : cmos_read(self);
+	switch (off & 3) {
+	case 0:
+		return 0xff;
+	case 1:
+		return cmos_read(r);
+	case 2:
+		return r->index2;
+	default:
+		return r->bank2[r->index2];
+	}
 }
 
 static void rtc_write(void *self, uint32_t off, unsigned width, uint64_t val)
@@ -300,10 +314,19 @@ static void rtc_write(void *self, uint32_t off, unsigned width, uint64_t val)
 	struct rtc *r = self;
 
 	(void)width;
-	if (off == 0)
+	switch (off & 3) {
+	case 0:
 		r->index = val & (NR_CMOS - 1);
-	else
+		break;
+	case 1:
 		cmos_write(r, (uint8_t)val);
+		break;
+	case 2:
+		r->index2 = val & (NR_CMOS - 1);
+		break;
+	default:
+		r->bank2[r->index2] = (uint8_t)val;
+	}
 }
 
 static const struct io_ops rtc_io = {
@@ -317,7 +340,7 @@ static void rtc_reset(void *self)
 {
 	struct rtc *r = self;
 
-	r->index = 0;
+	r->index = r->index2 = 0;
 	r->cmos[R_B] &= (uint8_t)~(B_PIE | B_AIE | B_UIE);
 	r->cmos[R_C] = 0;
 	irq_update(r);
@@ -332,6 +355,8 @@ static int rtc_init(void *self, const struct dev_env *env, const void *conf, str
 	r->conf = *(const struct rtc_conf *)conf;
 	r->clock = env->clock;
 	r->lock = env->lock;
+	if (r->conf.cmos != NULL)
+		memcpy(r->cmos, r->conf.cmos, sizeof(r->cmos));
 	r->cmos[R_A] = A_DV_RUN | 6;		/* 32,768 Hz crystal, 1,024 Hz */
 	r->cmos[R_B] = B_24H;
 	r->cmos[R_D] = D_VALID;
@@ -341,7 +366,7 @@ static int rtc_init(void *self, const struct dev_env *env, const void *conf, str
 	rc = timer_new(r->clock, rtc_fire, r, &r->timer);
 	if (rc < 0)
 		return err_set(err, rc, "no timer");
-	rc = bus_add(env->pio, env->name, r->conf.port, 2, &rtc_io, r, err);
+	rc = bus_add(env->pio, env->name, r->conf.port, r->conf.two_banks ? 8 : 2, &rtc_io, r, err);
 	if (rc < 0)
 		timer_free(r->timer);
 	return rc;
@@ -352,7 +377,7 @@ static int rtc_loaded(void *self, struct err *err)
 	struct rtc *r = self;
 	const int64_t most = INT64_C(400) * 366 * 86400 * 100;	/* 40,000 years */
 
-	if (r->index >= NR_CMOS || (r->cmos[R_A] & A_UIP) != 0)
+	if (r->index >= NR_CMOS || r->index2 >= NR_CMOS || (r->cmos[R_A] & A_UIP) != 0)
 		return err_set(err, -EBADMSG, "rtc: registers are impossible");
 	if (r->next_ns > clock_now_ns(r->clock) + NS_PER_SEC)
 		return err_set(err, -EBADMSG, "rtc: the next update is too far away");
@@ -377,6 +402,8 @@ static const struct state_field rtc_state[] = {
 	STATE(4, struct rtc, seconds),
 	STATE(5, struct rtc, next_ns),
 	STATE(6, struct rtc, period_nr),
+	STATE(7, struct rtc, index2),
+	STATE(8, struct rtc, bank2),
 	{ 0 },
 };
 

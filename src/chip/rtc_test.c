@@ -23,7 +23,8 @@ static int setup(void **state)
 
 	CHECK(b != NULL);
 	rig_init(&b->r);
-	rig_put(&b->r, &rtc_dev, &(struct rtc_conf){ 0x70, rig_irq(&b->r), host_time, b });
+	rig_put(&b->r, &rtc_dev, &(struct rtc_conf){ .port = 0x70, .irq = rig_irq(&b->r),
+						     .unix_time = host_time, .arg = b });
 	*state = b;
 	return 0;
 }
