@@ -196,6 +196,30 @@ static int set_net(void *into, const char *val, struct err *err)
 	return 0;
 }
 
+static int set_firmware(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct run *)into)->conf.firmware = val;
+	return 0;
+}
+
+static int set_vga(void *into, const char *val, struct err *err)
+{
+	struct run *r = into;
+
+	r->conf.no_vga = strcmp(val, "off") == 0;
+	if (!r->conf.no_vga && strcmp(val, "on") != 0)
+		return err_set(err, -EINVAL, "--vga \"%s\": expected on or off", val);
+	return 0;
+}
+
+static int set_boot_menu(void *into, const char *val, struct err *err)
+{
+	(void)val, (void)err;
+	((struct run *)into)->conf.boot_menu = true;
+	return 0;
+}
+
 static int set_kernel(void *into, const char *val, struct err *err)
 {
 	(void)err;
@@ -371,6 +395,9 @@ static const struct opt run_opts[] = {
 					     "private (this machine's adapters only), tap=NAME,\n"
 					     "nat[,hostfwd=tcp::PORT-:PORT][,tftp=DIR][,bootfile=NAME][,net=CIDR]",
 	  set_net },
+	{ "firmware", "FILE", "generation 1: this BIOS instead of SeaBIOS", set_firmware },
+	{ "vga", "on|off", "generation 1: without a display adapter its BIOS is on COM1", set_vga },
+	{ "boot-menu", NULL, "generation 1: its BIOS asks what to boot", set_boot_menu },
 	{ "kernel", "FILE", "boot this Linux kernel or multiboot image directly", set_kernel },
 	{ "initrd", "FILE", "its initial RAM disk", set_initrd },
 	{ "append", "TEXT", "its command line", set_append },

@@ -1,11 +1,14 @@
 /*
- * acpi.c - the ACPI tables of a Generation 2 machine
+ * acpi.c - the ACPI tables of both machines
  *
  * Written into guest RAM before the first instruction: RSDP, then XSDT, FADT,
  * FACS, DSDT (compiled from dsdt.asl, its constants patched), SSDT with the
  * processors, MADT, WAET and a page for the generation id.  The odd truth:
  * Hyper-V's FADT leaves every 32-bit block address zero and fills only the
  * extended ones, but still gives the lengths, which Windows reads.
+ *
+ * A Generation 1 machine has older guests: its FADT has the short addresses
+ * too, and there is an RSDT. ACPI is off until the guest asks for it at port B2.
  *
  * Spec     [ACPI 6.2] 5.2; machines.md 2.6 for Hyper-V's values
  * Lock     none; before any vCPU runs
@@ -15,6 +18,7 @@
 #include "spec/acpi.h"
 
 #include "dsdt.hex"
+#include "dsdt1.hex"
 
 #include <stdlib.h>
 
@@ -28,6 +32,7 @@ struct tables {			/* a pen that moves through guest memory */
 	uint64_t list[MAX_TABLES];	/* what the XSDT will name */
 	unsigned nr;
 	struct err *err;
+	bool gen1;
 };
 
 static uint8_t sum_to_zero(const void *buf, size_t n)
@@ -98,7 +103,8 @@ static int put_facs(struct tables *t, uint64_t *ret_gpa)
 static int put_dsdt(struct tables *t, const struct fw_acpi_conf *c, uint64_t genid,
 		    uint64_t *ret_gpa)
 {
-	uint8_t aml[sizeof(dsdt_aml_code)];
+	uint8_t aml[sizeof(dsdt_aml_code) + sizeof(dsdt1_aml_code)];
+	size_t n = t->gen1 ? sizeof(dsdt1_aml_code) : sizeof(dsdt_aml_code);
 	const struct { char name[4]; uint32_t val; } patch[] = {
 		{ "GVLB", (uint32_t)c->mmio_low }, { "GVLL", (uint32_t)c->mmio_low_len },
 		{ "GVHB", (uint32_t)(c->mmio_high / MIB) },
@@ -106,12 +112,13 @@ static int put_dsdt(struct tables *t, const struct fw_acpi_conf *c, uint64_t gen
 		{ "GVC1", c->com1 ? 0xf : 0 }, { "GVC2", c->com2 ? 0xf : 0 },
 		{ "GVGL", (uint32_t)genid }, { "GVGH", (uint32_t)(genid >> 32) },
 		{ "GVAL", c->lapic_gpa }, { "GVAI", c->ioapic_gpa },
+		{ "GVFD", c->floppy ? 0xf : 0 },	/* the last: Generation 1 only */
 	};
 
-	memcpy(aml, dsdt_aml_code, sizeof(aml));
-	for (size_t i = 0; i < ARRAY_LEN(patch); i++)
-		BUG_IF(aml_patch_name(aml, sizeof(aml), patch[i].name, patch[i].val) < 0);
-	return put_table(t, aml, sizeof(aml), false, ret_gpa);
+	memcpy(aml, t->gen1 ? dsdt1_aml_code : dsdt_aml_code, n);
+	for (size_t i = 0; i < ARRAY_LEN(patch) - !t->gen1; i++)
+		BUG_IF(aml_patch_name(aml, n, patch[i].name, patch[i].val) < 0);
+	return put_table(t, aml, n, false, ret_gpa);
 }
 
 static int put_ssdt(struct tables *t, unsigned nr_cpus)
@@ -133,6 +140,23 @@ static struct acpi_gas io_gas(unsigned port, uint8_t bits, uint8_t access)
 {
 	return (struct acpi_gas){ .space = ACPI_SPACE_IO, .width = bits, .access = access,
 				  .address = le64_of(port) };
+}
+
+/* What a BIOS machine has instead, and what those find who know ACPI 1 only. */
+static void fill_fadt_gen1(struct acpi_fadt *f, const struct fw_acpi_conf *c)
+{
+	f->facs = le32_of((uint32_t)le64_get(f->x_facs));
+	f->dsdt = le32_of((uint32_t)le64_get(f->x_dsdt));
+	f->smi_cmd = le32_of(0xb2);
+	f->acpi_enable = 0xe1;
+	f->acpi_disable = 0x1e;
+	f->pm1a_evt = le32_of(c->pm_base);
+	f->pm1a_cnt = le32_of(c->pm_base + 4u);
+	f->pm_tmr = le32_of(c->pm_base + 8u);
+	f->gpe0 = le32_of(c->pm_base + 0xcu);
+	f->century = 0x32;
+	f->iapc_boot_arch = le16_of((uint16_t)(ACPI_BOOT_LEGACY | ACPI_BOOT_8042 |
+					       (c->no_vga ? ACPI_BOOT_VGA_ABSENT : 0)));
 }
 
 static int put_fadt(struct tables *t, const struct fw_acpi_conf *c, uint64_t facs, uint64_t dsdt)
@@ -161,6 +185,8 @@ static int put_fadt(struct tables *t, const struct fw_acpi_conf *c, uint64_t fac
 		.hypervisor_vendor = "MsHyperV",
 	};
 
+	if (t->gen1)
+		fill_fadt_gen1(&f, c);
 	fill_header(&f.h, "FACP", 6, sizeof(f));
 	return put_table(t, &f, sizeof(f), true, NULL);
 }
@@ -183,8 +209,11 @@ static size_t madt_cpu(uint8_t *p, unsigned i)
 	return sizeof(x);
 }
 
-static size_t madt_rest(uint8_t *p, const struct fw_acpi_conf *c)
+static size_t madt_rest(uint8_t *p, const struct fw_acpi_conf *c, bool gen1)
 {
+	const struct acpi_madt_override timer = {	/* as the bus has it: edge, high */
+		2, sizeof(timer), 0, 0, le32_of(2), le16_of(0),
+	};
 	const struct acpi_madt_ioapic io = {
 		1, sizeof(io), 0, 0, le32_of(c->ioapic_gpa), le32_of(0),
 	};
@@ -199,6 +228,10 @@ static size_t madt_rest(uint8_t *p, const struct fw_acpi_conf *c)
 
 	memcpy(p + at, &io, sizeof(io));
 	at += sizeof(io);
+	if (gen1) {
+		memcpy(p + at, &timer, sizeof(timer));
+		at += sizeof(timer);
+	}
 	memcpy(p + at, &sci, sizeof(sci));
 	at += sizeof(sci);
 	memcpy(p + at, &nmi, sizeof(nmi));
@@ -219,11 +252,12 @@ static int put_madt(struct tables *t, const struct fw_acpi_conf *c)
 
 	if (buf == NULL)
 		return err_set(t->err, -ENOMEM, "ACPI tables: out of memory");
-	m->lapic = le32_of(c->lapic_gpa);	/* flags 0: no dual 8259 in this machine */
+	m->lapic = le32_of(c->lapic_gpa);
+	m->flags = le32_of(t->gen1);		/* bit 0: there is a pair of 8259s */
 	at = sizeof(*m);
 	for (unsigned i = 0; i < c->nr_cpus; i++)
 		at += madt_cpu(buf + at, i);
-	at += madt_rest(buf + at, c);
+	at += madt_rest(buf + at, c, t->gen1);
 	fill_header(&m->h, "APIC", 4, at);
 	rc = put_table(t, buf, at, true, NULL);
 	free(buf);
@@ -238,6 +272,21 @@ static int put_waet(struct tables *t)
 	return put_table(t, &w, sizeof(w), true, NULL);
 }
 
+/* The same list with short addresses. */
+static int put_rsdt(struct tables *t, uint64_t *ret_gpa)
+{
+	struct {
+		struct acpi_header h;
+		le32 entry[MAX_TABLES];
+	} x = { 0 };
+	size_t n = sizeof(x.h) + t->nr * sizeof(le32);
+
+	for (unsigned i = 0; i < t->nr; i++)
+		x.entry[i] = le32_of((uint32_t)t->list[i]);
+	fill_header(&x.h, "RSDT", 1, n);
+	return put_table(t, &x, n, false, ret_gpa);
+}
+
 static int put_xsdt_and_rsdp(struct tables *t, uint64_t rsdp_gpa)
 {
 	struct {
@@ -249,16 +298,19 @@ static int put_xsdt_and_rsdp(struct tables *t, uint64_t rsdp_gpa)
 		.length = le32_of(sizeof(r)),
 	};
 	size_t n = sizeof(x.h) + t->nr * sizeof(le64);
-	uint64_t xsdt;
+	uint64_t xsdt, rsdt = 0;
 	int rc;
 
 	for (unsigned i = 0; i < t->nr; i++)
 		x.entry[i] = le64_of(t->list[i]);
 	fill_header(&x.h, "XSDT", 1, n);
 	rc = put_table(t, &x, n, false, &xsdt);
+	if (rc == 0 && t->gen1)
+		rc = put_rsdt(t, &rsdt);
 	if (rc < 0)
 		return rc;
 	r.xsdt = le64_of(xsdt);
+	r.rsdt = le32_of((uint32_t)rsdt);
 	r.checksum = sum_to_zero(&r, 20);
 	r.ext_checksum = sum_to_zero(&r, sizeof(r));
 	if (gmem_write(t->mem, rsdp_gpa, &r, sizeof(r)) < 0)
@@ -267,9 +319,11 @@ static int put_xsdt_and_rsdp(struct tables *t, uint64_t rsdp_gpa)
 	return 0;
 }
 
-int fw_acpi_gen2(struct gmem *m, const struct fw_acpi_conf *c, uint64_t *ret_end, struct err *err)
+static int put_all(struct gmem *m, const struct fw_acpi_conf *c, bool gen1, uint64_t *ret_end,
+		   struct err *err)
 {
-	struct tables t = { .mem = m, .at = c->rsdp_gpa + 64, .limit = c->limit_gpa, .err = err };
+	struct tables t = { .mem = m, .at = c->rsdp_gpa + 64, .limit = c->limit_gpa, .err = err,
+			    .gen1 = gen1 };
 	uint64_t genid, facs, dsdt;
 	int rc;
 
@@ -291,4 +345,14 @@ int fw_acpi_gen2(struct gmem *m, const struct fw_acpi_conf *c, uint64_t *ret_end
 	if (rc == 0)
 		*ret_end = t.at;
 	return rc;
+}
+
+int fw_acpi_gen1(struct gmem *m, const struct fw_acpi_conf *c, uint64_t *ret_end, struct err *err)
+{
+	return put_all(m, c, true, ret_end, err);
+}
+
+int fw_acpi_gen2(struct gmem *m, const struct fw_acpi_conf *c, uint64_t *ret_end, struct err *err)
+{
+	return put_all(m, c, false, ret_end, err);
 }

@@ -43,8 +43,8 @@ int blob_read(const char *path, uint64_t limit, struct blob *ret_b, struct err *
 		goto out_close;
 	}
 	if ((uint64_t)st.st_size > limit) {
-		rc = err_set(err, -EFBIG, "%s: %lld bytes do not fit into the machine's memory",
-			     path, (long long)st.st_size);
+		rc = err_set(err, -EFBIG, "%s: %lld bytes, at most %llu are possible here",
+			     path, (long long)st.st_size, (unsigned long long)limit);
 		goto out_close;
 	}
 	b.data = base_new_array((size_t)st.st_size + 1, 1);
@@ -58,6 +58,19 @@ int blob_read(const char *path, uint64_t limit, struct blob *ret_b, struct err *
 out_close:
 	close(fd);
 	return rc;
+}
+
+int fw_read_file(const char *path, uint64_t limit, uint8_t **ret_data, size_t *ret_n,
+		 struct err *err)
+{
+	struct blob b;
+	int rc = blob_read(path, limit, &b, err);
+
+	if (rc < 0)
+		return rc;
+	*ret_data = b.data;
+	*ret_n = b.n;
+	return 0;
 }
 
 void blob_free(struct blob *b)

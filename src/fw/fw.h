@@ -18,12 +18,17 @@ struct fw_acpi_conf {
 	uint64_t limit_gpa;		/* end of the room for tables */
 	uint64_t mmio_low, mmio_low_len, mmio_high, mmio_high_len;
 	bool com1, com2;
+	bool floppy, no_vga;		/* Generation 1 */
 	uint32_t lapic_gpa, ioapic_gpa;
 	uint16_t pm_base;		/* PM block, 0x400 */
 	struct guid generation_id;	/* stored in the first bytes of a page after the tables */
 };
 /* Generation 2 tables: RSDP, XSDT, FADT, DSDT, FACS, MADT, WAET.  *ret_end = first free byte. */
 MUST_CHECK int fw_acpi_gen2(struct gmem *m, const struct fw_acpi_conf *conf, uint64_t *ret_end,
+			    struct err *err);
+
+/* Generation 1, the same but for what the board and its BIOS are. */
+MUST_CHECK int fw_acpi_gen1(struct gmem *m, const struct fw_acpi_conf *conf, uint64_t *ret_end,
 			    struct err *err);
 
 struct fw_smbios_conf {
@@ -34,6 +39,19 @@ struct fw_smbios_conf {
 	const char *serial;
 };
 MUST_CHECK int fw_smbios(struct gmem *m, const struct fw_smbios_conf *conf, struct err *err);
+
+/* For a BIOS that places them itself: SMBIOS 2.8, the anchor without an address. */
+#define FW_SMBIOS_MAX 4096u
+struct fw_smbios_files {
+	uint8_t anchor[31];
+	uint8_t tables[FW_SMBIOS_MAX];
+	uint32_t len;			/* of tables */
+};
+void fw_smbios_gen1(const struct fw_smbios_conf *conf, struct fw_smbios_files *ret_f);
+
+/* A whole file of at most LIMIT bytes; free *ret_data. */
+MUST_CHECK int fw_read_file(const char *path, uint64_t limit, uint8_t **ret_data, size_t *ret_n,
+			    struct err *err);
 
 enum fw_e820 { FW_E820_RAM = 1, FW_E820_RESERVED = 2, FW_E820_ACPI = 3 };
 

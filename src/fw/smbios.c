@@ -15,14 +15,20 @@
 
 #define MAKER "Microsoft Corporation"
 #define RELEASE "Hyper-V UEFI Release v4.1"
+/* Of Generation 1: its BIOS's, and what the other structures say for a version. */
+#define MAKER_BIOS "American Megatrends Inc."
+#define RELEASE_BIOS "090008"
+#define VERSION_GEN1 "7.0"
 #define ENTRY_BYTES 24u
-#define MAX_BYTES 4096u
+#define MAX_BYTES FW_SMBIOS_MAX
 
 struct pen {
 	uint8_t buf[MAX_BYTES];
 	size_t at;
 	uint16_t handle;
 	bool full;
+	const char *release;
+	bool gen1;
 };
 
 /* One structure: its formatted part (from the type byte on) and its strings. */
@@ -61,7 +67,11 @@ static void put_bios(struct pen *p)
 	st64(b + 10, 0x08);		/* characteristics not supported */
 	b[18] = 0x01;			/* ACPI */
 	b[19] = 0x1c;			/* UEFI, targeted content, virtual machine */
-	put(p, b, sizeof(b), (const char *const[]){ MAKER, RELEASE, "11/01/2026", NULL });
+	if (p->gen1)
+		b[19] = 0x14;		/* not UEFI */
+	put(p, b, sizeof(b), (const char *const[]){ p->gen1 ? MAKER_BIOS : MAKER,
+						    p->gen1 ? RELEASE_BIOS : RELEASE,
+						    "11/01/2026", NULL });
 }
 
 static void put_system(struct pen *p, const struct fw_smbios_conf *c)
@@ -70,7 +80,7 @@ static void put_system(struct pen *p, const struct fw_smbios_conf *c)
 			  [26] = 2 };
 
 	memcpy(b + 8, &c->uuid, 16);
-	put(p, b, sizeof(b), (const char *const[]){ MAKER, "Virtual Machine", RELEASE,
+	put(p, b, sizeof(b), (const char *const[]){ MAKER, "Virtual Machine", p->release,
 						    c->serial, "None", NULL });
 }
 
@@ -80,7 +90,7 @@ static uint16_t put_board(struct pen *p, const struct fw_smbios_conf *c)
 			  [13] = 10 };
 
 	st16(b + 11, 0x300);		/* the chassis below, made with this handle */
-	return put(p, b, sizeof(b), (const char *const[]){ MAKER, "Virtual Machine", RELEASE,
+	return put(p, b, sizeof(b), (const char *const[]){ MAKER, "Virtual Machine", p->release,
 							   c->serial, "Virtual Machine", NULL });
 }
 
@@ -90,7 +100,7 @@ static void put_chassis(struct pen *p, const struct fw_smbios_conf *c)
 			  [11] = 3, [12] = 3, [21] = 0 };
 
 	p->handle = 0x300;
-	put(p, b, sizeof(b), (const char *const[]){ MAKER, RELEASE, c->serial, "None", NULL });
+	put(p, b, sizeof(b), (const char *const[]){ MAKER, p->release, c->serial, "None", NULL });
 }
 
 static void put_processor(struct pen *p, unsigned nr_cpus)
@@ -159,20 +169,75 @@ static void put_boot_and_end(struct pen *p)
 	put(p, end, sizeof(end), NULL);
 }
 
-int fw_smbios(struct gmem *m, const struct fw_smbios_conf *c, struct err *err)
+static void build(struct pen *p, const struct fw_smbios_conf *c)
 {
-	struct pen p = { .handle = 0x100 };
-	uint8_t entry[ENTRY_BYTES] = "_SM3_";
+	p->handle = 0x100;
+	put_bios(p);
+	put_system(p, c);
+	put_board(p, c);
+	put_chassis(p, c);
+	put_processor(p, c->nr_cpus);
+	put_oem_strings(p);
+	put_memory(p, c->memory);
+	put_boot_and_end(p);
+}
+
+static uint8_t sum_to_zero(const uint8_t *p, size_t n)
+{
 	uint8_t sum = 0;
 
-	put_bios(&p);
-	put_system(&p, c);
-	put_board(&p, c);
-	put_chassis(&p, c);
-	put_processor(&p, c->nr_cpus);
-	put_oem_strings(&p);
-	put_memory(&p, c->memory);
-	put_boot_and_end(&p);
+	for (size_t i = 0; i < n; i++)
+		sum = (uint8_t)(sum + p[i]);
+	return (uint8_t)-sum;
+}
+
+/* How many structures there are, and the longest, its strings included. */
+static uint16_t count(const struct pen *p, uint16_t *ret_longest)
+{
+	uint16_t nr = 0;
+
+	*ret_longest = 0;
+	for (size_t at = 0, next; at < p->at; at = next, nr++) {
+		next = at + p->buf[at + 1];
+		while (p->buf[next] != 0 || p->buf[next + 1] != 0)
+			next++;
+		next += 2;
+		if (next - at > *ret_longest)
+			*ret_longest = (uint16_t)(next - at);
+	}
+	return nr;
+}
+
+void fw_smbios_gen1(const struct fw_smbios_conf *c, struct fw_smbios_files *f)
+{
+	struct pen p = { .release = VERSION_GEN1, .gen1 = true };
+	uint8_t *a = f->anchor;
+	uint16_t longest;
+
+	build(&p, c);
+	BUG_IF(p.full);			/* all strings are ours, and short */
+	memcpy(f->tables, p.buf, p.at);
+	f->len = (uint32_t)p.at;
+	memset(a, 0, sizeof(f->anchor));
+	memcpy(a, "_SM_", 4);
+	a[5] = sizeof(f->anchor);
+	a[6] = 2;
+	a[7] = 8;
+	st16(a + 28, count(&p, &longest));
+	st16(a + 8, longest);
+	memcpy(a + 16, "_DMI_", 5);
+	st16(a + 22, (uint16_t)p.at);
+	a[30] = 0x28;
+	a[21] = sum_to_zero(a + 16, 15);
+	a[4] = sum_to_zero(a, sizeof(f->anchor));
+}
+
+int fw_smbios(struct gmem *m, const struct fw_smbios_conf *c, struct err *err)
+{
+	struct pen p = { .release = RELEASE };
+	uint8_t entry[ENTRY_BYTES] = "_SM3_";
+
+	build(&p, c);
 	if (p.full || c->limit_gpa < c->gpa || c->limit_gpa - c->gpa < ENTRY_BYTES + 8 + p.at)
 		return err_set(err, -ENOSPC, "SMBIOS tables do not fit below %#llx",
 			       (unsigned long long)c->limit_gpa);
@@ -182,9 +247,7 @@ int fw_smbios(struct gmem *m, const struct fw_smbios_conf *c, struct err *err)
 	entry[10] = 1;
 	st32(entry + 12, (uint32_t)p.at);
 	st64(entry + 16, c->gpa + 32);
-	for (unsigned i = 0; i < sizeof(entry); i++)
-		sum = (uint8_t)(sum + entry[i]);
-	entry[5] = (uint8_t)-sum;
+	entry[5] = sum_to_zero(entry, sizeof(entry));
 	if (gmem_write(m, c->gpa, entry, sizeof(entry)) < 0 ||
 	    gmem_write(m, c->gpa + 32, p.buf, p.at) < 0)
 		return err_set(err, -EFAULT, "SMBIOS tables at %#llx: not guest memory",

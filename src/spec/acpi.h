@@ -73,7 +73,8 @@ enum {					/* FADT flags */
 	ACPI_FADT_RESET_REG = 1 << 10, ACPI_FADT_HEADLESS = 1 << 12,
 	ACPI_FADT_PLATFORM_CLOCK = 1 << 15,
 };
-enum { ACPI_BOOT_VGA_ABSENT = 1 << 2 };	/* iapc_boot_arch */
+enum { ACPI_BOOT_LEGACY = 1 << 0, ACPI_BOOT_8042 = 1 << 1,	/* iapc_boot_arch */
+       ACPI_BOOT_VGA_ABSENT = 1 << 2 };
 
 struct acpi_facs {
 	uint8_t signature[4];

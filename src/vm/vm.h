@@ -37,6 +37,8 @@ struct vm_conf {			/* strings and arrays are borrowed for the machine's life */
 	unsigned nr_disks;
 	const struct vm_nic *nics;
 	unsigned nr_nics;
+	const char *firmware;		/* Generation 1: a BIOS; NULL: the one that is installed */
+	bool no_vga, boot_menu;		/* Generation 1 */
 	const char *kernel, *initrd, *append;
 	const char *const *modules;	/* multiboot, NULL-terminated; may be NULL */
 	struct chr *com1, *com2;	/* NULL: the machine has none */

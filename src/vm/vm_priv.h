@@ -6,10 +6,12 @@
 
 #include "chip/chips.h"
 #include "chip/lapic.h"
+#include "chip/vga.h"
 #include "cpu/cpu.h"
 #include "dev/clock.h"
 #include "dev/disp.h"
 #include "dev/input.h"
+#include "dev/pci.h"
 #include "disk/disk.h"
 #include "fw/fw.h"
 #include "gdb/gdb.h"
@@ -17,6 +19,7 @@
 #include "net/nat.h"
 #include "net/tap.h"
 #include "net/vswitch.h"
+#include "spec/acpi.h"
 #include "syn/net.h"
 #include "syn/scsi.h"
 #include "syn/services.h"
@@ -59,11 +62,11 @@ struct vcpu {
 					   whoever holds debug.lock while it stands */
 };
 
-struct slot {				/* one row of a board: see board_gen2.c */
+struct slot {				/* one row of a board: board_gen1.c, board_gen2.c */
 	const char *name;
 	const struct dev_ops *ops;
-	uint64_t base;			/* port or GPA */
-	int irq;			/* IOAPIC pin, -1 = none */
+	uint64_t base;			/* port, GPA, or PCI slot and function */
+	int irq;			/* ISA line or IOAPIC pin, -1 = none */
 	bool (*present)(const struct vm_conf *conf);	/* NULL = always */
 };
 
@@ -71,13 +74,16 @@ struct board {
 	unsigned generation;
 	const struct slot *slots;
 	unsigned nr_slots;
+	const struct absorb_range *absent;	/* ports where guests knock in vain */
+	unsigned nr_absent, absent_pic;		/* the first ABSENT_PIC are the PIC's, if there is one */
 	uint64_t mmio_low, mmio_low_len;	/* RAM continues at 4 GiB above this gap */
 	uint64_t mmio_high_len;
 	uint64_t lapic, rsdp, acpi_limit, smbios, smbios_limit;
 	uint16_t pm_base;
 	uint64_t lapic_hz;		/* what a Hyper-V guest is told */
 };
-extern const struct board board_gen2;
+extern const struct board board_gen1, board_gen2;
+#define BOARD_RANGES 4u			/* of memory, at most */
 
 struct vm_plug {			/* an adapter and what it is plugged into; network.c */
 	struct nic *nic;
@@ -88,7 +94,7 @@ struct vm_plug {			/* an adapter and what it is plugged into; network.c */
 	struct tap *tap;
 };
 
-#define VM_MAX_SLOTS 16
+#define VM_MAX_SLOTS 32
 #define VM_PHYS_BITS 46			/* of the CPUID models */
 #define VM_MAX_MAP 8
 
@@ -130,8 +136,12 @@ struct vm {
 	struct vswitch *private_switch;	/* NULL: no adapter wants one */
 	struct vm_plug nics[VM_MAX_NICS];
 	void *dev[VM_MAX_SLOTS];	/* parallel to board->slots; NULL = absent */
-	void *ioapic;			/* one of dev[] */
-	void *pic;			/* one of dev[]; NULL: this machine has none */
+	void *ioapic;			/* one of dev[], as the next ones */
+	void *pic;			/* NULL: this machine has none; so the next ones */
+	void *pm, *dma, *piix4;
+	struct pci_bus *pci;
+	uint32_t pulls[24];		/* [chip] who pulls an interrupt line: a bit for each slot */
+	struct bios *bios;		/* NULL: Generation 2 */
 	struct vcpu *vcpus;		/* [conf.cpus] */
 	struct fw_mem map[VM_MAX_MAP];
 	unsigned nr_map;
@@ -155,9 +165,11 @@ struct vm {
 	_Atomic unsigned nr_triple, nr_crash;	/* log lines about them */
 };
 
-/* board_gen2.c */
-MUST_CHECK int board_memory(struct vm *vm, struct gmem_range ranges[2], size_t *ret_nr,
-			    struct err *err);
+/* board.c */
+MUST_CHECK int board_memory(struct vm *vm, struct gmem_range ranges[BOARD_RANGES],
+			    size_t *ret_nr, struct err *err);
+/* After gmem_new: what of it is ROM and shadow RAM. */
+MUST_CHECK int board_rom(struct vm *vm, struct err *err);
 MUST_CHECK int board_devices(struct vm *vm, struct err *err);
 void board_reset(struct vm *vm);
 /* Memory types as firmware leaves them: RAM write-back, the gap below 4 GiB uncached. */
@@ -166,6 +178,23 @@ void board_free(struct vm *vm);
 
 /* boot.c: tables, kernel and registers, with the vCPUs standing */
 MUST_CHECK int vm_load(struct vm *vm, struct err *err);
+
+/* What the tables of both generations are made of. */
+void tables_conf(const struct vm *vm, struct fw_acpi_conf *ret_c);
+void tables_smbios_conf(const struct vm *vm, struct fw_smbios_conf *ret_c,
+			char serial[GUID_TEXT_LEN + 1]);
+
+/* bios.c: Generation 1 only, but open and close */
+#define BIOS_TABLES_LEN (128 * KIB)	/* ACPI tables, at the end of RAM below 4 GiB */
+MUST_CHECK int bios_open(struct vm *vm, struct err *err);
+void bios_close(struct vm *vm);
+uint64_t bios_len(const struct vm *vm);
+const void *bios_bytes(const struct vm *vm);
+const void *bios_vga_rom(const struct vm *vm);	/* NULL: none */
+size_t bios_vga_rom_len(const struct vm *vm);
+const uint8_t *bios_cmos(const struct vm *vm);
+const struct fwcfg_item *bios_items(struct vm *vm, unsigned *ret_nr);
+MUST_CHECK int bios_load(struct vm *vm, struct err *err);	/* tables into memory */
 
 /* glue.c */
 extern const struct cpu_client vm_cpu_client;

@@ -251,6 +251,94 @@ static void test_programs_connect_to_themselves(void **s)
 	unlink(im.path);
 }
 
+/* ---- a BIOS of a few instructions ----------------------------------------- */
+
+struct rom {
+	char path[32];
+	struct vm_conf c;
+};
+
+/* 64 KiB; CODE is where the reset vector jumps to, F000:0000 of the ROM at its place. */
+static void begin_rom(struct rom *r, const uint8_t *code, size_t n)
+{
+	static uint8_t b[64 * KIB];
+	int fd;
+
+	memset(b, 0xf4, sizeof(b));
+	memcpy(b, code, n);
+	memcpy(b + 0xfff0, "\xe9\x0d\x00", 3);	/* jmp to offset 0 of the segment */
+	strcpy(r->path, "/tmp/gvromXXXXXX");
+	fd = mkstemp(r->path);
+	CHECK(fd >= 0);
+	CHECK_EQ(write(fd, b, sizeof(b)), (ssize_t)sizeof(b));
+	close(fd);
+	r->c = (struct vm_conf){ .generation = 1, .memory = 32 * MIB, .cpus = 1,
+				 .engine = "interpret", .firmware = r->path, .no_vga = true };
+}
+
+static enum vm_end run_rom(struct rom *r)
+{
+	struct err e = { "" };
+	enum vm_end end;
+	struct vm *vm;
+
+	CHECK_EQ(vm_new(&r->c, &vm, &e), 0);
+	end = vm_run(vm, &e);
+	vm_free(vm);
+	unlink(r->path);
+	return end;
+}
+
+static void a_bios_turns_the_machine_off(void **s)
+{
+	struct rom r;
+
+	(void)s;
+	begin_rom(&r, BYTES(0xb0, 'E', 0xe6, 0xb2, 0xb0, 'T', 0xe6, 0xb2, 0xf4));
+	CHECK_EQ(run_rom(&r), VM_END_POWER_OFF);
+}
+
+static void a_bios_resets_the_machine(void **s)
+{
+	struct rom r;
+
+	(void)s;
+	/* mov dx, cf9; mov al, 6; out dx, al */
+	begin_rom(&r, BYTES(0xba, 0xf9, 0x0c, 0xb0, 6, 0xee, 0xf4));
+	r.c.no_reboot = true;
+	CHECK_EQ(run_rom(&r), VM_END_RESET);
+	/* mov al, fe; out 64, al: the keyboard controller can too */
+	begin_rom(&r, BYTES(0xb0, 0xfe, 0xe6, 0x64, 0xf4));
+	r.c.no_reboot = true;
+	CHECK_EQ(run_rom(&r), VM_END_RESET);
+}
+
+/*
+ * The ROM at F000 takes no write; after PAM0 is opened RAM does, at once. Then
+ * off; a machine in which either went wrong resets.
+ */
+static void shadow_ram_opens_and_closes(void **s)
+{
+	struct rom r;
+
+	(void)s;
+	begin_rom(&r, BYTES(
+		0xb8, 0x00, 0xf0, 0x8e, 0xd8,			/* mov ax, f000; mov ds, ax */
+		0x66, 0xb8, 0x58, 0x00, 0x00, 0x80,		/* eax = config address 58 */
+		0xba, 0xf8, 0x0c, 0x66, 0xef,			/* to cf8 */
+		0xc6, 0x06, 0x00, 0x80, 0x55,			/* mov [8000], 55: lost */
+		0x80, 0x3e, 0x00, 0x80, 0xf4, 0x75, 0x23,	/* cmp [8000], f4; jne reset */
+		0xba, 0xfd, 0x0c, 0xb0, 0x30, 0xee,		/* PAM0 = 30 */
+		0xc6, 0x06, 0x00, 0x80, 0x66,			/* mov [8000], 66 */
+		0xb0, 0x10, 0xee,				/* PAM0 = 10 */
+		0xc6, 0x06, 0x00, 0x80, 0x77,			/* mov [8000], 77: lost */
+		0x80, 0x3e, 0x00, 0x80, 0x66, 0x75, 0x09,	/* cmp [8000], 66; jne reset */
+		0xb0, 'E', 0xe6, 0xb2, 0xb0, 'T', 0xe6, 0xb2, 0xf4,
+		0xb0, 0xfe, 0xe6, 0x64, 0xf4));			/* reset: */
+	r.c.no_reboot = true;
+	CHECK_EQ(run_rom(&r), VM_END_POWER_OFF);
+}
+
 /* ---- building ------------------------------------------------------------- */
 
 static void refused(const struct vm_conf *c, int rc, const char *words)
@@ -273,7 +361,18 @@ static void impossible_machines_are_refused(void **s)
 	put_exit(&im);
 	good = conf(finish(&im));
 	c = good, c.generation = 1;
-	refused(&c, -ENOTSUP, "not built yet");
+	refused(&c, -ENOTSUP, "boots through its BIOS");
+	c.kernel = NULL;
+	c.test_devices = false;
+	c.firmware = "/dev/null";
+	refused(&c, -EINVAL, "not a regular file");
+	c.firmware = "/etc/passwd";
+	refused(&c, -EINVAL, "a BIOS of 64, 128 or 256 KiB");
+	c.cpus = 65;
+	refused(&c, -EINVAL, "1 to 64");
+	c = good;
+	c.firmware = "/etc/passwd";
+	refused(&c, -ENOTSUP, "--firmware");
 	c = good, c.generation = 3;
 	refused(&c, -ENOTSUP, "expected 1 or 2");
 	c = good, c.cpus = 0;
@@ -391,7 +490,7 @@ static void ram_is_cached_and_the_gap_is_not(void **s)
 static void the_map_leaves_out_what_is_no_memory(void **s)
 {
 	struct vm vm = { .board = &board_gen2, .conf = { .memory = 64 * MIB } };
-	struct gmem_range ranges[2];
+	struct gmem_range ranges[BOARD_RANGES];
 	struct err e;
 	size_t nr;
 
@@ -766,6 +865,9 @@ int main(void)
 		cmocka_unit_test(test_programs_have_a_pic),
 		cmocka_unit_test(test_programs_send_interrupts_to_a_set),
 		cmocka_unit_test(cpuid_hides_a_local_apic_that_is_off),
+		cmocka_unit_test(a_bios_turns_the_machine_off),
+		cmocka_unit_test(a_bios_resets_the_machine),
+		cmocka_unit_test(shadow_ram_opens_and_closes),
 		cmocka_unit_test(impossible_machines_are_refused),
 		cmocka_unit_test(any_allocation_may_fail),
 		cmocka_unit_test(ram_is_cached_and_the_gap_is_not),

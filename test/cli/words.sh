@@ -40,7 +40,7 @@ one_sentence 'a multiple of 2 MiB' "$g" run --memory 3000001 --kernel "$d/kernel
 one_sentence 'the host has only' "$g" run --memory 9T --kernel "$d/kernel"
 one_sentence 'expected a number' "$g" run --cpus two
 one_sentence '1 to 1024' "$g" run --cpus 0 --kernel "$d/kernel"
-one_sentence 'generation 1: not built yet' "$g" run --generation 1 --kernel "$d/kernel"
+one_sentence 'generation 1 boots through its BIOS' "$g" run --generation 1 --kernel "$d/kernel"
 one_sentence 'No such file' "$g" run --kernel "$d/absent"
 one_sentence 'neither a Linux' "$g" run --kernel "$d/kernel"
 one_sentence 'give --kernel' "$g" run
