@@ -5,31 +5,48 @@
  * would be there twice.  A frame's time is that of the call, so that an
  * answer is never older than what it answers, even where it is written first.
  *
- * Lock     none; the owner's half is set while nothing passes (port.h says so
- *          of bind), the file has its own
+ * Lock     capture.lock for reading around every use of the file, for writing
+ *          around its change; none while there is no file.  The owner's half
+ *          is set while nothing passes (port.h says so of bind)
  */
 #include "net/capture.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct capture {
 	struct port port;		/* the owner's */
 	struct port *inner;		/* [const, borrowed] the switch's */
-	struct pcapng *file;		/* [const, borrowed] */
-	int interface;			/* [const] */
+	pthread_rwlock_t lock;
+	_Atomic(struct pcapng *) file;	/* [lock, borrowed] NULL: nothing is written */
+	int interface;			/* [lock] */
 	const struct port_client *client;
 	void *dev;
 };
 
+static void put(struct capture *c, uint64_t when, enum pcapng_dir dir, const struct net_frame *f, unsigned nr)
+{
+	struct pcapng *file;
+
+	pthread_rwlock_rdlock(&c->lock);
+	file = atomic_load(&c->file);
+	for (unsigned i = 0; i < nr && file != NULL; i++)
+		pcapng_put(file, c->interface, when, dir, &f[i]);
+	pthread_rwlock_unlock(&c->lock);
+}
+
 static unsigned capture_send(struct port *p, const struct net_frame *f, unsigned nr)
 {
 	struct capture *c = CONTAINER_OF(p, struct capture, port);
-	uint64_t now = pcapng_now();
+	uint64_t now;
 
+	if (!capture_is_on(c))
+		return port_send(c->inner, f, nr);
+	now = pcapng_now();
 	nr = port_send(c->inner, f, nr);
-	for (unsigned i = 0; i < nr; i++)
-		pcapng_put(c->file, c->interface, now, PCAPNG_OUT, &f[i]);
+	put(c, now, PCAPNG_OUT, f, nr);
 	return nr;
 }
 
@@ -41,11 +58,15 @@ static void capture_room(struct port *p)
 static int capture_deliver(void *dev, const struct net_frame *f)
 {
 	struct capture *c = dev;
-	uint64_t now = pcapng_now();
-	int rc = c->client->deliver(c->dev, f);
+	uint64_t now;
+	int rc;
 
+	if (!capture_is_on(c))
+		return c->client->deliver(c->dev, f);
+	now = pcapng_now();
+	rc = c->client->deliver(c->dev, f);
 	if (rc == 0)
-		pcapng_put(c->file, c->interface, now, PCAPNG_IN, f);
+		put(c, now, PCAPNG_IN, f, 1);
 	return rc;
 }
 
@@ -109,25 +130,41 @@ static const struct port_ops capture_ops = {
 	.set_caps = capture_set_caps,
 };
 
+int capture_set(struct capture *c, struct pcapng *file, struct err *err)
+{
+	int interface = file != NULL ? pcapng_interface(file, c->port.name, c->port.mac) : 0;
+
+	if (interface < 0)
+		return err_set(err, interface, "capture: at most %u ports in one file", PCAPNG_IFS);
+	pthread_rwlock_wrlock(&c->lock);
+	atomic_store(&c->file, file);
+	c->interface = interface;
+	pthread_rwlock_unlock(&c->lock);
+	return 0;
+}
+
+bool capture_is_on(struct capture *c)
+{
+	return atomic_load_explicit(&c->file, memory_order_relaxed) != NULL;
+}
+
 int capture_new(struct port *p, struct pcapng *file, struct capture **ret_c, struct err *err)
 {
 	struct capture *c = new0(struct capture);
+	int rc;
 
 	if (c == NULL)
 		return err_set(err, -ENOMEM, "capture: no memory");
-	c->interface = pcapng_interface(file, p->name, p->mac);
-	if (c->interface < 0) {
-		int rc = c->interface;
-
-		free(c);
-		return err_set(err, rc, "capture: at most %u ports in one file", PCAPNG_IFS);
-	}
+	pthread_rwlock_init(&c->lock, NULL);
 	c->port = *p;
 	c->port.ops = &capture_ops;
 	c->inner = p;
-	c->file = file;
-	*ret_c = c;
-	return 0;
+	rc = capture_set(c, file, err);
+	if (rc < 0)
+		capture_free(c);
+	else
+		*ret_c = c;
+	return rc;
 }
 
 struct port *capture_port(struct capture *c)
@@ -137,5 +174,8 @@ struct port *capture_port(struct capture *c)
 
 void capture_free(struct capture *c)
 {
+	if (c == NULL)
+		return;
+	pthread_rwlock_destroy(&c->lock);
 	free(c);
 }

@@ -263,3 +263,28 @@ uint32_t fdb_count(struct fdb *f)
 	pthread_mutex_unlock(&f->lock);
 	return n;
 }
+
+static struct fdb_seen seen_of(const struct entry *e, bool known, uint64_t now_ns)
+{
+	struct fdb_seen s = { .port = e->port, .known = known };
+
+	for (unsigned i = 0; i < 6; i++)
+		s.mac[i] = (uint8_t)(e->key >> (56 - 8 * i));
+	s.fid = (uint16_t)e->key == FDB_ANY ? FDB_ANY : (uint16_t)(e->key - 1);
+	s.age_ns = known || now_ns < e->seen_ns ? 0 : now_ns - e->seen_ns;
+	return s;
+}
+
+uint32_t fdb_list(struct fdb *f, uint64_t now_ns, struct fdb_seen *ret_list, uint32_t max)
+{
+	uint32_t n = 0;
+
+	pthread_mutex_lock(&f->lock);
+	for (uint32_t i = 0; i < f->nr_known && n < max; i++)
+		ret_list[n++] = seen_of(&f->known[i], true, now_ns);
+	for (uint32_t i = 0; i < f->nr_sets * WAYS && n < max; i++)
+		if (f->sets[i].key != 0 && now_ns <= f->sets[i].seen_ns + f->age_ns)
+			ret_list[n++] = seen_of(&f->sets[i], false, now_ns);
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}

@@ -30,6 +30,14 @@ void fdb_learn(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint16_t port,
 uint16_t fdb_find(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint64_t now_ns);
 /* The same, if it is known or was seen in the last WITHIN_NS (a second more or less). */
 uint16_t fdb_find_recent(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint64_t within_ns, uint64_t now_ns);
+struct fdb_seen {
+	uint8_t mac[6];
+	uint16_t fid, port;
+	bool known;			/* from a definition; fid may be FDB_ANY */
+	uint64_t age_ns;		/* since it was last noted as a source, to the second */
+};
+/* Up to MAX addresses, known ones first; how many. */
+uint32_t fdb_list(struct fdb *f, uint64_t now_ns, struct fdb_seen *ret_list, uint32_t max);
 uint32_t fdb_count(struct fdb *f);	/* learned and not yet reused; some may be too old */
 
 #endif

@@ -314,9 +314,6 @@ static int pcapng_start(struct pcapng *p, const char *path, struct err *err)
 	p->ring = base_new0(RING);
 	if (p->ring == NULL)
 		return err_set(err, -ENOMEM, "capture: no memory");
-	p->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (p->fd < 0)
-		return err_set(err, -errno, "capture %s: %s", path, strerror(errno));
 	begin(&k, BLOCK_SECTION);
 	put32(&k, 0x1a2b3c4d);			/* tells the byte order */
 	put32(&k, 1);				/* version 1.0 */
@@ -344,15 +341,26 @@ static void pcapng_destroy(struct pcapng *p)
 
 int pcapng_open(const char *path, struct pcapng **ret_p, struct err *err)
 {
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_set(err, -errno, "capture %s: %s", path, strerror(errno));
+	return pcapng_open_fd(fd, path, ret_p, err);
+}
+
+int pcapng_open_fd(int fd, const char *name, struct pcapng **ret_p, struct err *err)
+{
 	struct pcapng *p = new0(struct pcapng);
 	int rc;
 
-	if (p == NULL)
+	if (p == NULL) {
+		close(fd);
 		return err_set(err, -ENOMEM, "capture: no memory");
-	p->fd = -1;
+	}
+	p->fd = fd;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->more, NULL);
-	rc = pcapng_start(p, path, err);
+	rc = pcapng_start(p, name, err);
 	if (rc < 0) {
 		pcapng_destroy(p);
 		return rc;

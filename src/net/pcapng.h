@@ -25,6 +25,8 @@ struct pcapng_stats {
 
 /* Makes or empties PATH. */
 MUST_CHECK int pcapng_open(const char *path, struct pcapng **ret_p, struct err *err);
+/* The same with an open file, which belongs to it from now on, even on failure; NAME is for sentences. */
+MUST_CHECK int pcapng_open_fd(int fd, const char *name, struct pcapng **ret_p, struct err *err);
 void pcapng_close(struct pcapng *p);		/* what was captured is in the file */
 /* A number for pcapng_put, or -ENOSPC. */
 MUST_CHECK int pcapng_interface(struct pcapng *p, const char *name, const uint8_t mac[6]);

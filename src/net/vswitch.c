@@ -511,3 +511,28 @@ void vswitch_port_stats(struct port *port, struct port_stats *ret_st)
 	for (unsigned i = 0; i < DROP_NR; i++)
 		ret_st->drops[i] = atomic_load(&p->drops[i]);
 }
+
+uint32_t vswitch_addresses(struct vswitch *sw, struct vswitch_addr *ret_list, uint32_t max)
+{
+	struct fdb_seen *seen = new_array(struct fdb_seen, max);
+	uint32_t nr, n = 0;
+
+	if (seen == NULL)
+		return 0;
+	pthread_rwlock_rdlock(&sw->lock);
+	nr = fdb_list(sw->fdb, clock_now_ns(sw->clock), seen, max);
+	for (uint32_t i = 0; i < nr; i++) {
+		const struct vport *p = sw->ports[seen[i].port];
+		struct vswitch_addr *a = &ret_list[n];
+
+		if (p == NULL)
+			continue;
+		*a = (struct vswitch_addr){ .vlan = seen[i].fid, .known = seen[i].known, .age_ns = seen[i].age_ns };
+		memcpy(a->mac, seen[i].mac, 6);
+		memcpy(a->port, p->port.name, sizeof(a->port));
+		n++;
+	}
+	pthread_rwlock_unlock(&sw->lock);
+	free(seen);
+	return n;
+}

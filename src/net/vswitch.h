@@ -108,4 +108,14 @@ void vswitch_port_stats(struct port *p, struct port_stats *ret_st);
 void vswitch_acl_counters(struct port *p, unsigned i, uint64_t *ret_frames, uint64_t *ret_bytes);
 const char *vswitch_drop_name(enum drop why);
 
+struct vswitch_addr {
+	uint8_t mac[6];
+	uint16_t vlan;			/* the primary one of a private VLAN; VLAN_DROP: of every VLAN */
+	bool known;			/* an adapter's own; else learned */
+	uint64_t age_ns;
+	char port[32];
+};
+/* Up to MAX addresses and where they are; how many. */
+uint32_t vswitch_addresses(struct vswitch *sw, struct vswitch_addr *ret_list, uint32_t max);
+
 #endif
