@@ -1,0 +1,40 @@
+/*
+ * netctl.h - who asks about the switches of this process, or plugs into them
+ *
+ * One connection, one thread, one request, in JSON (link_priv.h):
+ *
+ *	{"do": "show"}				roster_show of each switch, then {"end": true}
+ *	{"do": "capture", "switch", "port"}	with a file: until the asker shuts its half
+ *						down, then {"frames", "lost"}
+ *
+ * and what the process adds.  A request that cannot be done is answered with
+ * {"error": SENTENCE}.
+ */
+#ifndef NET_NETCTL_H
+#define NET_NETCTL_H
+
+#include "net/roster.h"
+
+struct netctl;
+
+struct netctl_conf {
+	int listen;			/* [taken] */
+	struct roster *const *rosters;	/* [borrowed] */
+	unsigned nr;
+	/* Another request; when it returns SOCK is closed.  False: it knows none of that name. */
+	bool (*other)(void *arg, int sock, const json_t *ask);
+	void *arg;
+};
+
+MUST_CHECK int netctl_new(const struct netctl_conf *conf, struct netctl **ret_n, struct err *err);
+/*
+ * Takes connections until netctl_stop, or QUIT (-1: none) can be read, or nobody was
+ * connected for IDLE_NS (0: for ever).  When it returns nobody is connected any more.
+ */
+void netctl_run(struct netctl *n, uint64_t idle_ns, int quit);
+void netctl_stop(struct netctl *n);	/* any thread */
+void netctl_free(struct netctl *n);	/* NULL is fine */
+
+void netctl_refuse(int sock, const char *why);
+
+#endif
