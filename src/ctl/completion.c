@@ -19,6 +19,33 @@ static void verb_case(const struct verb *v)
 	printf("\" ;;\n");
 }
 
+/* Is verb I the first with its first word? */
+static bool is_first(unsigned i)
+{
+	size_t n = strcspn(verbs[i]->name, " ");
+
+	for (unsigned k = 0; k < i; k++)
+		if (strcspn(verbs[k]->name, " ") == n && memcmp(verbs[k]->name, verbs[i]->name, n) == 0)
+			return false;
+	return true;
+}
+
+/* What may come after the first word of NAME. */
+static void second_words(const char *name)
+{
+	size_t n = strcspn(name, " ");
+	const char *before = "";
+
+	printf("\t%.*s) words=\"", (int)n, name);
+	for (unsigned i = 0; verbs[i] != NULL; i++) {
+		if (verbs[i]->hidden || strncmp(verbs[i]->name, name, n + 1) != 0)
+			continue;
+		printf("%s%s", before, verbs[i]->name + n + 1);
+		before = " ";
+	}
+	printf("\" ;;\n");
+}
+
 static int completion_run(int argc, char **argv)
 {
 	const char *rest[1];
@@ -35,10 +62,15 @@ static int completion_run(int argc, char **argv)
 	       "line=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\" words\n"
 	       "\tcase \"$line\" in\n");
 	for (unsigned i = 0; verbs[i] != NULL; i++)
-		verb_case(verbs[i]);
-	printf("\tdisk) words=\"new info export\" ;;\n\t*) words=\"--help --version");
+		if (!verbs[i]->hidden)
+			verb_case(verbs[i]);
 	for (unsigned i = 0; verbs[i] != NULL; i++)
-		printf(" %.*s", (int)strcspn(verbs[i]->name, " "), verbs[i]->name);
+		if (is_first(i) && strchr(verbs[i]->name, ' ') != NULL)
+			second_words(verbs[i]->name);
+	printf("\t*) words=\"--help --version");
+	for (unsigned i = 0; verbs[i] != NULL; i++)
+		if (is_first(i))
+			printf(" %.*s", (int)strcspn(verbs[i]->name, " "), verbs[i]->name);
 	printf("\" ;;\n\tesac\n\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
 	       "\t[[ $cur == -* ]] || COMPREPLY+=($(compgen -f -- \"$cur\"))\n}\n"
 	       "complete -o filenames -F _genvisor genvisor\n");

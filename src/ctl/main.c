@@ -17,7 +17,9 @@
 #include <unistd.h>
 
 const struct verb *const verbs[] = {
-	&verb_run, &verb_disk_new, &verb_disk_info, &verb_disk_export, &verb_screenshot, &verb_key,
+	&verb_run, &verb_disk_new, &verb_disk_info, &verb_disk_export, &verb_switch_new,
+	&verb_switch_list, &verb_switch_set, &verb_switch_port, &verb_switch_remove,
+	&verb_switch_capture, &verb_switch_run, &verb_net_show, &verb_screenshot, &verb_key,
 	&verb_type, &verb_doctor, &verb_completion, NULL,
 };
 
@@ -26,7 +28,8 @@ static void print_help(FILE *f)
 	fprintf(f, "usage: genvisor VERB [options]\n\n"
 		"Runs Hyper-V's virtual machines on Linux.\n\nverbs:\n");
 	for (unsigned i = 0; verbs[i] != NULL; i++)
-		fprintf(f, "  %-16s%s\n", verbs[i]->name, verbs[i]->summary);
+		if (!verbs[i]->hidden)
+			fprintf(f, "  %-16s%s\n", verbs[i]->name, verbs[i]->summary);
 	fprintf(f, "\n\"genvisor VERB --help\" says more of each; man genvisor says everything.\n"
 		"--version prints the version.\n");
 }

@@ -25,6 +25,7 @@ struct verb {
 	const char *summary;		/* one line */
 	const char *text;		/* more of it, for --help; may be NULL */
 	const struct opt *opts;		/* ends with a row of zeros */
+	bool hidden;			/* not for people: in no list */
 	int (*run)(int argc, char **argv);	/* after the verb's words; exit status */
 };
 

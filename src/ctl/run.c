@@ -14,6 +14,7 @@
 #include "ctl/verbs.h"
 
 #include "base/log.h"
+#include "net/net_opt.h"
 #include "vm/vm.h"
 
 #include <pthread.h>
@@ -30,8 +31,6 @@ struct run {
 	struct vm_disk disks[VM_MAX_DISKS];
 	char *paths[VM_MAX_DISKS];	/* [owned] of disks that had options */
 	struct vm_nic nics[VM_MAX_NICS];
-	char *nets[VM_MAX_NICS];	/* [owned] */
-	unsigned nr_nets;
 	const char *modules[MAX_MODULES + 1];
 	unsigned nr_modules;
 	bool com1_stdio, stats_json;
@@ -155,44 +154,26 @@ static int set_dvd(void *into, const char *val, struct err *err)
 	return add_disk(into, val, true, err);
 }
 
-/* Takes ",mac=AA:BB:CC:DD:EE:FF" out of TEXT, wherever it is. */
-static int take_mac(char *text, uint8_t mac[6], struct err *err)
-{
-	char *at = strstr(text, ",mac="), *end;
-	int n = 0;
-
-	if (at == NULL)
-		return 0;
-	if (sscanf(at, ",mac=%2hhx%*1[:-]%2hhx%*1[:-]%2hhx%*1[:-]%2hhx%*1[:-]%2hhx%*1[:-]%2hhx%n",
-		   &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5], &n) != 6 || n != 22)
-		return err_set(err, -EINVAL, "%s: expected mac=00:15:5d:xx:xx:xx", at + 1);
-	end = at + n;
-	if (*end != '\0' && *end != ',')
-		return err_set(err, -EINVAL, "%s: expected mac=00:15:5d:xx:xx:xx", at + 1);
-	memmove(at, end, strlen(end) + 1);
-	return 0;
-}
-
 static int set_net(void *into, const char *val, struct err *err)
 {
 	struct run *r = into;
-	struct vm_nic *n = &r->nics[r->conf.nr_nics];
-	char *text;
+	struct net_opt *o;
 	int rc;
 
 	if (strcmp(val, "none") == 0)
 		return 0;
 	if (r->conf.nr_nics == VM_MAX_NICS)
 		return err_set(err, -E2BIG, "--net: at most %u", VM_MAX_NICS);
-	text = strdup(val);
-	if (text == NULL)
+	/* Only to tell what is wrong with it before anything is opened. */
+	o = new0(struct net_opt);
+	if (o == NULL)
 		return err_set(err, -ENOMEM, "no memory");
-	r->nets[r->nr_nets++] = text;
-	rc = take_mac(text, n->mac, err);
+	rc = net_opt_parse(val, o, err);
+	net_opt_fini(o);
+	free(o);
 	if (rc < 0)
 		return err_prefix(err, rc, "--net");
-	n->net = text;
-	r->conf.nr_nics++;
+	r->nics[r->conf.nr_nics++].net = val;
 	return 0;
 }
 
@@ -391,9 +372,14 @@ static const struct opt run_opts[] = {
 	{ "disk", "FILE[,...]", "a VHDX on the synthetic SCSI controller; may be repeated.\n"
 				"Then readonly, controller=0..3, lun=0..63", set_disk },
 	{ "dvd", "FILE[,...]", "an ISO image in a DVD drive", set_dvd },
-	{ "net", "KIND[,...][,mac=ADDRESS]", "a network adapter; may be repeated (default: none).  Kinds: none,\n"
-					     "private (this machine's adapters only), tap=NAME,\n"
-					     "nat[,hostfwd=tcp::PORT-:PORT][,tftp=DIR][,bootfile=NAME][,net=CIDR]",
+	{ "net", "KIND[,...]", "a network adapter; may be repeated (default: none).  Kinds: none,\n"
+			       "private (this machine's adapters only), tap=NAME,\n"
+			       "switch=NAME (shared: genvisor switch),\n"
+			       "nat[,hostfwd=tcp::PORT-:PORT][,tftp=DIR][,bootfile=NAME][,net=CIDR].\n"
+			       "Then mac=ADDRESS, capture=FILE.pcapng, port=NAME, and what the switch\n"
+			       "enforces: spoof=on|off, vlan=ID, trunk=LIST[,native=ID], pvlan=...,\n"
+			       "dhcp-guard, router-guard, addr-guard[=ADDR+...],\n"
+			       "mirror=source|destination, storm=N, max-out=RATE, max-in=RATE, acl=RULE",
 	  set_net },
 	{ "firmware", "FILE", "generation 1: this BIOS instead of SeaBIOS", set_firmware },
 	{ "vga", "on|off", "generation 1: without a display adapter its BIOS is on COM1", set_vga },
@@ -653,8 +639,6 @@ static int run_run(int argc, char **argv)
 	console_free(r->console);
 	for (unsigned i = 0; i < r->conf.nr_disks; i++)
 		free(r->paths[i]);
-	for (unsigned i = 0; i < r->nr_nets; i++)
-		free(r->nets[i]);
 	free(r->trace);
 	free(r);
 	return status;

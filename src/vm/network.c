@@ -3,22 +3,43 @@
  *
  * "private" is one switch of the machine's own for all adapters that say so:
  * nobody else is on it.  "nat" and "tap=NAME" are a switch each, with the
- * adapter on one side and the way out on the other.
+ * adapter on one side and the way out on the other.  "switch=NAME" is a port
+ * of a switch in another process.
  *
  * An adapter without a given address gets one from Hyper-V's range that is
  * made of where the machine's first disk lies, so that it stays the same from
  * run to run and differs between machines; a machine without a disk gets
  * another one each time.
  *
- * Missing  switches that machines share; hot add and remove
+ * In the meeting place (net/places.h) the machine is +PID, where "genvisor net
+ * show --machine" finds its own switches.  A machine that cannot have that runs
+ * all the same.
+ *
+ * Missing  hot add and remove
  * Lock     none; while the machine is built or its vCPUs stand
  */
 #include "vm/vm_priv.h"
+
+#include "base/log.h"
+#include "net/netctl.h"
+#include "net/net_opt.h"
+#include "net/places.h"
+#include "net/switchd.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+struct network {
+	struct roster *private_switch;	/* NULL: no adapter wants one */
+	struct roster *shown[VM_MAX_NICS + 1];
+	unsigned nr_shown;
+	struct place place;		/* with ctl */
+	char name[24];
+	struct netctl *ctl;		/* NULL: nobody can ask */
+	pthread_t thread;
+};
 
 static void make_mac(const struct vm *vm, unsigned i, uint8_t mac[6])
 {
@@ -55,84 +76,181 @@ static struct guid adapter_id(unsigned i)
 	return g;
 }
 
-static int plug_in(struct vm *vm, struct vm_plug *p, unsigned i, const uint8_t mac[6],
-		   enum vswitch_kind kind, struct err *err)
+/* The switch of this process that O wants, made if it must be. */
+static int own_switch(struct vm *vm, struct vm_plug *p, unsigned i, const struct net_opt *o, struct err *err)
 {
-	const struct vswitch_conf conf = { .kind = kind };
-	struct vswitch **sw = kind == VSWITCH_PRIVATE ? &vm->private_switch : &p->sw;
+	static const enum vswitch_kind kinds[] = {
+		[NET_PRIVATE] = VSWITCH_PRIVATE, [NET_NAT] = VSWITCH_NAT, [NET_TAP] = VSWITCH_EXTERNAL,
+	};
+	struct network *n = vm->network;
 	char name[16];
-	struct port_conf port = { .name = name, .role = PORT_ADAPTER };
-	int rc = *sw != NULL ? 0 : vswitch_new(&conf, vm->clock, sw, err);
-
-	if (rc < 0)
-		return rc;
-	snprintf(name, sizeof(name), "net%u", i);
-	memcpy(port.mac, mac, 6);
-	return vswitch_port(*sw, &port, &p->port, err);
-}
-
-static int way_out(struct vm_plug *p, const char *net, enum vswitch_kind kind, struct err *err)
-{
-	/* The NAT's gateway has an address for each of its roles. */
-	const struct port_conf host = { .name = "nat", .role = PORT_HOST, .policy.mac_spoofing = true,
-					.mac = { 0x52, 0x55, 0x00, 0x00, 0x00, 0x01 } };
-	const struct port_conf uplink = { .name = "tap", .role = PORT_UPLINK };
-	char tap[TAP_NAME_MAX + 1];
-	struct nat_conf nat;
 	int rc;
 
-	if (kind == VSWITCH_PRIVATE)
+	p->roster = o->kind == NET_PRIVATE ? n->private_switch : NULL;
+	if (p->roster != NULL)
 		return 0;
-	rc = kind == VSWITCH_NAT ? nat_parse(net, &nat, err) : tap_parse(net, tap, err);
-	if (rc == 0)
-		rc = vswitch_port(p->sw, kind == VSWITCH_NAT ? &host : &uplink, &p->way, err);
+	if (o->kind == NET_PRIVATE)
+		strcpy(name, "private");
+	else
+		snprintf(name, sizeof(name), "%s%u", o->kind == NET_NAT ? "nat" : "tap", i);
+	rc = roster_new(name, kinds[o->kind], vm->clock, &p->roster, err);
 	if (rc < 0)
 		return rc;
-	if (kind == VSWITCH_NAT)
-		return nat_new(&nat, p->way, &p->nat, err);
-	return tap_new(tap, p->way, &p->tap, err);
+	if (o->kind == NET_PRIVATE)
+		n->private_switch = p->roster;
+	n->shown[n->nr_shown++] = p->roster;
+	return 0;
 }
 
-static int kind_of(const char *net, enum vswitch_kind *ret_kind, struct err *err)
+static int plug_in(struct vm *vm, struct vm_plug *p, unsigned i, const struct net_opt *o, const uint8_t mac[6],
+		   struct err *err)
 {
-	if (strcmp(net, "private") == 0)
-		*ret_kind = VSWITCH_PRIVATE;
-	else if (strncmp(net, "nat", 3) == 0 && (net[3] == '\0' || net[3] == ','))
-		*ret_kind = VSWITCH_NAT;
-	else if (strncmp(net, "tap=", 4) == 0)
-		*ret_kind = VSWITCH_EXTERNAL;
+	struct roster_port port = { .role = PORT_ADAPTER, .words = o->words };
+	char name[16];
+	int rc = own_switch(vm, p, i, o, err);
+
+	snprintf(name, sizeof(name), "net%u", i);
+	port.name = o->port[0] != '\0' ? o->port : name;
+	memcpy(port.mac, mac, 6);
+	if (rc == 0)
+		rc = roster_port(p->roster, &port, &p->plugged, err);
+	if (rc == 0)
+		p->port = p->plugged;
+	return rc;
+}
+
+static int way_out(struct vm_plug *p, const struct net_opt *o, struct err *err)
+{
+	const struct roster_port host = { .name = "nat", .role = PORT_HOST, .words = "",
+					  .mac = { 0x52, 0x55, 0x00, 0x00, 0x00, 0x01 } };
+	const struct roster_port uplink = { .name = "tap", .role = PORT_UPLINK, .words = "" };
+	int rc;
+
+	if (o->kind == NET_PRIVATE)
+		return 0;
+	rc = roster_port(p->roster, o->kind == NET_NAT ? &host : &uplink, &p->way, err);
+	if (rc < 0)
+		return rc;
+	if (o->kind == NET_NAT)
+		return nat_new(&o->nat, p->way, &p->nat, err);
+	return tap_new(o->tap, p->way, &p->tap, err);
+}
+
+/* A port of a switch elsewhere.  Without a name it is called after its address. */
+static int link_up(struct vm_plug *p, const struct net_opt *o, const uint8_t mac[6], struct err *err)
+{
+	struct link_port_conf conf = { .sw = o->sw, .words = o->words, .reach = switch_reach };
+	char name[16];
+	int rc;
+
+	snprintf(name, sizeof(name), "%02x%02x%02x%02x%02x%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	conf.port = o->port[0] != '\0' ? o->port : name;
+	memcpy(conf.mac, mac, 6);
+	rc = link_port_new(&conf, &p->link, err);
+	if (rc == 0)
+		p->port = link_port_port(p->link);
+	return rc;
+}
+
+static int write_down(struct vm_plug *p, const struct net_opt *o, struct err *err)
+{
+	int rc;
+
+	if (o->capture == NULL)
+		return 0;
+	rc = pcapng_open(o->capture, &p->file, err);
+	if (rc < 0)
+		return rc;
+	rc = capture_new(p->port, p->file, &p->capture, err);
+	if (rc == 0)
+		p->port = capture_port(p->capture);
+	return rc;
+}
+
+static int plug(struct vm *vm, unsigned i, const struct net_opt *o, struct err *err)
+{
+	struct nic_conf conf = { .instance = adapter_id(i), .nr_vps = vm->conf.cpus };
+	static const uint8_t none[6];
+	struct vm_plug *p = &vm->nics[i];
+	uint8_t mac[6];
+	int rc;
+
+	memcpy(mac, o->mac, 6);
+	if (memcmp(mac, none, 6) == 0)
+		make_mac(vm, i, mac);
+	if (mac_taken(vm, i, mac))
+		return err_set(err, -EEXIST, "two adapters with the same address");
+	if (o->kind == NET_SWITCH)
+		rc = link_up(p, o, mac, err);
 	else
-		return err_set(err, -EINVAL, "network \"%s\": expected none, private, nat[,...] or "
-			       "tap=NAME", net);
-	return 0;
+		rc = plug_in(vm, p, i, o, mac, err);
+	if (rc == 0 && o->kind != NET_SWITCH)
+		rc = way_out(p, o, err);
+	if (rc == 0)
+		rc = write_down(p, o, err);
+	if (rc < 0)
+		return rc;
+	conf.mac_changes = o->policy.policy.mac_spoofing;
+	conf.port = p->port;
+	return nic_new(vm->vmbus, &conf, &p->nic, err);
 }
 
 static int adapter(struct vm *vm, unsigned i, struct err *err)
 {
-	static const uint8_t none[6];
-	struct nic_conf conf = { .instance = adapter_id(i), .nr_vps = vm->conf.cpus };
-	const char *net = vm->conf.nics[i].net;
-	struct vm_plug *p = &vm->nics[i];
-	enum vswitch_kind kind;
-	uint8_t mac[6];
+	struct net_opt *o = new0(struct net_opt);
 	int rc;
 
-	memcpy(mac, vm->conf.nics[i].mac, 6);
-	if (memcmp(mac, none, 6) == 0)
-		make_mac(vm, i, mac);
-	if (mac[0] & 1)
-		return err_set(err, -EINVAL, "the address of an adapter cannot be a group's");
-	if (mac_taken(vm, i, mac))
-		return err_set(err, -EEXIST, "two adapters with the same address");
-	rc = kind_of(net, &kind, err);
-	if (rc == 0)
-		rc = plug_in(vm, p, i, mac, kind, err);
-	if (rc == 0)
-		rc = way_out(p, net, kind, err);
-	if (rc < 0)
-		return rc;
-	conf.port = p->port;
-	return nic_new(vm->vmbus, &conf, &p->nic, err);
+	if (o == NULL)
+		return err_set(err, -ENOMEM, "no memory for an adapter");
+	rc = net_opt_parse(vm->conf.nics[i].net, o, err);
+	if (rc == 0) {
+		rc = plug(vm, i, o, err);
+		net_opt_fini(o);
+	}
+	free(o);
+	return rc < 0 ? err_prefix(err, rc, "--net") : 0;
+}
+
+/* ---- being asked ------------------------------------------------------------ */
+
+static void *answer(void *arg)
+{
+	struct network *n = arg;
+
+	netctl_run(n->ctl, 0, -1);
+	return NULL;
+}
+
+static void answer_begin(struct network *n)
+{
+	struct netctl_conf conf = { .rosters = n->shown, .nr = n->nr_shown };
+	struct err err = { "" };
+
+	snprintf(n->name, sizeof(n->name), "+%d", (int)getpid());
+	if (place_runtime(&n->place, &err) < 0)
+		goto out;
+	conf.listen = place_listen(&n->place, n->name, &err);
+	if (conf.listen >= 0 && netctl_new(&conf, &n->ctl, &err) == 0) {
+		if (pthread_create(&n->thread, NULL, answer, n) == 0)
+			return;
+		err_fill(&err, "no thread");
+		netctl_free(n->ctl);
+		n->ctl = NULL;
+	}
+	place_close(&n->place);
+out:
+	log_info("net", "nobody can ask about this machine's switches: %s", err.msg);
+}
+
+static void answer_end(struct network *n)
+{
+	if (n->ctl == NULL)
+		return;
+	place_unlisten(&n->place, n->name);
+	netctl_stop(n->ctl);
+	pthread_join(n->thread, NULL);
+	netctl_free(n->ctl);
+	place_close(&n->place);
 }
 
 int network_open(struct vm *vm, struct err *err)
@@ -142,26 +260,42 @@ int network_open(struct vm *vm, struct err *err)
 	if (vm->conf.nr_nics > VM_MAX_NICS)
 		return err_set(err, -EINVAL, "%u network adapters: at most %u", vm->conf.nr_nics,
 			       VM_MAX_NICS);
+	vm->network = new0(struct network);
+	if (vm->network == NULL)
+		return err_set(err, -ENOMEM, "no memory for networks");
 	for (unsigned i = 0; i < vm->conf.nr_nics && rc == 0; i++)
 		rc = adapter(vm, i, err);
+	if (rc == 0 && vm->network->nr_shown != 0)
+		answer_begin(vm->network);
 	return rc;
+}
+
+static void unplug(struct vm_plug *p, const struct network *n)
+{
+	nic_free(p->nic);
+	if (p->nat != NULL)
+		nat_free(p->nat);
+	if (p->tap != NULL)
+		tap_free(p->tap);
+	capture_free(p->capture);
+	pcapng_close(p->file);
+	link_port_free(p->link);
+	if (p->roster == NULL)
+		return;
+	roster_port_free(p->roster, p->way);
+	roster_port_free(p->roster, p->plugged);
+	if (p->roster != n->private_switch)
+		roster_free(p->roster);
 }
 
 void network_close(struct vm *vm)
 {
-	for (unsigned i = 0; i < VM_MAX_NICS; i++) {
-		struct vm_plug *p = &vm->nics[i];
-
-		nic_free(p->nic);
-		if (p->nat != NULL)
-			nat_free(p->nat);
-		if (p->tap != NULL)
-			tap_free(p->tap);
-		vswitch_port_free(p->way);
-		vswitch_port_free(p->port);
-		if (p->sw != NULL)
-			vswitch_free(p->sw);
-	}
-	if (vm->private_switch != NULL)
-		vswitch_free(vm->private_switch);
+	if (vm->network == NULL)
+		return;
+	answer_end(vm->network);
+	for (unsigned i = 0; i < VM_MAX_NICS; i++)
+		unplug(&vm->nics[i], vm->network);
+	roster_free(vm->network->private_switch);
+	free(vm->network);
+	vm->network = NULL;
 }

@@ -23,8 +23,7 @@ struct vm_disk {
 #define VM_MAX_NICS 8
 
 struct vm_nic {
-	const char *net;		/* "private", "nat[,...]" as net/nat.h has it, or "tap=NAME" */
-	uint8_t mac[6];			/* zeros: one is made */
+	const char *net;		/* as net/net_opt.h has it */
 };
 
 struct vm_conf {			/* strings and arrays are borrowed for the machine's life */

@@ -16,9 +16,11 @@
 #include "fw/fw.h"
 #include "gdb/gdb.h"
 #include "hv/hv.h"
+#include "net/capture.h"
+#include "net/link_port.h"
 #include "net/nat.h"
+#include "net/roster.h"
 #include "net/tap.h"
-#include "net/vswitch.h"
 #include "spec/acpi.h"
 #include "syn/net.h"
 #include "syn/scsi.h"
@@ -87,12 +89,18 @@ extern const struct board board_gen1, board_gen2;
 
 struct vm_plug {			/* an adapter and what it is plugged into; network.c */
 	struct nic *nic;
-	struct port *port;		/* the adapter's */
-	struct vswitch *sw;		/* its own; NULL: the private one */
-	struct port *way;		/* out; with one of the two: */
+	struct port *port;		/* the adapter's: one of these two, or the capture's in front of it */
+	struct port *plugged;		/* into roster */
+	struct link_port *link;		/* to another process */
+	struct roster *roster;		/* a switch of its own, or the private one */
+	struct port *way;		/* out of it; with one of the two: */
 	struct nat *nat;
 	struct tap *tap;
+	struct capture *capture;	/* with file */
+	struct pcapng *file;
 };
+
+struct network;				/* network.c */
 
 #define VM_MAX_SLOTS 32
 #define VM_PHYS_BITS 46			/* of the CPUID models */
@@ -133,7 +141,7 @@ struct vm {
 	struct services *services;
 	struct testconn *testconn;	/* NULL without --test-devices */
 	struct blk *blk[VM_MAX_DISKS];
-	struct vswitch *private_switch;	/* NULL: no adapter wants one */
+	struct network *network;
 	struct vm_plug nics[VM_MAX_NICS];
 	void *dev[VM_MAX_SLOTS];	/* parallel to board->slots; NULL = absent */
 	void *ioapic;			/* one of dev[], as the next ones */
