@@ -35,7 +35,8 @@ while read -r n f; do
 	[ "$f" = total ] || [ "$n" -le 1200 ] || fail "$f: $n lines, at most 1200"
 done < <(find src -name '*.[ch]' -exec wc -l {} + | grep -v ' total$')
 
-for v in run 'disk new' 'disk info' 'disk export' screenshot key type doctor completion; do
+for v in run 'disk new' 'disk info' 'disk export' 'switch new' 'switch list' 'switch set' 'switch port' 'switch remove' \
+	'switch capture' 'switch run' 'net show' screenshot key type doctor completion; do
 	for o in $("$b/genvisor" $v --help | sed -n 's/^  --\([a-z0-9-]*\).*/\1/p'); do
 		grep -q -- "\\\\-\\\\-${o//-/\\\\-}" doc/man/genvisor.1 || fail "man page: $v --$o is not in it"
 	done
