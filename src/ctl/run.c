@@ -85,29 +85,30 @@ static int disk_option(struct vm_disk *d, const char *text, struct err *err)
 		d->read_only = true;
 		return 0;
 	}
+	if (strncmp(text, "at=ide", 6) == 0 && strlen(text) == 9 && text[7] == ':' &&
+	    (text[6] == '0' || text[6] == '1') && (text[8] == '0' || text[8] == '1')) {
+		d->place = VM_PLACE_IDE;
+		d->controller = (unsigned)(text[6] - '0');
+		d->lun = (unsigned)(text[8] - '0');
+		return 0;
+	}
 	if (strncmp(text, "controller=", 11) == 0) {
 		rc = opt_number(text + 11, VM_MAX_CONTROLLERS - 1, &n, err);
+		d->place = VM_PLACE_SCSI;
 		d->controller = (unsigned)n;
 		return rc;
 	}
 	if (strncmp(text, "lun=", 4) == 0) {
 		rc = opt_number(text + 4, 63, &n, err);
+		d->place = VM_PLACE_SCSI;
 		d->lun = (unsigned)n;
 		return rc;
 	}
-	return err_set(err, -EINVAL, "\"%s\": expected readonly, controller=0..3 or lun=0..63",
-		       text);
+	return err_set(err, -EINVAL, "\"%s\": expected readonly, controller=0..3, lun=0..63 or "
+		       "at=ide0:0 to at=ide1:1", text);
 }
 
-static bool lun_taken(const struct run *r, unsigned controller, unsigned lun)
-{
-	for (unsigned i = 0; i < r->conf.nr_disks; i++)
-		if (r->disks[i].controller == controller && r->disks[i].lun == lun)
-			return true;
-	return false;
-}
-
-/* PATH[,readonly][,controller=N][,lun=N]; a comma in a path is written twice. */
+/* PATH[,readonly][,controller=N][,lun=N][,at=ideN:N]; a comma in a path is written twice. */
 static int add_disk(struct run *r, const char *val, bool dvd, struct err *err)
 {
 	struct vm_disk *d = &r->disks[r->conf.nr_disks];
@@ -116,7 +117,7 @@ static int add_disk(struct run *r, const char *val, bool dvd, struct err *err)
 
 	if (r->conf.nr_disks == VM_MAX_DISKS)
 		return err_set(err, -E2BIG, "at most %u disks", VM_MAX_DISKS);
-	*d = (struct vm_disk){ .dvd = dvd, .lun = UINT32_MAX };
+	*d = (struct vm_disk){ .place = VM_PLACE_ANY, .dvd = dvd, .lun = VM_ANY_LUN };
 	text = strdup(val);
 	if (text == NULL)
 		return err_set(err, -ENOMEM, "no memory");
@@ -134,12 +135,6 @@ static int add_disk(struct run *r, const char *val, bool dvd, struct err *err)
 			*next++ = '\0';
 		rc = disk_option(d, word, err);
 	}
-	for (unsigned lun = 0; d->lun == UINT32_MAX && lun < 64; lun++)
-		if (!lun_taken(r, d->controller, lun))
-			d->lun = lun;
-	if (rc == 0 && (d->lun == UINT32_MAX || lun_taken(r, d->controller, d->lun)))
-		rc = err_set(err, -EBUSY, "%s: controller %u has no free place for it", d->path,
-			     d->controller);
 	r->conf.nr_disks++;
 	return rc < 0 ? err_prefix(err, rc, dvd ? "--dvd" : "--disk") : 0;
 }
@@ -369,8 +364,9 @@ static const struct opt run_opts[] = {
 	{ "generation", "1|2", "which of Hyper-V's machines (default 2)", set_generation },
 	{ "memory", "SIZE", "memory, e.g. 1G (default)", set_memory },
 	{ "cpus", "N", "virtual processors (default 1)", set_cpus },
-	{ "disk", "FILE[,...]", "a VHDX on the synthetic SCSI controller; may be repeated.\n"
-				"Then readonly, controller=0..3, lun=0..63", set_disk },
+	{ "disk", "FILE[,...]", "a VHDX; may be repeated.  Where Hyper-V would put it, or with\n"
+				"at=ide0:0..ide1:1, or with controller=0..3, lun=0..63 (SCSI);\n"
+				"then readonly", set_disk },
 	{ "dvd", "FILE[,...]", "an ISO image in a DVD drive", set_dvd },
 	{ "net", "KIND[,...]", "a network adapter; may be repeated (default: none).  Kinds: none,\n"
 			       "private (this machine's adapters only), tap=NAME,\n"

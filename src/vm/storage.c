@@ -1,9 +1,14 @@
 /*
- * storage.c - the machine's disks on its synthetic SCSI controllers
+ * storage.c - the machine's disks: files, IDE, synthetic SCSI controllers
  *
- * Generation 2 knows VHDX only (raw images are taken for ISO files and by
- * our own choice for tests), on controllers with Hyper-V's instance ids, so
- * that a disk keeps its name across boots and hosts.
+ * Raw images are taken for ISO files and by our own choice for tests.  The
+ * synthetic controllers have Hyper-V's instance ids, so that a disk keeps its
+ * name across boots and hosts.
+ *
+ * A disk on IDE is there twice: on the emulated controller (chip/ide.h), from
+ * which firmware boots, and as an accelerator's channel on VMBus, to which a
+ * guest with the driver turns.  Both lead to the same backend; which of them
+ * is used when is the guest's affair.  DVDs are on the emulated one only.
  *
  * Lock     none; while the machine is built or its vCPUs stand, except
  *          trouble(), which any thread may call
@@ -29,64 +34,138 @@ static void trouble(void *arg, int rc)
 	vm_request(vm, REQ_TROUBLE);
 }
 
-static int controller(struct vm *vm, unsigned i, struct err *err)
-{
-	const struct scsi_conf conf = { .instance = controller_id(i), .nr_vps = vm->conf.cpus };
-	int rc;
+/* ---- files ----------------------------------------------------------------- */
 
-	if (vm->scsi[i] != NULL)
-		return 0;
-	rc = scsi_new(vm->vmbus, &conf, &vm->scsi[i], err);
-	if (rc == 0)
-		scsi_hold_on_trouble(vm->scsi[i], true, trouble, vm);
-	return rc;
-}
-
-static int attach(struct vm *vm, unsigned i, struct err *err)
+static int open_file(struct vm *vm, unsigned i, struct err *err)
 {
 	const struct vm_disk *d = &vm->conf.disks[i];
 	unsigned flags = (d->read_only || d->dvd ? DISK_READ_ONLY : 0) |
 			 (vm->conf.no_uring ? DISK_NO_URING : 0);
-	int rc;
+	int rc = disk_open(d->path, flags, &vm->blk[i], err);
 
-	if (d->controller >= VM_MAX_CONTROLLERS || d->lun >= SCSI_MAX_LUNS)
-		return err_set(err, -EINVAL,
-			       "%s: controller %u, LUN %u: expected 0 to %u and 0 to %u", d->path,
-			       d->controller, d->lun, VM_MAX_CONTROLLERS - 1, SCSI_MAX_LUNS - 1);
-	rc = disk_open(d->path, flags, &vm->blk[i], err);
 	if (rc < 0)
 		return rc;
 	if (vm->blk[i]->optical != d->dvd)
 		return err_set(err, -EINVAL, d->dvd ? "%s: not an ISO image, which --dvd takes"
 						    : "%s: an ISO image, use --dvd", d->path);
-	rc = controller(vm, d->controller, err);
+	return 0;
+}
+
+int storage_open_files(struct vm *vm, struct err *err)
+{
+	int rc = storage_place(&vm->conf, vm->seat, err);
+
+	for (unsigned i = 0; i < vm->conf.nr_disks && rc == 0; i++)
+		rc = open_file(vm, i, err);
+	return rc;
+}
+
+void storage_close_files(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->conf.nr_disks; i++)
+		blk_close(vm->blk[i]);
+}
+
+/* ---- the emulated controller ------------------------------------------------ */
+
+void storage_ide_conf(struct vm *vm, struct ide_conf *c)
+{
+	c->trouble = trouble;
+	c->arg = vm;
+	/* Hyper-V's machine has a DVD drive there, with a disc or without. */
+	c->unit[1][0].dvd = true;
+	for (unsigned i = 0; i < vm->conf.nr_disks; i++) {
+		const struct vm_seat *at = &vm->seat[i];
+
+		if (at->ide)
+			c->unit[at->controller][at->lun] = (struct ide_unit){
+				vm->conf.disks[i].dvd, vm->blk[i],
+			};
+	}
+}
+
+/* ---- synthetic controllers --------------------------------------------------- */
+
+static int new_scsi(struct vm *vm, const struct scsi_conf *conf, struct scsi **ret_s,
+		    struct err *err)
+{
+	int rc = scsi_new(vm->vmbus, conf, ret_s, err);
+
+	if (rc == 0)
+		scsi_hold_on_trouble(*ret_s, true, trouble, vm);
+	return rc;
+}
+
+static int controller(struct vm *vm, unsigned i, struct err *err)
+{
+	const struct scsi_conf conf = { .instance = controller_id(i), .nr_vps = vm->conf.cpus };
+
+	return vm->scsi[i] != NULL ? 0 : new_scsi(vm, &conf, &vm->scsi[i], err);
+}
+
+static int attach_ide(struct vm *vm, unsigned i, struct err *err)
+{
+	uint8_t path = (uint8_t)vm->seat[i].controller, target = (uint8_t)vm->seat[i].lun;
+	struct scsi **s = &vm->ide_accel[path][target];
+	const struct scsi_conf conf = {
+		.instance = scsi_ide_instance(path, target), .nr_vps = vm->conf.cpus,
+		.ide = true, .path = path, .target = target,
+	};
+	int rc;
+
+	if (vm->conf.disks[i].dvd)
+		return 0;
+	rc = new_scsi(vm, &conf, s, err);
+	return rc < 0 ? rc : scsi_attach(*s, 0, vm->blk[i], err);
+}
+
+static int attach(struct vm *vm, unsigned i, struct err *err)
+{
+	const struct vm_seat *at = &vm->seat[i];
+	int rc;
+
+	if (at->ide)
+		return attach_ide(vm, i, err);
+	rc = controller(vm, at->controller, err);
 	if (rc < 0)
 		return rc;
-	rc = scsi_attach(vm->scsi[d->controller], d->lun, vm->blk[i], err);
-	return rc < 0 ? err_prefix(err, rc, d->path) : 0;
+	return scsi_attach(vm->scsi[at->controller], at->lun, vm->blk[i], err);
 }
 
 int storage_open(struct vm *vm, struct err *err)
 {
 	int rc = controller(vm, 0, err);	/* Hyper-V's machine always has one */
 
-	for (unsigned i = 0; i < vm->conf.nr_disks && rc == 0; i++)
+	for (unsigned i = 0; i < vm->conf.nr_disks && rc == 0; i++) {
 		rc = attach(vm, i, err);
+		if (rc < 0)
+			rc = err_prefix(err, rc, vm->conf.disks[i].path);
+	}
 	return rc;
+}
+
+/* Each synthetic controller, the accelerators too. */
+static void for_each(struct vm *vm, void (*fn)(struct scsi *s))
+{
+	for (unsigned i = 0; i < VM_MAX_CONTROLLERS; i++)
+		if (vm->scsi[i] != NULL)
+			fn(vm->scsi[i]);
+	for (unsigned i = 0; i < 4; i++)
+		if (vm->ide_accel[i / 2][i % 2] != NULL)
+			fn(vm->ide_accel[i / 2][i % 2]);
 }
 
 void storage_retry(struct vm *vm)
 {
-	for (unsigned i = 0; i < VM_MAX_CONTROLLERS; i++)
-		if (vm->scsi[i] != NULL)
-			scsi_retry(vm->scsi[i]);
+	for_each(vm, scsi_retry);
+	if (vm->ide == NULL)
+		return;
+	pthread_mutex_lock(&vm->chip_lock);
+	ide_retry(vm->ide);
+	pthread_mutex_unlock(&vm->chip_lock);
 }
 
 void storage_close(struct vm *vm)
 {
-	for (unsigned i = 0; i < VM_MAX_CONTROLLERS; i++)
-		if (vm->scsi[i] != NULL)
-			scsi_free(vm->scsi[i]);
-	for (unsigned i = 0; i < vm->conf.nr_disks; i++)
-		blk_close(vm->blk[i]);
+	for_each(vm, scsi_free);
 }

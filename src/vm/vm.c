@@ -203,6 +203,8 @@ static int new_processors(struct vm *vm, struct err *err)
 	if (rc == 0)
 		rc = testconn_new(vm, err);
 	if (rc == 0)
+		rc = storage_open_files(vm, err);
+	if (rc == 0)
 		rc = board_devices(vm, err);
 	if (rc == 0)
 		rc = services_new(vm->vmbus, &services, &vm->services, err);
@@ -288,6 +290,7 @@ void vm_free(struct vm *vm)
 	storage_close(vm);
 	vmbus_free(vm->vmbus);
 	board_free(vm);
+	storage_close_files(vm);
 	screen_close(vm);
 	hv_free(vm->hv);
 	vcpus_free(vm);

@@ -11,12 +11,23 @@
 #include "base/le.h"
 #include "dev/chr.h"
 
+#include <limits.h>
+
 #define VM_MAX_CONTROLLERS 4
 #define VM_MAX_DISKS 256		/* 64 on each of 4 controllers */
 
+#define VM_ANY_LUN UINT_MAX
+
+enum vm_place {
+	VM_PLACE_SCSI,			/* controller 0..3, LUN 0..63 or VM_ANY_LUN */
+	VM_PLACE_IDE,			/* Generation 1: channel 0..1 as controller, 0..1 as lun */
+	VM_PLACE_ANY,			/* as Hyper-V would */
+};
+
 struct vm_disk {
 	const char *path;
-	unsigned controller, lun;	/* 0..3, 0..63 */
+	enum vm_place place;
+	unsigned controller, lun;
 	bool dvd, read_only;
 };
 

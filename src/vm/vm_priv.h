@@ -5,6 +5,7 @@
 #define VM_VM_PRIV_H
 
 #include "chip/chips.h"
+#include "chip/ide.h"
 #include "chip/lapic.h"
 #include "chip/vga.h"
 #include "cpu/cpu.h"
@@ -87,6 +88,11 @@ struct board {
 extern const struct board board_gen1, board_gen2;
 #define BOARD_RANGES 4u			/* of memory, at most */
 
+struct vm_seat {			/* a disk's place; place.c */
+	bool ide;
+	unsigned controller, lun;	/* IDE: channel, and 0 or 1 on it */
+};
+
 struct vm_plug {			/* an adapter and what it is plugged into; network.c */
 	struct nic *nic;
 	struct port *port;		/* the adapter's: one of these two, or the capture's in front of it */
@@ -140,13 +146,15 @@ struct vm {
 	struct scsi *scsi[VM_MAX_CONTROLLERS];
 	struct services *services;
 	struct testconn *testconn;	/* NULL without --test-devices */
+	struct scsi *ide_accel[2][2];	/* of the disks on IDE; storage.c */
 	struct blk *blk[VM_MAX_DISKS];
+	struct vm_seat seat[VM_MAX_DISKS];	/* where each of conf.disks is */
 	struct network *network;
 	struct vm_plug nics[VM_MAX_NICS];
 	void *dev[VM_MAX_SLOTS];	/* parallel to board->slots; NULL = absent */
 	void *ioapic;			/* one of dev[], as the next ones */
 	void *pic;			/* NULL: this machine has none; so the next ones */
-	void *pm, *dma, *piix4;
+	void *pm, *dma, *piix4, *ide;
 	struct pci_bus *pci;
 	uint32_t pulls[24];		/* [chip] who pulls an interrupt line: a bit for each slot */
 	struct bios *bios;		/* NULL: Generation 2 */
@@ -252,7 +260,13 @@ const struct cpu_trace *trace_of(const struct vm *vm);	/* NULL: none */
 extern const struct cpu_client vm_stats_client;		/* vm_cpu_client, counted */
 void stats_exit(struct vcpu *v, enum cpu_exit exit);
 
-/* storage.c */
+/* place.c */
+MUST_CHECK int storage_place(const struct vm_conf *conf, struct vm_seat *seats, struct err *err);
+
+/* storage.c: files before the devices that use them, and closed after */
+MUST_CHECK int storage_open_files(struct vm *vm, struct err *err);
+void storage_close_files(struct vm *vm);
+void storage_ide_conf(struct vm *vm, struct ide_conf *c);	/* its disks; the rest is the board's */
 MUST_CHECK int storage_open(struct vm *vm, struct err *err);
 void storage_close(struct vm *vm);
 void storage_retry(struct vm *vm);
