@@ -302,6 +302,17 @@ static int make_piix4(const struct making *m)
 	return made(m, &c);
 }
 
+static int make_ide(const struct making *m)
+{
+	struct ide_conf c = {
+		.devfn = (uint8_t)m->slot->base,
+		.irq = { line(m->vm, m->slot, m->slot->irq), line(m->vm, m->slot, m->slot->irq + 1) },
+	};
+
+	storage_ide_conf(m->vm, &c);
+	return made(m, &c);
+}
+
 static int make_piix4_pm(const struct making *m)
 {
 	return made(m, &(struct piix4_pm_conf){ (uint8_t)m->slot->base, on_pm_move, m->vm });
@@ -348,6 +359,7 @@ static const struct {
 	{ &pci_dev, make_pci, offsetof(struct vm, pci) },
 	{ &i440bx_dev, make_i440bx, 0 },
 	{ &piix4_dev, make_piix4, offsetof(struct vm, piix4) },
+	{ &ide_dev, make_ide, offsetof(struct vm, ide) },
 	{ &piix4_pm_dev, make_piix4_pm, 0 },
 	{ &vga_dev, make_vga, 0 },
 	{ &fwcfg_dev, make_fwcfg, 0 },

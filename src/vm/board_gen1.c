@@ -32,6 +32,7 @@ static const struct slot gen1[] = {
 	{ "pci",	&pci_dev,	0xcf8,		-1,	NULL },
 	{ "440bx",	&i440bx_dev,	PCI_DEVFN(0, 0), -1,	NULL },
 	{ "piix4",	&piix4_dev,	PCI_DEVFN(7, 0), -1,	NULL },
+	{ "ide",	&ide_dev,	PCI_DEVFN(7, 1), 14,	NULL },	/* and 15 */
 	{ "piix4-pm",	&piix4_pm_dev,	PCI_DEVFN(7, 3), -1,	NULL },
 	{ "vga",	&vga_dev,	PCI_DEVFN(8, 0), -1,	has_vga },
 	{ "fwcfg",	&fwcfg_dev,	0x510,		-1,	NULL },
