@@ -7,7 +7,8 @@
  *
  * What comes out must keep the promises of frame.h to a receiver, must have
  * right checksums where it says so, and must not be what the sender's guards
- * stop, as a second, simpler reader sees it.
+ * stop, as a second, simpler reader sees it.  What an uplink brings leaves by
+ * none.
  */
 #include "base/le.h"
 #include "dev/clock.h"
@@ -18,7 +19,8 @@
 #include <stdlib.h>
 
 #define RECORD 12
-#define PORTS 5
+#define PORTS 6			/* the last two are uplinks; one of them only in some shapes */
+#define UPLINK 4
 #define GUARDED 0		/* this one's frames are checked for what it may not say */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,7 +32,8 @@ struct fuzz_port {
 };
 
 static struct fuzz_port ports[PORTS];
-static unsigned sending;
+static unsigned sending, nr_ports;
+static struct clock *the_clock;
 static uint8_t whole[NET_LSO_MAX + 64];
 
 /* Plain IPv4 and IPv6 without options: nothing here is shared with what is tested. */
@@ -69,6 +72,7 @@ static int fuzz_deliver(void *dev, const struct net_frame *f)
 	if (t->room == 0)
 		return -EAGAIN;
 	t->room--;
+	BUG_IF(sending >= UPLINK && t >= &ports[UPLINK]);
 	for (uint32_t i = 0; i < f->nr_iov; i++)
 		sum += f->iov[i].iov_len;
 	BUG_IF(f->nr_iov > NET_IOV_OUT || sum != f->len || f->len < ETH_HLEN);
@@ -90,7 +94,7 @@ static int fuzz_deliver(void *dev, const struct net_frame *f)
 		g.flags = f->flags & FRAME_LSO;
 		g.l4_at = f->l4_at;
 		BUG_IF(!pkt_parse(&p, &g, true));
-		if (p.len == f->len && sending != 4)	/* the uplink is believed */
+		if (p.len == f->len && sending < UPLINK)	/* an uplink is believed */
 			check_sums(&p);
 	}
 	return 0;
@@ -114,8 +118,13 @@ static void make_port(struct vswitch *sw, unsigned i, uint8_t shape)
 	struct port_conf c = { .name = "fuzz", .mac = { 0, 0x15, 0x5d, 0, 0, (uint8_t)i } };
 	struct port_caps caps = { 0 };
 
-	if (i == 4)
+	if (i >= UPLINK) {
 		c.role = PORT_UPLINK;
+		memset(c.mac, 0, 6);
+		c.bps = shape & 128 ? 1000000 : 0;
+	}
+	if (i < UPLINK && (shape & 128))
+		c.policy.min_weight = i * 10;
 	if (i == GUARDED)
 		c.policy.guard = (struct guard_conf){ .dhcp = true, .router = true, .addr = true };
 	c.policy.mac_spoofing = i != GUARDED && (shape & 1);
@@ -133,7 +142,7 @@ static void make_port(struct vswitch *sw, unsigned i, uint8_t shape)
 	}
 	if (i == 1 && (shape & 16))
 		c.policy.max_out_bps = c.policy.max_in_bps = 1000000;
-	ports[i].takes = i == 1 ? 15 : i == 3 ? PORT_TAKES_SUM : i == 4 ? PORT_TAKES_LSO6 | PORT_TAKES_TAG : 0;
+	ports[i].takes = i == 1 ? 15 : i == 3 ? PORT_TAKES_SUM : i >= UPLINK ? PORT_TAKES_LSO6 | PORT_TAKES_TAG : 0;
 	ports[i].max = i & 1 ? NET_FRAME_MAX : 1514;
 	ports[i].room = i == 3 ? 5 : UINT32_MAX;
 	caps.flags = ports[i].takes;
@@ -165,30 +174,33 @@ static size_t one_frame(const uint8_t *r, size_t n)
 			iov[f.nr_iov] = (struct iovec){ (uint8_t *)(uintptr_t)zeros, m };
 		iov[f.nr_iov++] = (struct iovec){ (uint8_t *)(uintptr_t)zeros, pad - m * (NET_IOV_MAX - 3) };
 	}
-	sending = r[0] % PORTS;
-	/* The clock stands still: what is refused stays so. */
-	if (port_send(ports[sending].port, &f, 1) == 0)
+	sending = r[0] % nr_ports;
+	/* The clock moves with what is refused only. */
+	if (port_send(ports[sending].port, &f, 1) == 0) {
 		port_room(ports[3].port);
+		clock_step(the_clock, 3000000);
+	}
 	return RECORD + len;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct vswitch_conf conf = { .kind = VSWITCH_EXTERNAL, .max_macs = 16 };
-	static struct clock *clock;
 	struct vswitch *sw;
 
 	if (size == 0)
 		return 0;
-	if (clock == NULL)
-		BUG_IF(clock_new_manual(&clock) < 0);
-	clock_step(clock, NS_PER_SEC);
-	BUG_IF(vswitch_new(&conf, clock, &sw, NULL) < 0);
-	for (unsigned i = 0; i < PORTS; i++)
+	if (the_clock == NULL)
+		BUG_IF(clock_new_manual(&the_clock) < 0);
+	clock_step(the_clock, NS_PER_SEC);
+	conf.team = data[0] & 64 ? TEAM_DYNAMIC : TEAM_PORT;
+	nr_ports = data[0] & 32 ? PORTS : PORTS - 1;
+	BUG_IF(vswitch_new(&conf, the_clock, &sw, NULL) < 0);
+	for (unsigned i = 0; i < nr_ports; i++)
 		make_port(sw, i, data[0]);
 	for (size_t at = 1; size - at >= RECORD;)
 		at += one_frame(data + at, size - at);
-	for (unsigned i = 0; i < PORTS; i++)
+	for (unsigned i = 0; i < nr_ports; i++)
 		vswitch_port_free(ports[i].port);
 	vswitch_free(sw);
 	return 0;
