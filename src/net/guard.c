@@ -9,7 +9,8 @@
  * Spec     [RFC 2131] 4.1, [RFC 8415] 7.2, [RFC 4861] 4, [RFC 6105] RA guard,
  *          [RFC 6980] no fragments, [RFC 7113], [RFC 826], [RFC 5227] probes
  * Missing  learning addresses from DHCP answers; IP source addresses of
- *          other packets are not looked at (an ACL can do that)
+ *          other packets are not looked at (an ACL can do that); a router that
+ *          redirects, on a port whose addresses are guarded
  * Lock     none
  */
 #include "net/guard.h"
@@ -20,7 +21,8 @@
 enum {
 	ICMP_REDIRECT = 5,
 	ICMP_ROUTER_ADVERT = 9,
-	ND_ROUTER_SOLICIT = 133,
+	ND_FIRST = 133,
+	ND_ROUTER_SOLICIT = ND_FIRST,
 	ND_ROUTER_ADVERT = 134,
 	ND_NEIGHBOR_SOLICIT = 135,
 	ND_NEIGHBOR_ADVERT = 136,
@@ -91,11 +93,16 @@ static enum drop judge_nd_options(const struct packet *p, uint32_t at)
 
 static enum drop judge_nd(const struct guard_conf *g, const struct packet *p)
 {
-	uint32_t fixed = p->sport == ND_ROUTER_SOLICIT ? 8 : 24;
+	static const uint8_t fixed_len[] = {	/* before the options */
+		[ND_ROUTER_SOLICIT - ND_FIRST] = 8, [ND_ROUTER_ADVERT - ND_FIRST] = 16,
+		[ND_NEIGHBOR_SOLICIT - ND_FIRST] = 24, [ND_NEIGHBOR_ADVERT - ND_FIRST] = 24,
+		[ND_REDIRECT - ND_FIRST] = 40,
+	};
+	uint32_t fixed = fixed_len[p->sport - ND_FIRST];
 
 	if (p->ip_end - p->l4_at < fixed || p->l4_at + fixed > p->n)
 		return DROP_OPAQUE;
-	/* Who solicits speaks for its source address, who advertises for the target. */
+	/* All speak for their source address, who advertises itself for the target, too. */
 	if (!is_own(g, 6, p->src) ||
 	    (p->sport == ND_NEIGHBOR_ADVERT && !is_own(g, 6, p->h + p->l4_at + 8)))
 		return DROP_ADDR_SPOOF;
@@ -110,9 +117,7 @@ static enum drop judge_icmp6(const struct guard_conf *g, const struct packet *p)
 		return DROP_ROUTER_GUARD;
 	if (p->what & PKT_FRAG)
 		return g->router || g->addr ? DROP_OPAQUE : DROP_NOT;
-	if (g->addr && p->sport != ND_ROUTER_ADVERT && p->sport != ND_REDIRECT)
-		return judge_nd(g, p);
-	return DROP_NOT;
+	return g->addr ? judge_nd(g, p) : DROP_NOT;
 }
 
 enum drop guard_judge(const struct guard_conf *g, const struct packet *p)

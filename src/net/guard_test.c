@@ -188,6 +188,36 @@ static void nd_is_for_ones_own_address(void **s)
 	CHECK_EQ(judge(), DROP_NOT);
 }
 
+/* Routers, where only addresses are guarded: they, too, say where somebody is. */
+static void router_messages_do_not_name_other_stations(void **s)
+{
+	uint8_t ra[16] = { 64, 0, 0x07, 0x08, [8] = 1, 1 }, redirect[48] = { [40 - 8] = 0 };
+	const uint64_t macs[] = { A, B };
+
+	(void)s;
+	for (unsigned k = 0; k < 2; k++) {
+		g = (struct guard_conf){ .addr = true };
+		for (unsigned i = 0; i < 6; i++)
+			ra[10 + i] = (uint8_t)(macs[k] >> (40 - 8 * i));
+		icmp6(134, (const char *)ra + 0, 16);
+		/* craft_icmp makes 8 bytes of header: the option begins 8 bytes further on. */
+		CHECK_EQ(judge(), k == 0 ? DROP_NOT : DROP_ADDR_SPOOF);
+		redirect[32] = 2;
+		redirect[33] = 1;
+		for (unsigned i = 0; i < 6; i++)
+			redirect[34 + i] = (uint8_t)(macs[k] >> (40 - 8 * i));
+		icmp6(137, (const char *)redirect, 40);
+		CHECK_EQ(judge(), k == 0 ? DROP_NOT : DROP_ADDR_SPOOF);
+		g.nr_addr = 1;
+		g.addrs[0] = (struct guard_addr){ 6, 128, { 0x20, 0x01, 0x0d, 0xb8, [15] = 9 } };
+		CHECK_EQ(judge(), DROP_ADDR_SPOOF);	/* from an address that is another's */
+		g.addrs[0].addr[15] = 1;
+		CHECK_EQ(judge(), k == 0 ? DROP_NOT : DROP_ADDR_SPOOF);
+	}
+	icmp6(134, "12345678", 7);		/* cut off */
+	CHECK_EQ(judge(), DROP_OPAQUE);
+}
+
 static void prefixes_count_bits(void **s)
 {
 	static const uint8_t a[4] = { 10, 0, 0xff, 1 }, b[4] = { 10, 0, 0xf0, 1 };
@@ -211,6 +241,7 @@ int main(void)
 		cmocka_unit_test(routers_are_silent),
 		cmocka_unit_test(arp_is_for_ones_own_address),
 		cmocka_unit_test(nd_is_for_ones_own_address),
+		cmocka_unit_test(router_messages_do_not_name_other_stations),
 		cmocka_unit_test(prefixes_count_bits),
 	};
 

@@ -4,11 +4,13 @@
  * A frame that a receiver may read differently from us is the way around
  * every policy, so whatever is cut off, contradicts itself or nests deeper
  * than we follow is marked opaque, and ports with a policy on content refuse
- * it.  Tags further in are skipped, because receivers skip them.
+ * it.  Tags further in are skipped, because receivers skip them.  IP and ARP
+ * behind LLC (IEEE 802.3 with a length instead of a type) are opaque, as some
+ * receivers take them: that was a way around such policies in many switches.
  *
  * Spec     [802.1Q] 9, [RFC 791], [RFC 8200] 4, [RFC 9293], [RFC 768],
  *          [RFC 826], [RFC 1858] and [RFC 7112] on small fragments
- * Missing  IP in LLC/SNAP, tunnels (what is inside is payload)
+ * Missing  tunnels (what is inside is payload)
  * Lock     none
  */
 #include "net/pkt.h"
@@ -16,6 +18,7 @@
 #include "net/sum.h"
 
 #define TAG_LEN 4u
+#define ETH_TYPES 0x0600u	/* below it is a length, or nothing */
 #define MAX_INNER_TAGS 2
 #define MAX_EXT_HDRS 8
 #define FRAME_ALL (FRAME_TAGGED | FRAME_SUM_IP | FRAME_SUM_L4 | FRAME_SUM_OK | FRAME_LSO)
@@ -141,11 +144,27 @@ static void parse_ip6(struct packet *p)
 	parse_l4(p, at);
 }
 
+/* May somebody see IP, ARP or a tag behind the LLC header at AT? */
+static bool llc_hides(const struct packet *p, uint32_t at)
+{
+	static const uint8_t plain[3], tunnel[3] = { 0x00, 0x00, 0xf8 };	/* organizations: [RFC1042], [802.1H] */
+	const uint8_t *llc = p->h + at;
+	uint32_t n = p->n - at;
+
+	if (n < 3 || (llc[0] & 0xfe) == 0x06)		/* cut off, or the point of access for IP */
+		return true;
+	if ((llc[0] & 0xfe) != 0xaa || (llc[1] & 0xfe) != 0xaa)
+		return false;
+	return n < 8 || memcmp(llc + 3, plain, 3) == 0 || memcmp(llc + 3, tunnel, 3) == 0;
+}
+
 static void parse_l3(struct packet *p)
 {
 	uint32_t at = ETH_HLEN;
 
 	p->type = ldbe16(p->h + 12);
+	if (p->type == ETH_TAG || p->type == ETH_STAG)
+		p->what |= PKT_TAGS;
 	for (unsigned i = 0; p->type == ETH_TAG || p->type == ETH_STAG; i++) {
 		if (i == MAX_INNER_TAGS || p->n - at < TAG_LEN)
 			return pkt_opaque(p);
@@ -153,6 +172,8 @@ static void parse_l3(struct packet *p)
 		at += TAG_LEN;
 	}
 	p->l3_at = (uint16_t)at;
+	if (p->type < ETH_TYPES && llc_hides(p, at))
+		return pkt_opaque(p);
 	if (p->type == ETH_IP4)
 		return parse_ip4(p);
 	if (p->type == ETH_IP6)

@@ -42,6 +42,7 @@ enum {
 	 * A receiver may read in it what we do not see.
 	 */
 	PKT_OPAQUE = 1 << 6,
+	PKT_TAGS = 1 << 7,	/* its bytes begin with another tag, which the next bridge may go by */
 };
 #define PKT_IP (PKT_IP4 | PKT_IP6)
 

@@ -54,10 +54,35 @@ static void finds_tcp_behind_tags_and_extension_headers(void **s)
 	CHECK(parse(0));
 	CHECK_EQ(p.tci, 0x2007);
 	CHECK_EQ(p.flags, FRAME_TAGGED);
-	CHECK_EQ(p.what, PKT_IP6 | PKT_L4);
+	CHECK_EQ(p.what, PKT_IP6 | PKT_L4 | PKT_TAGS);
 	CHECK_EQ(p.len, c.n - 4);
 	CHECK_EQ(p.dport, 6);
 	craft_tag(&c, ETH_STAG, 5);		/* the outermost stays, so three are inside */
+	CHECK(parse(0));
+	CHECK_EQ(p.what, PKT_OPAQUE | PKT_TAGS);
+}
+
+/* IEEE 802.3: a length, an LLC header, perhaps with the Ethernet type behind it. */
+static void what_hides_behind_llc_is_opaque(void **s)
+{
+	static const struct { uint16_t type; uint8_t llc[8]; bool opaque; } row[] = {
+		{ 38, { 0xaa, 0xaa, 3, 0, 0, 0, 8, 0 }, true }, { 38, { 0xaa, 0xaa, 3, 0, 0, 0xf8, 0x86, 0xdd }, true },
+		{ 38, { 0xab, 0xaa, 3, 0, 0, 0, 0x81, 0 }, true }, { 9999, { 0xaa, 0xaa, 3, 0, 0, 0, 8, 0 }, false },
+		{ 0x5ff, { 0xaa, 0xaa, 3, 0, 0, 0, 8, 6 }, true }, { 0, { 6, 6, 3 }, true },
+		{ 38, { 0x42, 0x42, 3 }, false }, { 38, { 0xaa, 0xaa, 3, 0, 0, 0x0c, 0x20, 0 }, false },
+		{ 38, { 0xf0, 0xf0, 3 }, false },
+	};
+
+	(void)s;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		craft_eth(&c, B, A, row[i].type);
+		craft_bytes(&c, row[i].llc, 8);
+		craft_bytes(&c, NULL, 38);
+		CHECK(parse(0));
+		CHECK_EQ(p.what, row[i].opaque ? PKT_OPAQUE : 0);
+	}
+	craft_eth(&c, B, A, 38);
+	craft_bytes(&c, row[0].llc, 7);			/* cut off where it would say what it is */
 	CHECK(parse(0));
 	CHECK_EQ(p.what, PKT_OPAQUE);
 }
@@ -222,6 +247,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_udp_in_ip4),
 		cmocka_unit_test(finds_tcp_behind_tags_and_extension_headers),
+		cmocka_unit_test(what_hides_behind_llc_is_opaque),
 		cmocka_unit_test(a_packet_that_is_cut_off_is_opaque),
 		cmocka_unit_test(contradictions_are_opaque),
 		cmocka_unit_test(fragments_have_ports_only_in_the_first),

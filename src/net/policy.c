@@ -72,6 +72,9 @@ enum drop policy_in(struct hop *h)
 	h->vid = vlan_in(&from->policy.vlan, p->flags & FRAME_TAGGED, p->tci);
 	if (h->vid == VLAN_DROP)
 		return DROP_VLAN;
+	/* Behind one tag another: where the first is taken off, the next bridge would go by the second. */
+	if ((p->what & PKT_TAGS) && from->policy.vlan.mode != VLAN_TRUNK)
+		return DROP_VLAN;
 	h->fid = h->sw->fid[h->vid];
 	if (!may_spoof(from) && !mac_eq(pkt_mac_src(p), from->port.mac))
 		return DROP_MAC_SPOOF;
@@ -94,7 +97,7 @@ enum drop policy_out(struct hop *h, struct vport *to, bool *ret_tagged)
 	const struct packet *p = &h->p;
 	uint64_t wait = 0;
 
-	if (!vlan_out(&to->policy.vlan, h->vid, ret_tagged))
+	if (!vlan_out(&to->policy.vlan, h->vid, ret_tagged) || (!*ret_tagged && (p->what & PKT_TAGS)))
 		return DROP_VLAN;
 	if (to->acl != NULL) {
 		if (p->what & PKT_OPAQUE)
