@@ -34,17 +34,20 @@ static uint32_t window(const uint8_t *key, unsigned at)
 	return (uint32_t)(v >> (8 - at % 8));
 }
 
+/*
+ * What each byte of input adds: that of the byte without its lowest bit, and that bit's.
+ * Who delivers frames waits meanwhile, so it must not take long, however often it is asked for.
+ */
 static void fill_lut(struct nic_rss *r)
 {
 	for (unsigned i = 0; i < MAX_INPUT; i++) {
-		for (unsigned b = 0; b < 256; b++) {
-			uint32_t h = 0;
+		uint32_t of_bit[8];
 
-			for (unsigned bit = 0; bit < 8; bit++)
-				if (b & 0x80u >> bit)
-					h ^= window(r->key, i * 8 + bit);
-			r->lut[i][b] = h;
-		}
+		for (unsigned bit = 0; bit < 8; bit++)
+			of_bit[bit] = window(r->key, i * 8 + 7 - bit);
+		r->lut[i][0] = 0;
+		for (unsigned b = 1; b < 256; b++)
+			r->lut[i][b] = r->lut[i][b & (b - 1)] ^ of_bit[__builtin_ctz(b)];
 	}
 }
 
