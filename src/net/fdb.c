@@ -8,7 +8,9 @@
 port replaces its own entries before those of others.
  *
  * Spec     [802.1Q] 8.8: filtering database, ageing 300 s
- * Lock     its own, a leaf; every function from any thread
+ * Lock     its own, a leaf, for learned addresses.  Known ones need none, as they
+ *          change only while nobody looks: between adapters, whatever one of them
+ *          does, no frame waits for another here
  */
 #include "net/fdb.h"
 
@@ -214,9 +216,9 @@ void fdb_learn(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint16_t port,
 	struct entry *e;
 
 	BUG_IF(port >= MAX_PORTS);
-	pthread_mutex_lock(&f->lock);
 	if (known_seen(f, mac, fid) != NULL)
-		goto out;
+		return;
+	pthread_mutex_lock(&f->lock);
 	e = place_for(f, key, port, now_ns);
 	if (e == NULL || (e->key == key && e->port == port && now_ns < e->seen_ns + REFRESH_NS))
 		goto out;
@@ -238,16 +240,15 @@ uint16_t fdb_find(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint64_t no
 
 uint16_t fdb_find_recent(struct fdb *f, const uint8_t mac[6], uint16_t fid, uint64_t within_ns, uint64_t now_ns)
 {
+	const struct entry *set, *e = known_seen(f, mac, fid);
 	uint64_t key = key_of(mac, fid);
-	const struct entry *set, *e;
 	uint16_t port = FDB_NONE;
 
-	pthread_mutex_lock(&f->lock);
-	e = known_seen(f, mac, fid);
 	if (e != NULL)
-		port = e->port;
+		return e->port;
+	pthread_mutex_lock(&f->lock);
 	set = set_of(f, key);
-	for (unsigned i = 0; e == NULL && i < WAYS; i++)
+	for (unsigned i = 0; i < WAYS; i++)
 		if (set[i].key == key && now_ns <= set[i].seen_ns + within_ns)
 			port = set[i].port;
 	pthread_mutex_unlock(&f->lock);

@@ -5,6 +5,9 @@
  * never move or leave; others are learned, age, and make room for one
  * another.  Addresses are kept per filtering database (fid, one for each VLAN
  * or primary VLAN).
+ *
+ * Lock     fdb_add_known and fdb_drop_port while nobody else calls; the others from
+ *          any thread
  */
 #ifndef NET_FDB_H
 #define NET_FDB_H
