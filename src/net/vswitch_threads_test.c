@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define SENDERS 4
+#define UPLINKS 2
 #define FRAMES 20000
 
 struct station {
@@ -25,7 +26,7 @@ struct station {
 
 static struct clock *the_clock;
 static struct vswitch *sw;
-static struct station st[SENDERS + 1];
+static struct station st[SENDERS + 1], up[UPLINKS];
 static atomic_bool stop;
 
 static int deliver(void *dev, const struct net_frame *f)
@@ -34,7 +35,7 @@ static int deliver(void *dev, const struct net_frame *f)
 	uint8_t b[64];
 	int rc = -EAGAIN;
 
-	BUG_IF(!atomic_load(&t->bound) || !frame_copy(f, 0, b, sizeof(b)));
+	BUG_IF(!atomic_load(&t->bound) || !frame_copy(f, 0, b, (uint32_t)min_u64(f->len, sizeof(b))));
 	pthread_mutex_lock(&t->lock);
 	if (t->room > 0) {
 		t->room--;
@@ -68,8 +69,8 @@ static void *sender(void *arg)
 	for (unsigned n = 0; n < FRAMES; n++) {
 		struct net_frame f;
 
-		craft_udp4(c, n % 50 == 0 ? 0xffffffffffff : 0x00155d000000u + (n + t->i) % SENDERS,
-			   0x00155d000000u + t->i, 100);
+		craft_udp4(c, n % 50 == 0 ? 0xffffffffffff : n % 7 == 0 ? 0x020000000001 :
+			   0x00155d000000u + (n + t->i) % SENDERS, 0x00155d000000u + t->i, 100);
 		f = craft_frame(c, FRAME_SUM_UDP);
 		while (port_send(t->port, &f, 1) == 0) {
 			pthread_mutex_lock(&t->lock);
@@ -87,16 +88,17 @@ static void *drain(void *arg)
 {
 	(void)arg;
 	while (!atomic_load(&stop)) {
-		for (unsigned i = 0; i < SENDERS; i++) {
+		for (unsigned i = 0; i < SENDERS + UPLINKS; i++) {
+			struct station *t = i < SENDERS ? &st[i] : &up[i - SENDERS];
 			bool owes;
 
-			pthread_mutex_lock(&st[i].lock);
-			st[i].room = 30;
-			owes = st[i].owes;
-			st[i].owes = false;
-			pthread_mutex_unlock(&st[i].lock);
+			pthread_mutex_lock(&t->lock);
+			t->room = 30;
+			owes = t->owes;
+			t->owes = false;
+			pthread_mutex_unlock(&t->lock);
 			if (owes)
-				port_room(st[i].port);
+				port_room(t->port);
 		}
 		usleep(100);
 	}
@@ -127,6 +129,9 @@ static void *change(void *arg)
 		}
 		vswitch_port_free(t->port);
 		atomic_store(&t->bound, false);
+		port_carrier(up[n % UPLINKS].port, n % 3 != 0);
+		port_set_caps(st[n % SENDERS].port, &(struct port_caps){ .flags = n % 2 ? PORT_TAKES_SUM : 0 });
+		p.min_weight = n % 100;
 		p.max_out_bps = n % 3 == 0 ? 200000000 : 0;
 	}
 	return NULL;
@@ -134,7 +139,7 @@ static void *change(void *arg)
 
 static void traffic_goes_on_while_ports_and_policies_change(void **s)
 {
-	struct vswitch_conf conf = { 0 };
+	struct vswitch_conf conf = { .kind = VSWITCH_EXTERNAL, .team = TEAM_DYNAMIC };
 	pthread_t thr[SENDERS + 2];
 	uint64_t sent = 0;
 
@@ -153,6 +158,15 @@ static void traffic_goes_on_while_ports_and_policies_change(void **s)
 		atomic_store(&st[i].bound, true);
 		port_bind(st[i].port, &client, &st[i], NULL);
 	}
+	for (unsigned i = 0; i < UPLINKS; i++) {
+		struct port_conf pc = { .name = "up", .role = PORT_UPLINK, .bps = 10000000000 };
+
+		pthread_mutex_init(&up[i].lock, NULL);
+		pthread_cond_init(&up[i].more, NULL);
+		CHECK_EQ(vswitch_port(sw, &pc, &up[i].port, NULL), 0);
+		atomic_store(&up[i].bound, true);
+		port_bind(up[i].port, &client, &up[i], NULL);
+	}
 	for (unsigned i = 0; i < SENDERS; i++)
 		CHECK_EQ(pthread_create(&thr[i], NULL, sender, &st[i]), 0);
 	CHECK_EQ(pthread_create(&thr[SENDERS], NULL, drain, NULL), 0);
@@ -170,6 +184,8 @@ static void traffic_goes_on_while_ports_and_policies_change(void **s)
 		CHECK_EQ(p.received, st[i].got);
 		vswitch_port_free(st[i].port);
 	}
+	for (unsigned i = 0; i < UPLINKS; i++)
+		vswitch_port_free(up[i].port);
 	CHECK_EQ(sent, SENDERS * FRAMES);
 	vswitch_free(sw);
 	clock_free(the_clock);
