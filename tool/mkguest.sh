@@ -58,7 +58,28 @@ mount -o remount,rw /
 hostname -F /etc/hostname
 ip link set lo up 2>/dev/null
 [ -x /etc/rc.local ] && /etc/rc.local
-:
+dmesg -n 4
+/etc/rc.net > /dev/null 2>&1 &
+EOI
+cat > "$r/etc/rc.net" <<'EOI'
+#!/bin/sh
+# Network adapters, while somebody types already: DHCP on each, then ssh.
+grep -qs f8615163 /sys/bus/vmbus/devices/*/class_id || exit 0
+modprobe hv_netvsc
+n=0
+while [ ! -e /sys/class/net/eth0 ] && [ $n -lt 50 ]; do busybox usleep 100000; n=$((n + 1)); done
+for d in /sys/class/net/eth*; do
+	ip link set "${d##*/}" up
+	busybox udhcpc -i "${d##*/}" -n -q -t 4 -T 1 -s /etc/udhcpc.sh && leased=1
+done
+[ -z "${leased:-}" ] || dropbear -R -B
+EOI
+cat > "$r/etc/udhcpc.sh" <<'EOI'
+#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip addr replace "$ip/${mask:-24}" dev "$interface"
+[ -z "${router:-}" ] || ip route replace default via "${router%% *}" dev "$interface"
+for s in ${dns:-}; do echo "nameserver $s"; done > /etc/resolv.conf
 EOI
 cat > "$r/etc/console" <<'EOI'
 #!/bin/sh
@@ -74,7 +95,8 @@ umount -a -r 2>/dev/null
 mount -o remount,ro / 2>/dev/null
 :
 EOI
-chmod 755 "$r/etc/rc.boot" "$r/etc/rc.halt" "$r/etc/console"
+chmod 755 "$r/etc/rc.boot" "$r/etc/rc.halt" "$r/etc/rc.net" "$r/etc/udhcpc.sh" "$r/etc/console"
+mkdir -p "$r/etc/dropbear"
 echo 'set enable-bracketed-paste off' > "$r/root/.inputrc"
 for n in poweroff reboot halt; do ln -sf /bin/busybox "$r/sbin/$n"; done
 ln -sf /bin/busybox "$r/sbin/init"
@@ -86,7 +108,7 @@ rm -rf "$r"/usr/share/doc/* "$r"/usr/share/man/* "$r"/usr/share/locale/* \
 EOS
 mmdebstrap --quiet --mode="$mode" --variant=apt --architectures=amd64 --skip=output/dev \
 	--aptopt='APT::Install-Recommends "false"' \
-	--include=busybox-static,iproute2,kmod,procps,util-linux,mount,e2fsprogs,less \
+	--include=busybox-static,iproute2,kmod,procps,util-linux,mount,e2fsprogs,less,dropbear-bin,ethtool \
 	--customize-hook="sh $work/setup.sh \"\$1\"" \
 	"$suite" rootfs.tar "$sources"
 

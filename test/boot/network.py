@@ -22,7 +22,7 @@ def expect(what, got, want):
 
 def up(m, mtu=1500):
     """The adapters in namespaces a and b, so that what one sends to the other passes the wire."""
-    m.run('dmesg -n 1; modprobe hv_netvsc; sleep 1')
+    m.run('dmesg -n 1; pkill rc.net; pkill busybox; modprobe hv_netvsc; sleep 1')    # what the guest does by itself
     for ns, dev, mac in zip('ab', ('eth0', 'eth1'), MAC):
         link = m.run(f'ip link show {dev}')
         expect(f'{dev} has the address', mac in link, True)
@@ -75,7 +75,7 @@ def nat(m, scratch, forwarded):
     m.run('ip link set eth2 up')
     lease = m.run('busybox udhcpc -i eth2 -n -q -s /bin/true 2>&1')
     expect('a lease', 'lease of 10.0.2.15 obtained from 10.0.2.2' in lease, True)
-    m.run('ip addr add 10.0.2.15/24 dev eth2 && ip route add default via 10.0.2.2')
+    m.run('ip addr replace 10.0.2.15/24 dev eth2 && ip route replace default via 10.0.2.2')
     m.run('busybox ping -c 1 10.0.2.2')
     m.run(f'mkdir /tmp/n && busybox wget -q -O /tmp/n/x http://10.0.2.2:{server.server_address[1]}/x')
     expect('what came', m.run('sha256sum < /tmp/n/x').split()[0], hashlib.sha256(data).hexdigest())
@@ -100,11 +100,11 @@ def test(genvisor, guest, scratch):
            ['rx-0', 'rx-1', 'tx-0', 'tx-1'])
     traffic(m)
     for ns, dev in zip('ab', ('eth0', 'eth1')):
-        tx, tx_bytes, rx, _, rx_errors, tx_errors = counters(m, ns, dev)
+        tx, tx_bytes, rx, rx_bytes, rx_errors, tx_errors = counters(m, ns, dev)
         expect('errors', (rx_errors, tx_errors), (0, 0))
         # A packet of the wire is at most 1514 bytes; large sends are many in one.
         expect('large sends are used', tx_bytes / tx > 2000, True)
-        expect('and arrive as segments', rx > 2 * SIZE / 1514, True)
+        expect('and arrive coalesced', rx_bytes / rx > 2000, True)
         sums = m.run(f"ip netns exec {ns} sed -n '/^Tcp: [0-9]/s/.* //p' /proc/net/snmp").strip()
         expect('wrong checksums', sums, '0')
 
