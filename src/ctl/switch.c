@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 struct switch_opts {
-	const char *kind, *host, *nat, *policy;
+	const char *kind, *host, *nat, *policy, *bandwidth, *team, *speed;
 	const char *uplinks[SWITCH_UPLINKS];
 	unsigned nr_uplinks;
 	bool json, clear, foreground;
@@ -55,6 +55,27 @@ static int set_nat(void *into, const char *val, struct err *err)
 	return 0;
 }
 
+static int set_bandwidth(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct switch_opts *)into)->bandwidth = val;
+	return 0;
+}
+
+static int set_team(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct switch_opts *)into)->team = val;
+	return 0;
+}
+
+static int set_speed(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct switch_opts *)into)->speed = val;
+	return 0;
+}
+
 static int set_policy(void *into, const char *val, struct err *err)
 {
 	(void)err;
@@ -85,15 +106,21 @@ static int set_foreground(void *into, const char *val, struct err *err)
 
 #define OPT_HOST { "host", "TAP", "tap interface that is the host's port (internal, external)", set_host }
 #define OPT_UPLINK { "uplink", "TAP", "tap interface that leads out (external); may be repeated", set_uplink }
+#define OPT_SPEED { "uplink-speed", "RATE", "what each uplink takes, as 1G (default: not known)", set_speed }
+#define OPT_TEAM { "team", "port|dynamic", "several uplinks: by port (default), or each flow by one", set_team }
+#define OPT_BANDWIDTH { "bandwidth", "MODE", "how ports share: weight[,default=N] (default),\n" \
+					     "absolute[,default=RATE], none", set_bandwidth }
 #define OPT_NAT { "nat", "WORDS", "as after --net nat, for kind nat: net=CIDR,hostfwd=...", set_nat }
 #define OPT_POLICY { "policy", "WORDS", "of ports that say nothing themselves, as with --net:\n" \
 					"vlan=5,dhcp-guard,acl=deny in tcp local-port 22", set_policy }
 
 static const struct opt new_opts[] = {
 	{ "kind", "KIND", "private (default), internal, external or nat", set_kind },
-	OPT_HOST, OPT_UPLINK, OPT_NAT, OPT_POLICY, { 0 },
+	OPT_HOST, OPT_UPLINK, OPT_SPEED, OPT_TEAM, OPT_BANDWIDTH, OPT_NAT, OPT_POLICY, { 0 },
 };
-static const struct opt set_opts[] = { OPT_HOST, OPT_UPLINK, OPT_NAT, OPT_POLICY, { 0 } };
+static const struct opt set_opts[] = {
+	OPT_HOST, OPT_UPLINK, OPT_SPEED, OPT_TEAM, OPT_BANDWIDTH, OPT_NAT, OPT_POLICY, { 0 },
+};
 static const struct opt list_opts[] = {
 	{ "json", NULL, "for programs", set_json },
 	{ 0 },
@@ -163,6 +190,12 @@ static int apply(const struct switch_opts *o, struct switch_def *d, struct err *
 		rc = copy_text(o->nat, *o->nat != '\0' ? "nat," : "nat", &d->nat, err);
 	if (rc == 0 && o->policy != NULL)
 		rc = copy_text(o->policy, "", &d->policy, err);
+	if (rc == 0 && o->bandwidth != NULL)
+		rc = switch_def_bandwidth(d, o->bandwidth, err);
+	if (rc == 0 && o->team != NULL)
+		rc = switch_def_team(d, o->team, err);
+	if (rc == 0 && o->speed != NULL)
+		rc = switch_def_speed(d, o->speed, err);
 	return rc < 0 ? rc : switch_def_check(d, err);
 }
 
@@ -341,18 +374,25 @@ static void list_json(struct listing *l, const struct switch_def *d)
 				"running", is_running(d->name), "host", d->host, "nat", d->nat != NULL ? d->nat : "",
 				"policy", d->policy);
 	json_t *uplinks = json_array(), *ports = json_object();
+	char text[SWITCH_BANDWIDTH_MAX];
 
 	for (unsigned i = 0; i < d->nr_uplinks; i++)
 		json_array_append_new(uplinks, json_string(d->uplinks[i]));
 	for (unsigned i = 0; i < d->nr_ports; i++)
 		json_object_set_new(ports, d->ports[i].name, json_string(d->ports[i].words));
+	switch_def_bandwidth_text(d, text);
 	json_object_set_new(one, "uplinks", uplinks);
+	json_object_set_new(one, "uplink-speed", json_integer((json_int_t)d->uplink_bps));
+	json_object_set_new(one, "team", json_string(switch_team_name(d->team)));
+	json_object_set_new(one, "bandwidth", json_string(text[0] != '\0' ? text : "weight"));
 	json_object_set_new(one, "ports", ports);
 	json_array_append_new(l->all, one);
 }
 
 static void list_line(const struct switch_def *d, bool first)
 {
+	char text[SWITCH_BANDWIDTH_MAX];
+
 	if (first)
 		printf("%-20s %-9s %-8s %s\n", "NAME", "KIND", "RUNNING", "ON IT");
 	printf("%-20s %-9s %-8s", d->name, switch_kind_name(d->kind), is_running(d->name) ? "yes" : "no");
@@ -360,6 +400,13 @@ static void list_line(const struct switch_def *d, bool first)
 		printf(" host %s", d->host);
 	for (unsigned i = 0; i < d->nr_uplinks; i++)
 		printf(" uplink %s", d->uplinks[i]);
+	if (d->uplink_bps != 0)
+		printf(" uplink-speed %llu", (unsigned long long)d->uplink_bps);
+	if (d->team != TEAM_PORT)
+		printf(" team %s", switch_team_name(d->team));
+	switch_def_bandwidth_text(d, text);
+	if (text[0] != '\0')
+		printf(" bandwidth %s", text);
 	if (d->nat != NULL)
 		printf(" %s", d->nat);
 	if (d->policy[0] != '\0')

@@ -82,7 +82,7 @@ static int kind_of(struct net_opt *o, const char *own, struct err *err)
 	}
 	if (rest != NULL)
 		return err_set(err, -EINVAL, "'%.60s': expected mac=, port=, capture=, spoof=, vlan=, trunk=, native=, "
-			       "pvlan=, dhcp-guard, router-guard, addr-guard, mirror=, storm=, max-out=, max-in= or "
+			       "pvlan=, dhcp-guard, router-guard, addr-guard, mirror=, storm=, max-out=, max-in=, min-weight=, min-out= or "
 			       "acl=", rest + 1);
 	if (strcmp(own, "private") == 0) {
 		o->kind = NET_PRIVATE;

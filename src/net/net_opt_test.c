@@ -155,6 +155,8 @@ static void wrong_words_are_said(void **s)
 		{ "storm=many", "'storm=many': expected frames a second" },
 		{ "max-out=fast", "'max-out=fast': expected bits a second" },
 		{ "max-in=1T", "'max-in=1T'" },
+		{ "min-weight=101", "'min-weight=101': expected a weight from 1 to 100" },
+		{ "min-out=much", "'min-out=much': expected bits a second" },
 		{ "colour=red", "'colour=red': expected spoof=" },
 		{ ",", "'': expected spoof=" },
 		{ "acl=", "acl: '': a rule begins with allow, deny or meter" },
@@ -297,7 +299,7 @@ static void a_policy_goes_to_words_and_back(void **s)
 	static const char *const all[] = {
 		"", "spoof=on", "vlan=5", "trunk=1+5-7+4094,native=5", "pvlan=isolated:5:6", "pvlan=promiscuous:5:6-9",
 		"dhcp-guard=on,router-guard=on,addr-guard=on", "addr-guard=10.0.0.0/8+fe80::/10",
-		"mirror=destination,storm=5,max-out=1000,max-in=999",
+		"mirror=destination,storm=5,max-out=1000,max-in=999", "min-weight=30", "min-out=10000000",
 	};
 	char *text;
 

@@ -180,6 +180,21 @@ static bool take_max_in(struct port_opt *o, char *v)
 	return words_rate(v, &o->policy.max_in_bps);
 }
 
+static bool take_min_weight(struct port_opt *o, char *v)
+{
+	uint64_t n;
+
+	if (!words_number(v, 0, 100, &n))
+		return false;
+	o->policy.min_weight = (uint32_t)n;
+	return true;
+}
+
+static bool take_min_out(struct port_opt *o, char *v)
+{
+	return words_rate(v, &o->policy.min_bps);
+}
+
 static const struct port_word port_words[] = {
 	{ "spoof", "on or off", false, take_spoof },
 	{ "vlan", "a VLAN id, 1 to 4094, or 0 for the untagged network", false, take_vlan },
@@ -194,6 +209,8 @@ static const struct port_word port_words[] = {
 	{ "storm", "frames a second", false, take_storm },
 	{ "max-out", "bits a second, as 100M or 1G", false, take_max_out },
 	{ "max-in", "bits a second, as 100M or 1G", false, take_max_in },
+	{ "min-weight", "a weight from 1 to 100, or 0 for none", false, take_min_weight },
+	{ "min-out", "bits a second, as 100M or 1G", false, take_min_out },
 };
 
 static int add_rule(struct port_opt *o, const char *text, struct err *err)
@@ -267,7 +284,7 @@ int port_opt_parse(struct port_opt *o, const char *words, struct err *err)
 		rc = port_opt_word(o, word, err);
 		if (rc == -ENOENT)
 			rc = err_set(err, -EINVAL, "'%.60s': expected spoof=, vlan=, trunk=, native=, pvlan=, dhcp-guard, "
-				     "router-guard, addr-guard, mirror=, storm=, max-out=, max-in= or acl=", word);
+				     "router-guard, addr-guard, mirror=, storm=, max-out=, max-in=, min-weight=, min-out= or acl=", word);
 	}
 	free(copy);
 	return rc;
@@ -365,6 +382,10 @@ char *port_policy_format(const struct port_policy *p)
 		fprintf(f, ",max-out=%llu", (unsigned long long)p->max_out_bps);
 	if (p->max_in_bps != 0)
 		fprintf(f, ",max-in=%llu", (unsigned long long)p->max_in_bps);
+	if (p->min_weight != 0)
+		fprintf(f, ",min-weight=%u", p->min_weight);
+	if (p->min_bps != 0)
+		fprintf(f, ",min-out=%llu", (unsigned long long)p->min_bps);
 	if (fclose(f) != 0) {
 		free(text);
 		return NULL;

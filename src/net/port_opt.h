@@ -10,6 +10,8 @@
  *	mirror=source|destination|none
  *	storm=N			broadcasts and the like, frames a second; 0: no limit
  *	max-out=RATE max-in=RATE	bits a second: 100M, 1G; 0: no limit
+ *	min-weight=N min-out=RATE	its part, or what is reserved, of what it sends where
+ *				others send too; 0: of the default flow
  *	acl=RULE		one more rule, as acl_opt.h has it; acl=none: none of those before
  *
  * Of two that contradict each other the later one counts.

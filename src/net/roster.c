@@ -36,21 +36,21 @@ struct roster {
 	struct pcapng *all;		/* [lock] later ports go there too */
 };
 
-int roster_new(const char *name, enum vswitch_kind kind, struct clock *c, struct roster **ret_r, struct err *err)
+int roster_new(const char *name, const struct vswitch_conf *conf, struct clock *c, struct roster **ret_r,
+	       struct err *err)
 {
-	const struct vswitch_conf conf = { .kind = kind };
 	struct roster *r = new0(struct roster);
 	int rc;
 
 	if (r == NULL)
 		return err_set(err, -ENOMEM, "no memory for a switch");
-	rc = vswitch_new(&conf, c, &r->sw, err);
+	rc = vswitch_new(conf, c, &r->sw, err);
 	if (rc < 0) {
 		free(r);
 		return rc;
 	}
 	snprintf(r->name, sizeof(r->name), "%s", name);
-	r->kind = kind;
+	r->kind = conf->kind;
 	pthread_mutex_init(&r->lock, NULL);
 	*ret_r = r;
 	return 0;
@@ -111,7 +111,7 @@ static void entry_free(struct entry *e)
 /* [lock] Fills E in; on an error some of it. */
 static int entry_make(struct roster *r, struct entry *e, const struct roster_port *conf, struct err *err)
 {
-	struct port_conf pc = { .name = conf->name, .role = conf->role };
+	struct port_conf pc = { .name = conf->name, .role = conf->role, .bps = conf->bps };
 	int rc;
 
 	if (find(r, conf->name) != NULL)

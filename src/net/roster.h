@@ -20,10 +20,11 @@ struct roster_port {
 	const char *name;		/* of no other port of this switch */
 	enum port_role role;
 	uint8_t mac[6];			/* not for uplinks */
+	uint64_t bps;			/* struct port_conf */
 	const char *words;		/* port_opt.h; "" for none */
 };
 
-MUST_CHECK int roster_new(const char *name, enum vswitch_kind kind, struct clock *c, struct roster **ret_r,
+MUST_CHECK int roster_new(const char *name, const struct vswitch_conf *conf, struct clock *c, struct roster **ret_r,
 			  struct err *err);
 void roster_free(struct roster *r);		/* all ports are gone before; NULL is fine */
 /* The switch's and the ports' words of D, which stays the caller's, count from now on. */

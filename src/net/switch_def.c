@@ -44,6 +44,78 @@ int switch_kind_parse(const char *text, enum vswitch_kind *ret_kind, struct err 
 	return err_set(err, -EINVAL, "kind '%.40s': expected private, internal, external or nat", text);
 }
 
+/* ---- how ports share, and uplinks ------------------------------------------- */
+
+static const char *const modes[] = {
+	[BANDWIDTH_NONE] = "none", [BANDWIDTH_WEIGHT] = "weight", [BANDWIDTH_ABSOLUTE] = "absolute",
+};
+static const char *const teams[] = { [TEAM_PORT] = "port", [TEAM_DYNAMIC] = "dynamic" };
+
+int switch_def_bandwidth(struct switch_def *d, const char *text, struct err *err)
+{
+	size_t n = strcspn(text, ",");
+	const char *rest = text + n;
+	enum vswitch_bandwidth mode = BANDWIDTH_DEFAULT;
+	uint64_t v = 0;
+	bool good = true;
+
+	for (size_t i = BANDWIDTH_NONE; i < ARRAY_LEN(modes); i++)
+		if (strlen(modes[i]) == n && memcmp(modes[i], text, n) == 0)
+			mode = (enum vswitch_bandwidth)i;
+	if (strncmp(rest, ",default=", 9) == 0)
+		good = mode == BANDWIDTH_WEIGHT ? words_number(rest + 9, 1, 100, &v) :
+		       mode == BANDWIDTH_ABSOLUTE && words_rate(rest + 9, &v);
+	else if (*rest != '\0')
+		good = false;
+	if (mode == BANDWIDTH_DEFAULT || !good)
+		return err_set(err, -EINVAL, "bandwidth '%.60s': expected weight[,default=N], N from 1 to 100, "
+			       "absolute[,default=RATE] or none", text);
+	d->bandwidth = mode;
+	d->default_weight = mode == BANDWIDTH_WEIGHT ? (uint32_t)v : 0;
+	d->default_bps = mode == BANDWIDTH_ABSOLUTE ? v : 0;
+	return 0;
+}
+
+void switch_def_bandwidth_text(const struct switch_def *d, char buf[SWITCH_BANDWIDTH_MAX])
+{
+	const char *mode = d->bandwidth == BANDWIDTH_DEFAULT ? "" : modes[d->bandwidth];
+	unsigned long long v = d->bandwidth == BANDWIDTH_ABSOLUTE ? d->default_bps : d->default_weight;
+
+	if (v != 0)
+		snprintf(buf, SWITCH_BANDWIDTH_MAX, "%s,default=%llu", mode, v);
+	else
+		snprintf(buf, SWITCH_BANDWIDTH_MAX, "%s", mode);
+}
+
+int switch_def_team(struct switch_def *d, const char *text, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(teams); i++)
+		if (strcmp(teams[i], text) == 0) {
+			d->team = (enum vswitch_team)i;
+			return 0;
+		}
+	return err_set(err, -EINVAL, "team '%.40s': expected port or dynamic", text);
+}
+
+const char *switch_team_name(enum vswitch_team team)
+{
+	return teams[team];
+}
+
+int switch_def_speed(struct switch_def *d, const char *text, struct err *err)
+{
+	return words_rate(text, &d->uplink_bps) ? 0 :
+	       err_set(err, -EINVAL, "uplink-speed '%.40s': expected bits a second, as 100M or 1G, or 0", text);
+}
+
+struct vswitch_conf switch_def_conf(const struct switch_def *d)
+{
+	return (struct vswitch_conf){
+		.kind = d->kind, .bandwidth = d->bandwidth, .default_weight = d->default_weight,
+		.default_bps = d->default_bps, .team = d->team,
+	};
+}
+
 int switch_def_init(struct switch_def *d, const char *name, struct err *err)
 {
 	*d = (struct switch_def){ .policy = strdup(""), .ports = new_array(struct switch_port_def, VSWITCH_PORTS) };
@@ -87,6 +159,9 @@ static int check_kind(struct switch_def *d, struct err *err)
 		return err_set(err, -EINVAL, "%s: uplinks belong to kind external, not %s", d->name, kind);
 	if (d->nr_uplinks == 0 && d->kind == VSWITCH_EXTERNAL)
 		return err_set(err, -EINVAL, "%s: an external switch needs an uplink, a tap interface", d->name);
+	if (d->kind != VSWITCH_EXTERNAL && (d->uplink_bps != 0 || d->team != TEAM_PORT))
+		return err_set(err, -EINVAL, "%s: a team and the speed of uplinks belong to kind external, not %s", d->name,
+			       kind);
 	if (d->host[0] == '\0' && d->kind == VSWITCH_INTERNAL)
 		return err_set(err, -EINVAL, "%s: an internal switch needs a tap interface as the host's port", d->name);
 	if (d->kind != VSWITCH_NAT)
@@ -250,6 +325,17 @@ static int read_nat(struct switch_def *d, const json_t *v, struct err *err)
 	return rc;
 }
 
+static int read_sharing(struct switch_def *d, const char *key, const json_t *v, struct err *err)
+{
+	const char *text = json_string_value(v);
+
+	if (text == NULL)
+		return wrong(err, key, "a string");
+	if (strcmp(key, "bandwidth") == 0)
+		return switch_def_bandwidth(d, text, err);
+	return strcmp(key, "team") == 0 ? switch_def_team(d, text, err) : switch_def_speed(d, text, err);
+}
+
 static int read_key(struct switch_def *d, const char *key, json_t *v, struct err *err)
 {
 	if (strcmp(key, "kind") == 0)
@@ -265,7 +351,10 @@ static int read_key(struct switch_def *d, const char *key, json_t *v, struct err
 		return read_text(key, v, &d->policy, err);
 	if (strcmp(key, "ports") == 0)
 		return read_ports(d, v, err);
-	return err_set(err, -EINVAL, "\"%.60s\" is not known: expected kind, host, uplinks, nat, policy or ports", key);
+	if (strcmp(key, "bandwidth") == 0 || strcmp(key, "team") == 0 || strcmp(key, "uplink-speed") == 0)
+		return read_sharing(d, key, v, err);
+	return err_set(err, -EINVAL, "\"%.60s\" is not known: expected kind, host, uplinks, uplink-speed, team, "
+		       "bandwidth, nat, policy or ports", key);
 }
 
 static int read_all(struct switch_def *d, json_t *root, struct err *err)
@@ -310,6 +399,19 @@ int switch_def_read(const char *name, const void *text, size_t n, const char *wh
 	return rc;
 }
 
+static void set_sharing(const struct switch_def *d, json_t *root)
+{
+	char text[SWITCH_BANDWIDTH_MAX];
+
+	switch_def_bandwidth_text(d, text);
+	if (text[0] != '\0')
+		json_object_set_new(root, "bandwidth", json_string(text));
+	if (d->team != TEAM_PORT)
+		json_object_set_new(root, "team", json_string(teams[d->team]));
+	if (d->uplink_bps != 0)
+		json_object_set_new(root, "uplink-speed", json_sprintf("%llu", (unsigned long long)d->uplink_bps));
+}
+
 json_t *switch_def_json(const struct switch_def *d)
 {
 	json_t *root = json_pack("{s:s}", "kind", kinds[d->kind]), *list;
@@ -324,6 +426,7 @@ json_t *switch_def_json(const struct switch_def *d)
 			json_array_append_new(list, json_string(d->uplinks[i]));
 		json_object_set_new(root, "uplinks", list);
 	}
+	set_sharing(d, root);
 	if (d->nat != NULL && d->nat[3] == ',')
 		json_object_set_new(root, "nat", json_string(d->nat + 4));
 	if (d->policy[0] != '\0')

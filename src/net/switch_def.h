@@ -7,6 +7,10 @@
  *	  "host": "TAP",			internal, external: the host's port
  *	  "uplinks": ["TAP", ...],		external
  *	  "nat": "net=CIDR,...",		nat: as after --net nat, or left out
+ *	  "bandwidth": "weight[,default=N]|absolute[,default=RATE]|none",
+ *					by what ports share what is contended for; left out: weight
+ *	  "uplink-speed": "RATE",		external: what each uplink takes, shared by that
+ *	  "team": "port|dynamic",		external: how several uplinks are used
  *	  "policy": "WORDS",			of a port that says nothing itself (port_opt.h)
  *	  "ports": { "NAME": "WORDS", ... } }	what the owner of that port cannot change
  */
@@ -32,6 +36,11 @@ struct switch_def {
 	char host[TAP_NAME_MAX + 1];	/* "": none */
 	unsigned nr_uplinks;
 	char uplinks[SWITCH_UPLINKS][TAP_NAME_MAX + 1];
+	uint64_t uplink_bps;		/* 0: not said */
+	enum vswitch_team team;
+	enum vswitch_bandwidth bandwidth;
+	uint32_t default_weight;
+	uint64_t default_bps;
 	char *nat;			/* [owned] "nat" or "nat,..."; only of that kind */
 	char *policy;			/* [owned] "" for none */
 	unsigned nr_ports;
@@ -41,6 +50,16 @@ struct switch_def {
 MUST_CHECK int switch_name_take(const char *text, char *ret_name, struct err *err);	/* SWITCH_NAME_MAX */
 const char *switch_kind_name(enum vswitch_kind kind);
 MUST_CHECK int switch_kind_parse(const char *text, enum vswitch_kind *ret_kind, struct err *err);
+/* The values of the keys of these names, into D. */
+MUST_CHECK int switch_def_bandwidth(struct switch_def *d, const char *text, struct err *err);
+MUST_CHECK int switch_def_team(struct switch_def *d, const char *text, struct err *err);
+MUST_CHECK int switch_def_speed(struct switch_def *d, const char *text, struct err *err);
+#define SWITCH_BANDWIDTH_MAX 48
+/* The value of "bandwidth" in BUF; "" when it is the default. */
+void switch_def_bandwidth_text(const struct switch_def *d, char buf[SWITCH_BANDWIDTH_MAX]);
+const char *switch_team_name(enum vswitch_team team);
+/* What a switch of D is made of. */
+struct vswitch_conf switch_def_conf(const struct switch_def *d);
 
 MUST_CHECK int switch_def_init(struct switch_def *d, const char *name, struct err *err);
 void switch_def_fini(struct switch_def *d);

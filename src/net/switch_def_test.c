@@ -89,6 +89,53 @@ static void what_is_written_is_read(void **s)
 	CHECK_EQ(switch_def_load("lan", &d, &err), -ENOENT);
 }
 
+static void how_ports_share_goes_to_text_and_back(void **s)
+{
+	static const struct { const char *text; enum vswitch_bandwidth mode; uint32_t weight; uint64_t bps; } row[] = {
+		{ "weight", BANDWIDTH_WEIGHT, 0, 0 }, { "weight,default=30", BANDWIDTH_WEIGHT, 30, 0 },
+		{ "absolute", BANDWIDTH_ABSOLUTE, 0, 0 }, { "absolute,default=10000000", BANDWIDTH_ABSOLUTE, 0, 10000000 },
+		{ "none", BANDWIDTH_NONE, 0, 0 },
+	};
+	static const char *const bad[] = {
+		"", "heavy", "weight,", "weight,default=", "weight,default=0", "weight,default=101", "weight,default=1M",
+		"absolute,default=much", "none,default=1", "weight,other=1",
+	};
+	char text[SWITCH_BANDWIDTH_MAX];
+	struct vswitch_conf conf;
+
+	(void)s;
+	CHECK_EQ(switch_def_init(&d, "lan", &err), 0);
+	switch_def_bandwidth_text(&d, text);
+	CHECK_STR(text, "");
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		CHECK_EQ(switch_def_bandwidth(&d, row[i].text, &err), 0);
+		conf = switch_def_conf(&d);
+		CHECK_EQ(conf.bandwidth, row[i].mode);
+		CHECK_EQ(conf.default_weight, row[i].weight);
+		CHECK_EQ(conf.default_bps, row[i].bps);
+		switch_def_bandwidth_text(&d, text);
+		CHECK_STR(text, row[i].text);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		CHECK_EQ(switch_def_bandwidth(&d, bad[i], &err), -EINVAL);
+	CHECK_EQ(switch_def_conf(&d).bandwidth, BANDWIDTH_NONE);	/* as it was */
+	d.kind = VSWITCH_EXTERNAL;
+	strcpy(d.uplinks[0], "gv-up");
+	d.nr_uplinks = 1;
+	CHECK_EQ(switch_def_bandwidth(&d, "absolute,default=1M", &err), 0);
+	CHECK_EQ(switch_def_team(&d, "dynamic", &err), 0);
+	CHECK_EQ(switch_def_speed(&d, "2500M", &err), 0);
+	CHECK_EQ(switch_def_save(&d, true, &err), 0);
+	switch_def_fini(&d);
+	CHECK_EQ(switch_def_load("lan", &d, &err), 0);
+	CHECK_EQ(d.bandwidth, BANDWIDTH_ABSOLUTE);
+	CHECK_EQ(d.default_bps, 1000000);
+	CHECK_EQ(d.team, TEAM_DYNAMIC);
+	CHECK_EQ(d.uplink_bps, UINT64_C(2500000000));
+	switch_def_fini(&d);
+	CHECK_EQ(switch_def_remove("lan", &err), 0);
+}
+
 static void who_has_the_last_word(void **s)
 {
 	struct port_opt o;
@@ -121,6 +168,12 @@ static void kinds_have_what_they_need(void **s)
 		{ "{\"kind\": \"private\", \"host\": \"tap0\"}", "a port of the host belongs to kinds" },
 		{ "{\"kind\": \"private\", \"uplinks\": [\"tap0\"]}", "uplinks belong to kind external" },
 		{ "{\"kind\": \"private\", \"nat\": \"\"}", "NAT belongs to kind nat" },
+		{ "{\"kind\": \"private\", \"team\": \"port\", \"uplink-speed\": \"1G\"}", "speed of uplinks belong to kind" },
+		{ "{\"kind\": \"private\", \"team\": \"dynamic\"}", "a team and" },
+		{ "{\"kind\": \"private\", \"team\": \"lacp\"}", "team 'lacp': expected port or dynamic" },
+		{ "{\"kind\": \"private\", \"team\": 1}", "\"team\": expected a string" },
+		{ "{\"kind\": \"private\", \"bandwidth\": \"most\"}", "bandwidth 'most': expected weight" },
+		{ "{\"kind\": \"private\", \"uplink-speed\": \"fast\"}", "uplink-speed 'fast': expected bits" },
 		{ "{\"kind\": \"internal\"}", "needs a tap interface as the host's port" },
 		{ "{\"kind\": \"external\"}", "needs an uplink" },
 		{ "{\"kind\": \"external\", \"uplinks\": [1]}", "\"uplinks\": expected" },
@@ -237,6 +290,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_written_is_read, begin, end),
+		cmocka_unit_test_setup_teardown(how_ports_share_goes_to_text_and_back, begin, end),
 		cmocka_unit_test_setup_teardown(who_has_the_last_word, begin, end),
 		cmocka_unit_test_setup_teardown(kinds_have_what_they_need, begin, end),
 		cmocka_unit_test_setup_teardown(files_of_strangers_are_refused, begin, end),

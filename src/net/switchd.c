@@ -58,6 +58,8 @@ static bool same_text(const char *a, const char *b)
 static bool same_ways(const struct switch_def *a, const struct switch_def *b)
 {
 	return a->kind == b->kind && strcmp(a->host, b->host) == 0 && a->nr_uplinks == b->nr_uplinks &&
+	       a->uplink_bps == b->uplink_bps && a->team == b->team && a->bandwidth == b->bandwidth &&
+	       a->default_weight == b->default_weight && a->default_bps == b->default_bps &&
 	       memcmp(a->uplinks, b->uplinks, sizeof(a->uplinks)) == 0 && same_text(a->nat, b->nat);
 }
 
@@ -82,7 +84,8 @@ static void reload(struct switchd *d, int sock)
 	if (rc < 0)
 		return netctl_refuse(sock, err.msg);
 	msg = json_pack("{s:b, s:s}", "ok", 1, "later", same ? "" :
-			"kind, uplinks, host port and NAT change when the switch starts the next time");
+			"kind, uplinks and their use, bandwidth mode, host port and NAT change when the switch "
+			"starts the next time");
 	if (msg != NULL)
 		(void)!link_send(sock, msg, -1);
 	json_decref(msg);
@@ -128,7 +131,9 @@ static bool other(void *arg, int sock, const json_t *ask)
 
 static int open_tap(struct switchd *d, const char *tap, enum port_role role, const char *name, struct err *err)
 {
-	struct roster_port conf = { .name = name, .role = role, .words = "" };
+	struct roster_port conf = {
+		.name = name, .role = role, .words = "", .bps = role == PORT_UPLINK ? d->def->uplink_bps : 0,
+	};
 	struct way *w = &d->ways[d->nr_ways++];
 	int rc;
 
@@ -183,12 +188,13 @@ static int open_ways(struct switchd *d, struct err *err)
 
 static int open_all(struct switchd *d, int *listen, struct err *err)
 {
+	const struct vswitch_conf sw = switch_def_conf(d->def);
 	struct netctl_conf conf = { .rosters = &d->roster, .nr = 1, .other = other, .arg = d };
 	int rc = clock_new(&d->clock);
 
 	if (rc < 0)
 		return err_set(err, rc, "no clock for a switch");
-	rc = roster_new(d->name, d->def->kind, d->clock, &d->roster, err);
+	rc = roster_new(d->name, &sw, d->clock, &d->roster, err);
 	if (rc == 0)
 		rc = roster_define(d->roster, d->def, err);
 	if (rc == 0)

@@ -93,7 +93,7 @@ static int own_switch(struct vm *vm, struct vm_plug *p, unsigned i, const struct
 		strcpy(name, "private");
 	else
 		snprintf(name, sizeof(name), "%s%u", o->kind == NET_NAT ? "nat" : "tap", i);
-	rc = roster_new(name, kinds[o->kind], vm->clock, &p->roster, err);
+	rc = roster_new(name, &(struct vswitch_conf){ .kind = kinds[o->kind] }, vm->clock, &p->roster, err);
 	if (rc < 0)
 		return rc;
 	if (o->kind == NET_PRIVATE)
