@@ -108,7 +108,7 @@ static void vga_fini(void *self)
 	vga_paint_fini(v);
 	free(v->rom);
 	free(v->dirty);
-	free(v->vram);
+	free(v->own_vram);
 }
 
 static int add_windows(struct vga *v, const struct dev_env *env, struct err *err)
@@ -134,7 +134,9 @@ static int vga_init(void *self, const struct dev_env *env, const void *conf, str
 	v->lock = env->lock;
 	BUG_IF(v->conf.vram_len < VGA_PLANES_LEN || v->conf.vram_len > VGA_BAR_LEN ||
 	       (v->conf.vram_len & (v->conf.vram_len - 1)) != 0);
-	v->vram = new_array(uint8_t, v->conf.vram_len);
+	if (v->conf.vram == NULL)
+		v->own_vram = new_array(uint8_t, v->conf.vram_len);
+	v->vram = v->conf.vram == NULL ? v->own_vram : v->conf.vram;
 	v->dirty = new_array(uint64_t, v->conf.vram_len / VGA_PAGE / 64);
 	rc = v->vram == NULL || v->dirty == NULL ?
 	     err_set(err, -ENOMEM, "no memory for the display adapter") : rom_take(v, err);

@@ -14,6 +14,11 @@
 struct vga_conf {
 	uint8_t devfn;			/* 00:08.0 on Hyper-V */
 	uint32_t vram_len;		/* a power of two, 256 KiB to VGA_BAR_LEN */
+	/*
+	 * Memory of the guest that shows at BAR 0's usual place, so that writes
+	 * there are not seen here; borrowed.  NULL: the device has its own.
+	 */
+	uint8_t *vram;
 	struct disp *disp;		/* who looks; NULL: nobody.  Outlives the device */
 	const void *rom;		/* a VGA BIOS for PCI, copied by init; NULL: none */
 	size_t rom_len;			/* 512 to VGA_ROM_LEN */

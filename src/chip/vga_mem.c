@@ -17,8 +17,6 @@
  * memory, chosen by the bank register, and no controller in between.
  *
  * Spec     [VGA] graphics controller, sequencer
- * Missing  the frame buffer as plain RAM of the guest: gmem has neither ranges
- *          that move with a BAR nor dirty pages, so each access comes here
  * Lock     chip
  */
 #include "chip/vga_priv.h"

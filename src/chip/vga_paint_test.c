@@ -417,6 +417,35 @@ static void virtual_picture_and_offsets(void **state)
 	vga_close(&v);
 }
 
+/* The guest's RAM behind the frame buffer: nobody tells us of writes. */
+static void writes_that_are_not_seen(void **state)
+{
+	static uint8_t vram[1 << 20];
+	struct disp_rect r[2];
+	struct vga_rig v;
+
+	(void)state;
+	vga_open_conf(&v, (struct vga_conf){ .vram_len = sizeof(vram), .vram = vram });
+	set_mode(&v, &mode_12);
+	dispi(&v, 1, 320);
+	dispi(&v, 2, 240);
+	dispi(&v, 3, 32);
+	dispi(&v, 4, 0x41);
+	look(&v);
+	CHECK_EQ(changed(&v, r, 2), 0);
+	vram[(100 * 320 + 70) * 4 + 1] = 0xaa;
+	CHECK_EQ(changed(&v, r, 2), 1);
+	CHECK_EQ(r[0].x, 64);
+	CHECK_EQ(r[0].y, 96);
+	CHECK_EQ(dot(&v, 70, 100), 0x00aa00);
+	CHECK_EQ(changed(&v, r, 2), 0);
+	dispi(&v, 5, 1);		/* and through the window */
+	poke8(&v, 0xa0000, 0x55);
+	CHECK_EQ(changed(&v, r, 2), 1);
+	CHECK_EQ(dot(&v, 65536 / 4 % 320, 65536 / 4 / 320), 0x55);
+	vga_close(&v);
+}
+
 static void extended_planes(void **state)
 {
 	struct vga_rig v;
@@ -448,6 +477,7 @@ int main(void)
 		cmocka_unit_test(cga_memory),
 		cmocka_unit_test(depths),
 		cmocka_unit_test(virtual_picture_and_offsets),
+		cmocka_unit_test(writes_that_are_not_seen),
 		cmocka_unit_test(extended_planes),
 	};
 

@@ -66,7 +66,8 @@ struct vga {
 	struct vga_conf conf;		/* [const] */
 	struct clock *clock;		/* [const] */
 	pthread_mutex_t *lock;		/* [const] the chip lock */
-	uint8_t *vram;			/* [owned] [const]; its bytes are read without the lock */
+	uint8_t *vram;			/* [const]; its bytes are read without the lock */
+	uint8_t *own_vram;		/* [owned] NULL: it is conf.vram */
 	uint8_t *rom;			/* [owned] [const] VGA_ROM_LEN, or NULL */
 	struct pci_func pci;
 	struct vga_regs r;		/* [chip] */

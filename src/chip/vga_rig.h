@@ -19,10 +19,8 @@ struct vga_rig {
 	uint64_t seen;
 };
 
-static inline void vga_open(struct vga_rig *v, uint32_t vram_len, const void *rom, size_t rom_len)
+static inline void vga_open_conf(struct vga_rig *v, struct vga_conf conf)
 {
-	struct vga_conf conf = { .devfn = VGA_DEVFN, .vram_len = vram_len, .rom = rom,
-				 .rom_len = rom_len };
 	struct dev_env env;
 	void *bus;
 
@@ -34,8 +32,14 @@ static inline void vga_open(struct vga_rig *v, uint32_t vram_len, const void *ro
 	BUG_IF(dev_new(&pci_dev, &env, &(struct pci_conf){ .port = 0xcf8 }, &bus, NULL) < 0);
 	v->pci = bus;
 	v->r.env.pci = bus;
+	conf.devfn = VGA_DEVFN;
 	conf.disp = v->disp;
 	rig_put(&v->r, &vga_dev, &conf);
+}
+
+static inline void vga_open(struct vga_rig *v, uint32_t vram_len, const void *rom, size_t rom_len)
+{
+	vga_open_conf(v, (struct vga_conf){ .vram_len = vram_len, .rom = rom, .rom_len = rom_len });
 }
 
 static inline void vga_close(struct vga_rig *v)
