@@ -110,8 +110,12 @@ static inline void zoo_testdev(struct zoo_bench *b)
 
 static inline void zoo_vga(struct zoo_bench *b)
 {
+	static struct disp *one;
+
 	rig_pci(&b->r);
-	BUG_IF(disp_new(&b->disp) < 0);
+	if (one == NULL)
+		BUG_IF(disp_new(&one) < 0);
+	b->disp = one;
 	rig_put(&b->r, &vga_dev, &(struct vga_conf){ .devfn = PCI_DEVFN(ZOO_PCI_SLOT, 0),
 						     .vram_len = 1 << 20, .disp = b->disp });
 	pthread_mutex_lock(&b->r.lock);
@@ -268,7 +272,6 @@ static inline void zoo_close(struct zoo_bench *b)
 	lapic_free(b->lapics);
 	dev_free(b->r.ops, b->r.dev);
 	b->r.dev = NULL;
-	disp_free(b->disp);
 	input_free(b->input);
 	rig_fini(&b->r);
 	if (b->dvd.bytes == NULL)
