@@ -8,6 +8,7 @@
  *
  * A20 has two switches in a Generation 1 machine, and is on while one of them is.
  *
+ * Missing  the frame buffer's RAM does not leave F8000000 when its BAR does
  * Lock     none; runs while the machine is built or stands still, but for
  *          what devices call (on_..., set_...): chip
  */
@@ -21,6 +22,12 @@
 #define HOLE UINT64_C(0xa0000)		/* of Generation 1: video, then shadow RAM */
 #define SHADOW UINT64_C(0xc0000)
 #define SHADOW_LEN (256 * KIB)
+/*
+ * Where SeaBIOS puts the display adapter's BAR 0, as Hyper-V has it.  Video
+ * memory is RAM there, so that a write is a store; a BAR that the guest moves
+ * is registers at its new place, of the same memory.
+ */
+#define FRAME_BUFFER UINT64_C(0xf8000000)
 
 static void add_map(struct vm *vm, uint64_t gpa, uint64_t end, enum fw_e820 type)
 {
@@ -58,6 +65,8 @@ int board_memory(struct vm *vm, struct gmem_range ranges[BOARD_RANGES], size_t *
 	if (bios) {
 		ranges[nr++] = (struct gmem_range){ 0, HOLE };
 		ranges[nr++] = (struct gmem_range){ SHADOW, low - SHADOW };
+		if (!vm->conf.no_vga)
+			ranges[nr++] = (struct gmem_range){ FRAME_BUFFER, VGA_VRAM_LEN };
 		ranges[nr++] = (struct gmem_range){ 4 * GIB - bios_len(vm), bios_len(vm) };
 	} else {
 		ranges[nr++] = (struct gmem_range){ 0, low };
@@ -318,10 +327,16 @@ static int make_piix4_pm(const struct making *m)
 	return made(m, &(struct piix4_pm_conf){ (uint8_t)m->slot->base, on_pm_move, m->vm });
 }
 
+/* Its memory is in the guest's: see FRAME_BUFFER. */
 static int make_vga(const struct making *m)
 {
+	struct iovec vram;
+	int nr = 0;
+
+	BUG_IF(gmem_pin(m->vm->mem, FRAME_BUFFER, VGA_VRAM_LEN, true, &vram, &nr, 1) < 0);
 	return made(m, &(struct vga_conf){
 		.devfn = (uint8_t)m->slot->base, .vram_len = VGA_VRAM_LEN, .disp = m->vm->disp,
+		.vram = vram.iov_base,
 		.rom = bios_vga_rom(m->vm), .rom_len = bios_vga_rom_len(m->vm),
 	});
 }

@@ -86,7 +86,7 @@ struct board {
 	uint64_t lapic_hz;		/* what a Hyper-V guest is told */
 };
 extern const struct board board_gen1, board_gen2;
-#define BOARD_RANGES 4u			/* of memory, at most */
+#define BOARD_RANGES 5u			/* of memory, at most */
 
 struct vm_seat {			/* a disk's place; place.c */
 	bool ide;

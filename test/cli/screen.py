@@ -2,6 +2,7 @@
 
 screen.py text FILE.png           the lines of an 80x25 screen of 9x16 dots
 screen.py same FILE.png FILE.png  status 0: pixel by pixel the same but for one cell (the cursor)
+screen.py 13|12|lfb FILE.png      status 0: the pictures of screen.asm
 """
 import struct
 import sys
@@ -39,7 +40,7 @@ def png(path):
             paeth = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
             row[i] = row[i] + (0, a, b, (a + b) // 2, paeth)[kind] & 255
         last = bytes(row)
-        rows.append([last[x * size:x * size + 3] for x in range(w)])
+        rows.append([last[x:x + 3] for x in range(0, w * size, size)])
     return rows
 
 
@@ -71,7 +72,28 @@ def same(a, b):
     return len(a) == len(b) and len(a[0]) == len(b[0]) and len(differ) <= 1
 
 
+def mode13(rows):
+    colors, known = {}, {0: '000000', 1: '0000aa', 4: 'aa0000', 15: 'ffffff', 40: 'ff0000'}
+    return (len(rows) == 400 and len(rows[0]) == 640 and
+            all(colors.setdefault((x // 2 + y // 2 * 3) & 255, p) == p for y, row in enumerate(rows) for x, p in enumerate(row)) and
+            len(set(colors.values())) > 200 and all(colors[i].hex() == c for i, c in known.items()))
+
+
+def mode12(rows):
+    ega = ['000000', '0000aa', '00aa00', '00aaaa', 'aa0000', 'aa00aa', 'aa5500', 'aaaaaa',
+           '555555', '5555ff', '55ff55', '55ffff', 'ff5555', 'ff55ff', 'ffff55', 'ffffff']
+    return len(rows) == 480 and len(rows[0]) == 640 and all(
+        p.hex() == (ega[x % 16] if x == y else ega[0]) for y, row in enumerate(rows) for x, p in enumerate(row))
+
+
+def linear(rows):
+    return len(rows) == 1080 and len(rows[0]) == 1920 and all(
+        p == bytes((x & 255, y & 255, x + y & 255)) for y, row in enumerate(rows) for x, p in enumerate(row))
+
+
 if sys.argv[1] == 'text':
     print(text(png(sys.argv[2])))
-else:
+elif sys.argv[1] == 'same':
     sys.exit(not same(png(sys.argv[2]), png(sys.argv[3])))
+else:
+    sys.exit(not {'13': mode13, '12': mode12, 'lfb': linear}[sys.argv[1]](png(sys.argv[2])))

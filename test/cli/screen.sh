@@ -1,6 +1,7 @@
 #!/bin/bash
 # A Generation 1 machine's screen, by genvisor screenshot and by a VNC viewer that is not ours; its
-# keyboard, by genvisor key.
+# keyboard, by genvisor key.  Then screen.asm, a boot sector that draws by the BIOS, the registers and
+# the linear frame buffer.
 set -u
 g=$1 here=$(dirname "$0")
 [ -f /usr/share/seabios/vgabios-stdvga.bin ] || { echo "no SeaBIOS: apt install seabios"; exit 77; }
@@ -43,3 +44,27 @@ wait $vm
 [ $? = 130 ] || fail "the machine ended by itself"
 vm=
 [ ! -e "$d/control" ] || fail "the control socket is still there"
+
+command -v nasm > /dev/null || { echo "no nasm: the boot sector was not run"; exit 0; }
+rm -f "$d/text"
+nasm -f bin -o "$d/boot.img" "$here/screen.asm" && truncate -s 4M "$d/boot.img" || exit 1
+"$g" disk new --from "$d/boot.img" "$d/boot.vhdx" > "$d/new" 2>&1 || { cat "$d/new"; exit 1; }
+"$g" run --generation 1 --memory 64M --disk "$d/boot.vhdx" --control "unix:$d/control" 2> "$d/err" &
+vm=$!
+until_it_draws() {	# PICTURE
+	local i
+	for i in $(seq 150); do
+		"$g" screenshot --control "unix:$d/control" "$d/shot.png" 2> "$d/shot.err" && python3 "$here/screen.py" "$1" "$d/shot.png" && return
+		kill -0 $vm 2>/dev/null || fail "the machine ended"
+		sleep 0.2
+	done
+	fail "picture $1 never came"
+}
+until_it_draws 13
+"$g" type --control "unix:$d/control" x || fail "the key was not taken"
+until_it_draws 12
+"$g" type --control "unix:$d/control" x || fail "the key was not taken"
+until_it_draws lfb
+kill -INT $vm
+wait $vm
+vm=
