@@ -11,11 +11,12 @@
 
 int screen_open(struct vm *vm, struct err *err)
 {
-	int rc;
+	int rc = 0;
 
 	if (vm->conf.generation != 1)
 		return 0;
-	rc = disp_new(&vm->disp);
+	if (!vm->conf.no_vga)
+		rc = disp_new(&vm->disp);
 	if (rc == 0)
 		rc = input_new(&vm->input);
 	return rc < 0 ? err_set(err, rc, "no memory for a screen") : 0;
