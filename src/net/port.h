@@ -13,10 +13,14 @@
  *
  * Nobody waits for anybody.  Where there is no room, the answer says so, and
  * the one who said it calls when that has changed.  The switch keeps no
- * frame: a frame that a receiver has no room for stays with its sender, but
- * for a few milliseconds only; after that it is dropped, and so are later
- * ones for that receiver until it calls port_room.  So a receiver that never
- * drains its ring costs its neighbours nothing.  Broadcasts never wait.
+ * frame: one that a receiver has no room for stays with its sender, whose
+ * thread goes on, but whose later frames are behind it.  So that is for 5 ms
+ * at most, and for 10 ms in any 100, for each receiver and for each sender,
+ * however many receivers there are; after that it is dropped, and so are later
+ * ones for that receiver until it calls port_room.  So receivers that never
+ * drain their rings cost their neighbours a tenth at most.  Broadcasts never
+ * wait.  What is above the sender's own maximum, or its part of an uplink with
+ * a speed, stays with the sender as long as it takes.
  *
  * Lock     any function of a port may be called from any thread, several at
  *          once, but without a lock that some owner's deliver, resume or link
