@@ -17,6 +17,7 @@
  */
 #include "net/vswitch_priv.h"
 
+#define RESUME_NS (200 * NS_PER_SEC / 1000000)
 #define BURST_MIN (2 * (uint64_t)NET_FRAME_MAX)	/* bytes; two of the longest frames */
 
 static void rate_init(struct meter *m, uint64_t bps, uint64_t now)
@@ -182,7 +183,8 @@ uint64_t policy_rate(struct hop *h)
 	if (wait == 0)
 		meter_charge(&from->out, cost);
 	pthread_mutex_unlock(&from->lock);
-	return wait;
+	/* Some frames at once: the bucket holds what comes in meanwhile, and each wake-up costs. */
+	return wait == 0 ? 0 : max_u64(wait, RESUME_NS);
 }
 
 void policy_rate_back(struct hop *h)

@@ -36,7 +36,7 @@
 #define SLOWEST UINT64_C(100000)		/* bytes a second; one that takes less takes nothing */
 #define SILENT_NS (100 * NS_PER_SEC / 1000)
 #define WAIT_MAX_NS (2 * NS_PER_SEC / 1000)	/* credit grows faster when others stop */
-#define WAIT_MIN_NS (20 * NS_PER_SEC / 1000000)
+#define WAIT_MIN_NS (200 * NS_PER_SEC / 1000000)	/* wake-ups cost, and some frames at once do no harm */
 #define ROUNDS 6u				/* of giving out what some cannot hold */
 #define RATE_MAX UINT64_C(100000000000)
 
