@@ -53,11 +53,12 @@ static bool host6(const uint8_t *a)
 	return memcmp(a, zero, sizeof(zero)) == 0 && (ldbe16(a + 10) == 0 || ldbe16(a + 10) == UINT16_MAX);
 }
 
-/* One of the guests' network, or for everybody on it: the library makes loopback of it. */
+/* Of the guests' network or their wire, or for everybody on it: the library makes loopback of some. */
 static bool in_house(const struct nat *n, const struct dest *d)
 {
 	if (d->v6)
-		return memcmp(d->addr, n->gateway6, 8) == 0 || d->addr[0] == 0xff;
+		return memcmp(d->addr, n->gateway6, 8) == 0 || d->addr[0] == 0xff ||
+		       (d->addr[0] == 0xfe && (d->addr[1] & 0xc0) == 0x80);
 	return ((ldbe32(d->addr) ^ ldbe32(n->gateway4)) & n->mask) == 0 || ldbe32(d->addr) == UINT32_MAX;
 }
 

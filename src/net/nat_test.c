@@ -701,6 +701,7 @@ static bool reaches6(const uint8_t *dst)
 
 static const uint8_t house6[][16] = {
 	{ 0xfe, 0xc0, [15] = 2 }, { 0xfe, 0xc0, [15] = 3 }, { 0xfe, 0xc0, [15] = 99 }, { 0xff, 2, [15] = 1 },
+	{ 0xfe, 0x80, [15] = 2 },
 };
 
 static void the_hosts_loopback_is_closed(void **s)
