@@ -44,7 +44,13 @@ export PATH=/bin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-for m in $(cat /modules/order); do insmod /modules/$m 2>/dev/null; done
+for m in $(cat /modules/order); do
+	args=		# of the kernel command line, as modprobe takes them from there
+	for w in $(cat /proc/cmdline); do
+		case $w in ${m%.ko}.*) args="$args ${w#*.}" ;; esac
+	done
+	insmod /modules/$m $args 2>/dev/null
+done
 root=/dev/sda
 for w in $(cat /proc/cmdline); do
 	case $w in root=*) root=${w#root=} ;; gv.shell) shell=1 ;; esac
