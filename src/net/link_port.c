@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define RETRY_MS 200			/* between two looks for the switch */
+#define SAY_MAX 20			/* times that it is said to have gone */
 
 struct link_port {
 	struct port port;		/* [const] */
@@ -301,17 +302,24 @@ static int serve(struct link_port *l)
 	return rc;
 }
 
+/* A switch that dies again and again is not worth a line each time. */
+static void say(struct link_port *l, const char *what)
+{
+	if (atomic_load(&l->reconnects) < SAY_MAX)
+		log_warn("net", "%s: switch %s is %s", l->port.name, l->sw, what);
+}
+
 /* Looks for the switch until it is there, or we shall end. */
 static void find_again(struct link_port *l)
 {
 	struct err err = { "" };
 
 	set_link(l, false, l->bps);
-	log_warn("net", "%s: switch %s is gone; looking for it", l->port.name, l->sw);
+	say(l, "gone; looking for it");
 	while (!atomic_load(&l->stop)) {
 		if (meet(l, &err) == 0) {
 			atomic_fetch_add(&l->reconnects, 1);
-			log_warn("net", "%s: switch %s is there again", l->port.name, l->sw);
+			say(l, "there again");
 			return;
 		}
 		log_guest(&l->limit, "net", "%s: %s", l->port.name, err.msg);

@@ -53,6 +53,8 @@ static void plug_in(const struct port_opt *o)
 
 	if (clock == NULL)
 		BUG_IF(clock_new_manual(&clock) < 0);
+	if (o->policy.min_bps != 0)
+		kind.bandwidth = BANDWIDTH_ABSOLUTE;
 	BUG_IF(vswitch_new(&kind, clock, &sw, NULL) < 0);
 	BUG_IF(vswitch_port(sw, &conf, &p, NULL) < 0);
 	vswitch_port_free(p);

@@ -155,6 +155,7 @@ static void wrong_words_are_said(void **s)
 		{ "storm=many", "'storm=many': expected frames a second" },
 		{ "max-out=fast", "'max-out=fast': expected bits a second" },
 		{ "max-in=1T", "'max-in=1T'" },
+		{ "min-weight=1,min-out=1M", "of different bandwidth modes" },
 		{ "min-weight=101", "'min-weight=101': expected a weight from 1 to 100" },
 		{ "min-out=much", "'min-out=much': expected bits a second" },
 		{ "colour=red", "'colour=red': expected spoof=" },

@@ -297,6 +297,8 @@ int port_opt_check(const struct port_opt *o, struct err *err)
 
 	if (rc == 0)
 		rc = guard_check(&o->policy.guard, err);
+	if (rc == 0 && o->policy.min_weight != 0 && o->policy.min_bps != 0)
+		rc = err_set(err, -EINVAL, "min-weight= and min-out= belong to switches of different bandwidth modes");
 	if (rc == 0)
 		rc = acl_new(o->rules, o->policy.nr_acl, &acl, err);
 	if (rc == 0)

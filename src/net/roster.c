@@ -74,7 +74,8 @@ static int policy_of(struct roster *r, const char *name, const char *words, enum
 	int rc;
 
 	if (r->def != NULL) {
-		rc = switch_def_policy(r->def, name, words, &o, err);
+		/* A guard that is meant for adapters must not stop the gateway's own DHCP. */
+		rc = switch_def_policy(r->def, name, role == PORT_ADAPTER ? words : NULL, &o, err);
 	} else {
 		rc = port_opt_parse(&o, words, err);
 		if (rc == 0)

@@ -236,9 +236,9 @@ int switch_def_policy(const struct switch_def *d, const char *port, const char *
 		      struct err *err)
 {
 	struct port_opt o = { 0 };
-	int rc = port_opt_parse(&o, d->policy, err);
+	int rc = words != NULL ? port_opt_parse(&o, d->policy, err) : 0;
 
-	if (rc == 0)
+	if (rc == 0 && words != NULL)
 		rc = port_opt_parse(&o, words, err);
 	for (unsigned i = 0; i < d->nr_ports && rc == 0; i++)
 		if (strcmp(d->ports[i].name, port) == 0)

@@ -11,7 +11,7 @@
  *					by what ports share what is contended for; left out: weight
  *	  "uplink-speed": "RATE",		external: what each uplink takes, shared by that
  *	  "team": "port|dynamic",		external: how several uplinks are used
- *	  "policy": "WORDS",			of a port that says nothing itself (port_opt.h)
+ *	  "policy": "WORDS",			of an adapter that says nothing itself (port_opt.h)
  *	  "ports": { "NAME": "WORDS", ... } }	what the owner of that port cannot change
  */
 #ifndef NET_SWITCH_DEF_H
@@ -67,7 +67,10 @@ void switch_def_fini(struct switch_def *d);
 MUST_CHECK int switch_def_check(struct switch_def *d, struct err *err);
 /* WORDS NULL: nothing is said of that port any more (-ENOENT if nothing was). */
 MUST_CHECK int switch_def_port(struct switch_def *d, const char *port, const char *words, struct err *err);
-/* The policy of PORT, whose owner says WORDS: the switch's, then those, then the port's. */
+/*
+ * The policy of PORT: for an adapter, whose owner says WORDS, the switch's, then those,
+ * then the port's; for the host's port or an uplink (WORDS NULL) only the port's.
+ */
 MUST_CHECK int switch_def_policy(const struct switch_def *d, const char *port, const char *words,
 				 struct port_opt *ret_o, struct err *err);
 

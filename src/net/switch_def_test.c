@@ -152,6 +152,12 @@ static void who_has_the_last_word(void **s)
 	CHECK(o.policy.vlan.id == 6 && !o.policy.mac_spoofing && o.policy.max_out_bps == 1000000);
 	port_opt_fini(&o);
 	CHECK_EQ(switch_def_policy(&d, "web", "vlan=x", &o, &err), -EINVAL);
+	/* What is meant for adapters does not bind the host and uplinks. */
+	CHECK_EQ(switch_def_policy(&d, "uplink0", NULL, &o, &err), 0);
+	CHECK(o.policy.vlan.id == 0 && !o.policy.mac_spoofing);
+	CHECK_EQ(switch_def_policy(&d, "web", NULL, &o, &err), 0);
+	CHECK_EQ(o.policy.max_out_bps, 1000000);
+	port_opt_fini(&o);
 	switch_def_fini(&d);
 }
 

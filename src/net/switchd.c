@@ -137,8 +137,11 @@ static int open_tap(struct switchd *d, const char *tap, enum port_role role, con
 	struct way *w = &d->ways[d->nr_ways++];
 	int rc;
 
-	/* Only to have one that is nobody's: what is behind the tap speaks for itself. */
-	if (role == PORT_HOST) {
+	/*
+	 * The host's is only to have one that is nobody's: what is behind the tap speaks for
+	 * itself.  A member of a dynamic team lends its own.
+	 */
+	if (role == PORT_HOST || d->def->team == TEAM_DYNAMIC) {
 		base_random(conf.mac, sizeof(conf.mac));
 		conf.mac[0] = 0x02;
 	}

@@ -1,8 +1,6 @@
 /*
  * vswitch.c - a switch and its ports: making, changing, taking away
  *
- * Missing  capture files; a process of its own for switches that several
- *          machines share
  * Lock     sw->lock for writing around every change
  */
 #include "net/vswitch.h"
