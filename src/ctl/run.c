@@ -376,7 +376,7 @@ static const struct opt run_opts[] = {
 			       "enforces: spoof=on|off, vlan=ID, trunk=LIST[,native=ID], pvlan=...,\n"
 			       "dhcp-guard, router-guard, addr-guard[=ADDR+...],\n"
 			       "mirror=source|destination, storm=N, max-out=RATE, max-in=RATE,\n"
-			       "min-weight=N, acl=RULE",
+			       "min-weight=N, min-out=RATE, acl=RULE",
 	  set_net },
 	{ "firmware", "FILE", "generation 1: this BIOS instead of SeaBIOS", set_firmware },
 	{ "vga", "on|off", "generation 1: without a display adapter its BIOS is on COM1", set_vga },

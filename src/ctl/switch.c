@@ -111,7 +111,7 @@ static int set_foreground(void *into, const char *val, struct err *err)
 #define OPT_BANDWIDTH { "bandwidth", "MODE", "how ports share: weight[,default=N] (default),\n" \
 					     "absolute[,default=RATE], none", set_bandwidth }
 #define OPT_NAT { "nat", "WORDS", "as after --net nat, for kind nat: net=CIDR,hostfwd=...", set_nat }
-#define OPT_POLICY { "policy", "WORDS", "of ports that say nothing themselves, as with --net:\n" \
+#define OPT_POLICY { "policy", "WORDS", "of adapters that say nothing themselves, as with --net:\n" \
 					"vlan=5,dhcp-guard,acl=deny in tcp local-port 22", set_policy }
 
 static const struct opt new_opts[] = {
@@ -131,7 +131,7 @@ static const struct opt port_opts[] = {
 };
 static const struct opt no_opts[] = { { 0 } };
 static const struct opt run_opts[] = {
-	{ "foreground", NULL, "stay on this terminal", set_foreground },
+	{ "foreground", NULL, "stay on this terminal, until ended", set_foreground },
 	{ 0 },
 };
 

@@ -200,7 +200,7 @@ static int live(const struct place *p, struct switch_def *def, bool detached, st
 	if (rc == 0) {
 		if (detached)
 			leave_terminal(p, name);
-		switchd_run(d, SWITCHD_IDLE_NS, quit);
+		switchd_run(d, detached ? SWITCHD_IDLE_NS : 0, quit);
 	}
 	/* First the name, so that who comes now finds that there is none; then the rest. */
 	place_unlisten(p, name);

@@ -22,8 +22,9 @@ MUST_CHECK int switch_reach(const char *name, struct err *err);
 /* The same, but -ENOENT without a message if it does not run. */
 MUST_CHECK int switch_connect(const char *name, struct err *err);
 /*
- * This process becomes the switch NAME: when it returns that is over.  DETACH: another
- * process does, and it returns as soon as that one listens.  1: it runs already.
+ * This process becomes the switch NAME until it is told to end: when it returns that is
+ * over.  DETACH: another process does, until it is idle, and it returns as soon as that
+ * one listens.  1: it runs already.
  */
 MUST_CHECK int switch_become(const char *name, bool detach, struct err *err);
 

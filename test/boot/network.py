@@ -2,10 +2,12 @@
 import functools
 import hashlib
 import http.server
+import json
 import os
 import re
 import shutil
 import socket
+import subprocess
 import threading
 import urllib.request
 
@@ -85,7 +87,18 @@ def nat(m, scratch, forwarded):
     server.shutdown()
 
 
+def shown(genvisor, m, scratch):
+    """What the machine's own switches say of themselves."""
+    out = subprocess.run([genvisor, 'net', 'show', '--json', '--machine', str(m.proc.pid)], capture_output=True, text=True)
+    switches = {s['name']: s for s in json.loads(out.stdout)['switches']}
+    expect('its switches', {n: [p['name'] for p in s['ports']] for n, s in switches.items()},
+           {'private': ['net0', 'net1'], 'nat2': ['net2', 'nat']})
+    expect('addresses', [p['mac'] for p in switches['private']['ports']], MAC)
+    expect('what passed', min(p['sent_bytes'] for p in switches['private']['ports']) > 2 * SIZE, True)
+
+
 def test(genvisor, guest, scratch):
+    os.environ['XDG_RUNTIME_DIR'] = scratch
     disk = f'{scratch}/root.vhdx'
     shutil.copy(f'{guest}/root.vhdx', disk)
     forwarded = free_port()
@@ -108,6 +121,7 @@ def test(genvisor, guest, scratch):
         sums = m.run(f"ip netns exec {ns} sed -n '/^Tcp: [0-9]/s/.* //p' /proc/net/snmp").strip()
         expect('wrong checksums', sums, '0')
 
+    shown(genvisor, m, scratch)
     nat(m, scratch, forwarded)
 
     # Another MTU: the driver closes the channel and begins again.

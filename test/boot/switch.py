@@ -47,12 +47,13 @@ def up(m, n):
           'for i in $(seq 50); do [ "$(cat /sys/class/net/eth0/carrier)" = 1 ] && break; sleep 0.1; done')
 
 
-def boot(genvisor, guest, scratch, n, *words):
+def boot(genvisor, guest, scratch, n, *words, more=()):
     disk = f'{scratch}/root{n}.vhdx'
     if not os.path.exists(disk):
         shutil.copy(f'{guest}/root.vhdx', disk)
     return Machine(genvisor, *guest_args(guest, disk, cpus=1, memory='256M'), '--net',
-                   ','.join(['switch=lan', f'mac={MAC[n - 1]}', f'port=vm{n}', *words]))
+                   ','.join(['switch=lan', f'mac={MAC[n - 1]}', f'port=vm{n}', *words]),
+                   *[a for net in more for a in ('--net', net)])
 
 
 def reaches(m, what='busybox ping -c 3 -w 6 10.9.0.{}', to=2):
@@ -177,8 +178,60 @@ def capture(net, genvisor, scratch, a):
     expect('frames', (packets(path), n >= 12), (n, True))
 
 
+class Host:
+    """An internal switch whose host is a network namespace of its own, where root may make one."""
+    def __init__(self, net, genvisor):
+        self.proc = None
+        if os.geteuid() != 0 or not os.path.exists('/dev/net/tun') or not shutil.which('ip'):
+            return
+        net('switch', 'new', '--kind', 'internal', '--host', 'gv-host', 'inside')
+        self.proc = subprocess.Popen(['unshare', '-n', genvisor, 'switch', 'run', '--foreground', 'inside'])
+        for _ in range(100):
+            if self('ip', 'link', 'show', 'gv-host').returncode == 0:
+                break
+            time.sleep(0.1)
+        expect('the host', self('ip', 'addr', 'add', '10.8.0.254/24', 'dev', 'gv-host').returncode, 0)
+
+    def __call__(self, *args):
+        return subprocess.run(['nsenter', '-t', str(self.proc.pid), '-n', *args], capture_output=True, timeout=30)
+
+    def close(self):
+        if self.proc and self.proc.poll() is None:
+            self.proc.terminate()
+            self.proc.wait()
+
+
+def ways_out(net, host, b):
+    """Of B, on switches with a gateway and with the host."""
+    b.run('ip link set eth1 up')
+    lease = b.run('busybox udhcpc -i eth1 -n -q -s /bin/true 2>&1')
+    expect('a lease from the NAT of a shared switch', 'lease of 10.0.2.15 obtained from 10.0.2.2' in lease, True)
+    b.run('ip addr add 10.0.2.15/24 dev eth1; busybox ping -c 1 10.0.2.2')
+    expect('ports', [p['name'] for p in net.show('out')['ports']], ['nat', 'uses-nat'])
+    if host.proc is None:
+        print('no namespace: the host is not tried')
+        return
+    b.run('ip addr add 10.8.0.2/24 dev eth2; ip link set eth2 up')
+    expect('the host', reaches(b, 'busybox ping -c 3 -w 6 10.8.0.{}', 254), True)
+    expect('from the host', host('busybox', 'ping', '-c', '2', '-w', '5', '10.8.0.2').returncode, 0)
+    learned = [e['port'] for e in net.show('inside')['learned']]
+    expect('the host is learned', learned, ['host'])
+    net('switch', 'port', 'inside', 'host', 'acl=deny out icmp')
+    expect('the host is held to what is said of it', reaches(b, 'busybox ping -c 2 -w 3 10.8.0.{}', 254), False)
+
+
 def test(genvisor, guest, scratch):
-    net = Net(genvisor, scratch)
+    host = None
+    try:
+        net = Net(genvisor, scratch)
+        host = Host(net, genvisor)
+        story(genvisor, guest, scratch, net, host)
+    finally:
+        if host is not None:
+            host.close()
+
+
+def story(genvisor, guest, scratch, net, host):
     net('switch', 'new', 'lan')
     a = boot(genvisor, guest, scratch, 1, f'capture={scratch}/vm1.pcapng')
     b = boot(genvisor, guest, scratch, 2)
@@ -195,16 +248,19 @@ def test(genvisor, guest, scratch):
 
     # A machine dies: the other goes on, and the port is free for its successor.
     b.kill()
-    b = boot(genvisor, guest, scratch, 2)
+    net('switch', 'new', '--kind', 'nat', '--policy', 'dhcp-guard,router-guard', 'out')
+    b = boot(genvisor, guest, scratch, 2, more=['switch=out,port=uses-nat'] + ['switch=inside,port=in'] * bool(host.proc))
     expect('a dead machine', reaches(a), False)
     b.wait_for(PROMPT)
     up(b, 2)
     expect('its successor', reaches(a), True)
+    ways_out(net, host, b)
 
     # The switch dies: the cable is out, then in again, at another process.
     process = net.show('lan')['process']
     os.kill(process, signal.SIGKILL)
     a.wait_for('switch lan is there again')
+    b.wait_for('switch lan is there again')
     expect('another switch', net.show('lan')['process'] != process, True)
     expect('after the switch died', reaches(a), True)
     print(f'{traffic(a, b, 10000000) / 1e6:.0f} MB/s')

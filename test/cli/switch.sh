@@ -43,6 +43,13 @@ one_sentence "policy: 'vlan=4095': expected a VLAN id" "$g" switch new --policy 
 [ ! -e "$defs/x.json" ] || { echo "a refused switch new left a file"; bad=1; }
 expect 0 '' "$g" switch new --kind nat --nat net=10.9.0.0/24 --policy vlan=0,dhcp-guard out
 expect 0 'out +nat +no +nat,net=10.9.0.0/24 policy vlan=0,dhcp-guard' "$g" switch list
+expect 0 '' "$g" switch new --kind external --uplink tap0 --uplink tap1 --uplink-speed 1G --team dynamic \
+	--bandwidth absolute,default=10M ext
+expect 0 'ext +external +no +uplink tap0 uplink tap1 uplink-speed 1000000000 team dynamic bandwidth absolute,default=10000000' \
+	"$g" switch list
+one_sentence "bandwidth 'weight,default=0': expected weight" "$g" switch set ext --bandwidth weight,default=0
+one_sentence "uplink-speed 'fast': expected bits a second" "$g" switch set ext --uplink-speed fast
+expect 0 '' "$g" switch remove ext
 expect 0 '' "$g" switch port lan web 'vlan=5,acl=deny in tcp local-port 22'
 one_sentence "after 'remote': expected an address" "$g" switch port lan web 'acl=deny remote'
 one_sentence 'expected words' "$g" switch port lan web
