@@ -24,8 +24,8 @@ static void rate_init(struct meter *m, uint64_t bps, uint64_t now)
 {
 	uint64_t rate = min_u64(bps / 8 + (bps % 8 != 0), METER_RATE_MAX);
 
-	/* What 5 ms make, so that a wake-up later than planned costs nothing. */
-	meter_init(m, rate, max_u64(rate / 200, BURST_MIN), now);
+	/* What 20 ms make, so that a wake-up later than planned costs nothing, and TCP keeps going. */
+	meter_init(m, rate, max_u64(rate / 50, BURST_MIN), now);
 }
 
 /* What P takes in bytes a second, when that is known. */

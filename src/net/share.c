@@ -4,9 +4,9 @@
  * Credit is kept in billionths of a byte and made all the time, at the rate of
  * the way out.  A flow takes part from its first frame on and leaves when it
  * was silent for SILENT_NS; it begins with little, so that many who begin
- * together do not exceed the rate by much.  It holds as much as 5 ms make at
- * most, so a wake-up that comes late costs nothing; when all hold that, nobody
- * competes, and no more is made.
+ * together do not exceed the rate by much.  It holds as much as 20 ms make (5
+ * without a rate) at most, so a wake-up that comes late costs nothing; when all
+ * hold that, nobody competes, and no more is made.
  *
  * An owner without a rate has one all the same while it is full again and
  * again: what it takes.  MEASURE: that is counted, for MEASURE_NS and some turns
@@ -95,7 +95,7 @@ static void forget_all(struct share *s)
 static void set_rate(struct share *s, uint64_t rate, uint64_t burst)
 {
 	s->rate = rate;
-	s->cap = (int64_t)max_u64(max_u64(rate / 200, burst), BEGIN_BYTES) * UNIT;
+	s->cap = (int64_t)max_u64(max_u64(rate / (s->c.rate != 0 ? 50 : 200), burst), BEGIN_BYTES) * UNIT;
 }
 
 void share_start(struct share *s, const struct share_conf *c, uint64_t now_ns)
@@ -209,7 +209,7 @@ static void make_credit(struct share *s, uint64_t now_ns)
 
 	if (s->rate == 0 || now_ns <= s->last_ns)
 		return;
-	dt = min_u64(now_ns - s->last_ns, NS_PER_SEC / 100);
+	dt = min_u64(now_ns - s->last_ns, NS_PER_SEC / 50);
 	s->last_ns = now_ns;
 	give_out(s, (int64_t)(dt * s->rate));
 	leave(s, now_ns);
