@@ -1,52 +1,25 @@
 /* A guest and a NAT on one switch: what each says of its frames is what the other gets. */
-#include "net/tcp_rig.h"
+#include "net/guest_rig.h"
 
 #include "dev/clock.h"
-#include "net/vswitch.h"
 
-static struct rig rig;			/* the guest; its port is not used, its queue is */
 static struct clock *clk;
 static struct vswitch *sw;
-static struct port *guest, *gateway;
-
-static int guest_deliver(void *dev, const struct net_frame *f)
-{
-	(void)dev;
-	return rig_port_send(&rig.port, f, 1) == 1 ? 0 : -EAGAIN;
-}
-
-static void guest_resume(void *dev)
-{
-	(void)dev;
-}
-
-static const struct port_client guest_client = { .deliver = guest_deliver, .resume = guest_resume };
-
-static int to_switch(void *dev, const struct net_frame *f)
-{
-	(void)dev;
-	return port_send(guest, f, 1) == 1 ? 0 : -EAGAIN;
-}
-
-/* What the rig believes to be the NAT. */
-static const struct port_client switch_client = { .deliver = to_switch };
+static struct port *gateway;
 
 static void begin(uint32_t takes)
 {
 	struct vswitch_conf conf = { .kind = VSWITCH_NAT };
-	struct port_conf pc = { .name = "guest", .role = PORT_ADAPTER, .mac = { 0x00, 0x15, 0x5d, 1, 2, 3 } };
+	struct port_conf pc = { .name = "nat", .role = PORT_HOST, .mac = { 0x52, 0x55, 10, 0, 2, 2 },
+				.policy.mac_spoofing = true };
 	struct port_caps caps = { .flags = takes };
 	struct nat_conf nc;
 
 	CHECK_EQ(clock_new(&clk), 0);
 	CHECK_EQ(vswitch_new(&conf, clk, &sw, NULL), 0);
-	CHECK_EQ(vswitch_port(sw, &pc, &guest, NULL), 0);
-	pc = (struct port_conf){ .name = "nat", .role = PORT_HOST, .mac = { 0x52, 0x55, 10, 0, 2, 2 },
-				 .policy.mac_spoofing = true };
 	CHECK_EQ(vswitch_port(sw, &pc, &gateway, NULL), 0);
 	rig_init(&rig);
-	rig.client = &switch_client;
-	port_bind(guest, &guest_client, &rig, &caps);
+	guest_plug_in(sw, &caps);
 	nat_conf_init(&nc);
 	nc.host_loopback = true;
 	CHECK_EQ(nat_new(&nc, gateway, &rig.nat, NULL), 0);

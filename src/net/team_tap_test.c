@@ -3,7 +3,7 @@
  * In a network namespace of its own; where that, the bridge or the taps are not to be had,
  * it says so and is skipped.
  */
-#include "net/tcp_rig.h"
+#include "net/guest_rig.h"
 
 #include "dev/clock.h"
 #include "net/tap.h"
@@ -14,33 +14,11 @@
 #define TAPS 2u
 
 static bool alone;
-static struct rig rig;			/* the guest; its port is not used, its queue is */
 static struct clock *clk;
 static struct vswitch *sw;
-static struct port *guest, *uplink[TAPS];
+static struct port *uplink[TAPS];
 static struct tap *tap[TAPS];
 static const char *const names[TAPS] = { "gvteam0", "gvteam1" };
-
-static int guest_deliver(void *dev, const struct net_frame *f)
-{
-	(void)dev;
-	return rig_port_send(&rig.port, f, 1) == 1 ? 0 : -EAGAIN;
-}
-
-static void guest_resume(void *dev)
-{
-	(void)dev;
-}
-
-static const struct port_client guest_client = { .deliver = guest_deliver, .resume = guest_resume };
-
-static int to_switch(void *dev, const struct net_frame *f)
-{
-	(void)dev;
-	return port_send(guest, f, 1) == 1 ? 0 : -EAGAIN;
-}
-
-static const struct port_client switch_client = { .deliver = to_switch };
 
 static int ctl(unsigned long what, void *arg)
 {
@@ -90,7 +68,7 @@ static int into_bridge(const char *name)
 static int setup(void **s)
 {
 	struct vswitch_conf conf = { .kind = VSWITCH_EXTERNAL };
-	struct port_conf pc = { .name = "guest", .role = PORT_ADAPTER, .mac = { 0x00, 0x15, 0x5d, 1, 2, 3 } };
+	struct port_conf pc = { .role = PORT_UPLINK };
 	struct err err = { 0 };
 	uint8_t b[64];
 
@@ -101,15 +79,13 @@ static int setup(void **s)
 	}
 	CHECK_EQ(clock_new(&clk), 0);
 	CHECK_EQ(vswitch_new(&conf, clk, &sw, NULL), 0);
-	CHECK_EQ(vswitch_port(sw, &pc, &guest, NULL), 0);
 	rig_init(&rig);
 	rig.ip = 0x0a090902;
 	rig.gw = 0x0a090901;
 	rig.lossy = true;
-	rig.client = &switch_client;
-	port_bind(guest, &guest_client, &rig, &(struct port_caps){ 0 });
+	guest_plug_in(sw, &(struct port_caps){ 0 });
 	for (unsigned i = 0; i < TAPS; i++) {
-		pc = (struct port_conf){ .name = names[i], .role = PORT_UPLINK };
+		pc.name = names[i];
 		CHECK_EQ(vswitch_port(sw, &pc, &uplink[i], NULL), 0);
 		if (tap_new(names[i], uplink[i], &tap[i], &err) < 0 || into_bridge(names[i]) < 0) {
 			print_message("no tap here: %s\n", err.msg);
