@@ -138,6 +138,9 @@ static void on_encoding(struct rfb *s, int32_t e)
 	case ENC_RAW:
 		s->raw_chosen = s->raw_chosen || !s->zrle_chosen;
 		break;
+	case ENC_COPY:
+		s->copies = true;
+		break;
 	case ENC_ZRLE:
 		s->zrle_chosen = s->zrle_chosen || !s->raw_chosen;
 		break;
@@ -153,7 +156,8 @@ static void on_encoding(struct rfb *s, int32_t e)
 static void on_encodings(struct rfb *s)
 {
 	s->encodings = in16(s->in + 2);
-	s->zrle_chosen = s->raw_chosen = s->resize = s->qemu_keys = false;
+	s->zrle_chosen = s->raw_chosen = s->copies = s->resize = s->qemu_keys = false;
+	s->lines_known = false;
 	s->keys_told = false;
 }
 
@@ -310,6 +314,8 @@ void rfb_close(struct rfb *s)
 	if (s->z_open)
 		deflateEnd(&s->z);
 	free(s->out);
+	free(s->lines);
 	s->out = NULL;
+	s->lines = NULL;
 	s->z_open = false;
 }

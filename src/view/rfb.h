@@ -50,12 +50,14 @@ struct rfb {
 	size_t out_n, out_at, out_cap;
 
 	struct rfb_format format;
-	bool zrle, zrle_chosen, raw_chosen, resize, qemu_keys;
+	bool zrle, zrle_chosen, raw_chosen, copies, resize, qemu_keys;
 	z_stream z;			/* one for the session's life */
 	bool z_open;
 
 	uint32_t width, height;		/* as the client knows it */
 	uint64_t seen;			/* of the picture; 0: nothing */
+	uint64_t *lines;		/* [owned] numbers of those it has; see rfb_scroll.c */
+	bool lines_known;
 	bool asked, whole;		/* an update; even of what has not changed */
 	bool keys_told;			/* that extended key events are understood */
 

@@ -8,7 +8,6 @@
  * The client's picture has the size it was told.  One that cannot be told of a
  * new size sees as much as fits, and black around it.
  *
- * Missing  CopyRect
  * Lock     the picture's while an update is made
  */
 #include "view/rfb_priv.h"
@@ -160,14 +159,20 @@ static bool clip(const struct rfb *s, struct disp_rect *r)
 	return true;
 }
 
-static void send_rects(struct rfb *s, const struct disp_view *v, struct disp_rect *rects, size_t nr,
-		       bool tell_keys)
+/* M is what the client moves itself, before all else; NULL: nothing. */
+static void send_rects(struct rfb *s, const struct disp_view *v, const struct disp_rect *rects,
+		       size_t nr, const struct rfb_move *m, bool tell_keys)
 {
 	rfb_put8(s, 0);			/* FramebufferUpdate */
 	rfb_put8(s, 0);
-	rfb_put16(s, (uint16_t)(nr + tell_keys));
+	rfb_put16(s, (uint16_t)(nr + tell_keys + (m != NULL)));
 	if (tell_keys)
 		rect_header(s, &(struct disp_rect){ 0 }, ENC_QEMU_KEYS);
+	if (m != NULL) {
+		rect_header(s, &(struct disp_rect){ 0, m->first, v->width, m->n }, ENC_COPY);
+		rfb_put16(s, 0);
+		rfb_put16(s, (uint16_t)m->from);
+	}
 	for (size_t i = 0; i < nr && !s->over; i++) {
 		rect_header(s, &rects[i], s->zrle ? ENC_ZRLE : ENC_RAW);
 		if (s->zrle)
@@ -195,15 +200,16 @@ static void send_size(struct rfb *s, const struct disp_view *v)
 
 static void update(struct rfb *s, const struct disp_view *v)
 {
-	struct disp_rect rects[MAX_RECTS];
-	bool tell = s->qemu_keys && !s->keys_told;
+	struct disp_rect rects[MAX_RECTS], rest[2 * MAX_RECTS];
+	bool tell = s->qemu_keys && !s->keys_told, whole = s->whole || s->seen == 0;
 	size_t nr, keep = 0;
+	struct rfb_move m;
 
 	if (s->resize && (v->width != s->width || v->height != s->height)) {
 		send_size(s, v);
 		return;
 	}
-	if (s->whole || s->seen == 0) {
+	if (whole) {
 		rects[0] = (struct disp_rect){ 0, 0, s->width, s->height };
 		nr = 1;
 	} else {
@@ -218,7 +224,10 @@ static void update(struct rfb *s, const struct disp_view *v)
 	s->seen = v->seq;
 	if (keep == 0 && !tell)
 		return;
-	send_rects(s, v, rects, keep, tell);
+	if (s->copies && rfb_scroll(s, v, rects, keep, !whole, &m))
+		send_rects(s, v, rest, rfb_without(rects, keep, &m, rest), &m, tell);
+	else
+		send_rects(s, v, rects, keep, NULL, tell);
 	s->keys_told = s->keys_told || tell;
 	s->asked = s->whole = false;
 }

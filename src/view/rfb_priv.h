@@ -6,7 +6,7 @@
 
 #include "view/rfb.h"
 
-enum { ENC_RAW = 0, ENC_ZRLE = 16, ENC_DESKTOP_SIZE = -223, ENC_QEMU_KEYS = -258 };
+enum { ENC_RAW = 0, ENC_COPY = 1, ENC_ZRLE = 16, ENC_DESKTOP_SIZE = -223, ENC_QEMU_KEYS = -258 };
 
 /* rfb_out.c: bytes to the client; when there is no room the session is over */
 void rfb_put(struct rfb *s, const void *buf, size_t n);
@@ -31,6 +31,20 @@ unsigned rfb_store(const struct rfb_format *f, uint8_t *p, uint32_t val, bool co
 
 /* rfb_zrle.c: a rectangle's data, with its length before it */
 void rfb_zrle(struct rfb *s, const struct disp_view *v, const struct disp_rect *r);
+
+/* rfb_scroll.c */
+struct rfb_move {
+	uint32_t first, n, from;	/* lines [first, first + n) are those from FROM on */
+};
+/*
+ * Takes note of what the client will have once RECTS are sent; whether, SEARCH,
+ * a part of it is only moved.
+ */
+bool rfb_scroll(struct rfb *s, const struct disp_view *v, const struct disp_rect *rects, size_t nr,
+		bool search, struct rfb_move *ret_m);
+/* What of RECTS is not in the lines that moved; there may be twice as many. */
+size_t rfb_without(const struct disp_rect *rects, size_t nr, const struct rfb_move *m,
+		   struct disp_rect *ret_rects);
 
 /* The picture's row Y from X on, N pixels; black where the client's is larger. */
 void rfb_row(const struct disp_view *v, uint32_t x, uint32_t y, uint32_t n, uint32_t *ret_px);

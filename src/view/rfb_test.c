@@ -28,6 +28,7 @@ struct bench {
 	uint8_t *in;
 	size_t in_n, in_at;
 	z_stream z;
+	uint32_t copied;		/* lines that the viewer had to move itself */
 	/* what the machine was told */
 	unsigned keys[64], nr_keys;
 	struct input_motion motion;
@@ -244,6 +245,18 @@ static void read_zrle(struct bench *b, uint32_t x, uint32_t y, uint32_t w, uint3
 	CHECK_EQ(p - plain, sizeof(plain) - b->z.avail_out);
 }
 
+static uint32_t read_copy(struct bench *b, uint32_t x, uint32_t y, uint32_t w, uint32_t h)
+{
+	static uint32_t old[MAX_H][MAX_W];
+	uint32_t from_x = get_be(b, 2), from_y = get_be(b, 2);
+
+	CHECK(from_x + w <= b->vw && from_y + h <= b->vh);
+	memcpy(old, b->seen, sizeof(old));
+	for (uint32_t j = 0; j < h; j++)
+		memcpy(&b->seen[y + j][x], &old[from_y + j][from_x], w * sizeof(uint32_t));
+	return h;
+}
+
 /* Reads an update; how many rectangles it had, 0: none came. */
 static unsigned update(struct bench *b, int32_t *ret_last)
 {
@@ -270,6 +283,8 @@ static unsigned update(struct bench *b, int32_t *ret_last)
 			read_raw(b, x, y, w, h);
 		else if (*ret_last == ENC_ZRLE)
 			read_zrle(b, x, y, w, h);
+		else if (*ret_last == ENC_COPY)
+			b->copied += read_copy(b, x, y, w, h);
 		else
 			CHECK_EQ(*ret_last, ENC_QEMU_KEYS);
 	}
@@ -403,6 +418,54 @@ static void sizes_change(void **state)
 		same(b);		/* cut off and black around it, if it cannot */
 		bench_free(b);
 	}
+}
+
+/* A console: lines of text go up, and once down; the last ones are new. */
+static void what_moves_is_moved_by_the_viewer(void **state)
+{
+	static const int32_t list[] = { ENC_COPY, ENC_ZRLE };
+	static const int by[] = { 16, 16, 48, -16, 1 };
+	struct bench *b = bench_new(NULL);
+	int32_t last = 0;
+	uint32_t fresh = 1;
+
+	(void)state;
+	for (uint32_t y = 0; y < b->h; y++)
+		for (uint32_t x = 0; x < b->w; x++)
+			b->px[y][x] = y % 16 < 12 ? (y * 977 + x / 3) * 0x010101 & 0xffffff : 0;
+	enter(b);
+	encodings(b, 2, list);
+	ask(b, false);
+	CHECK(update(b, &last) > 0);
+	same(b);
+	CHECK_EQ(b->copied, 0);
+	for (unsigned i = 0; i < ARRAY_LEN(by); i++) {
+		static uint32_t old[MAX_H][MAX_W];
+
+		memcpy(old, b->px, sizeof(old));
+		for (int y = 0; y < (int)b->h; y++)
+			for (uint32_t x = 0; x < b->w; x++)
+				b->px[y][x] = y + by[i] >= 0 && y + by[i] < (int)b->h ?
+					      old[y + by[i]][x] : ++fresh;
+		b->copied = 0;
+		ask(b, true);
+		CHECK(update(b, &last) > 0);
+		same(b);
+		CHECK_EQ(b->copied, b->h - (uint32_t)abs(by[i]));
+	}
+	/* another picture is not moved, nor is what is asked for anew */
+	draw(b, 4);
+	b->copied = 0;
+	ask(b, true);
+	CHECK(update(b, &last) > 0);
+	same(b);
+	memset(b->seen, 0, sizeof(b->seen));
+	memmove(b->px[0], b->px[20], 100 * sizeof(b->px[0]));
+	ask(b, false);
+	CHECK(update(b, &last) > 0);
+	same(b);
+	CHECK_EQ(b->copied, 0);
+	bench_free(b);
 }
 
 /* 16 bits, big-endian, 565: the protocol's own example of another format. */
@@ -574,6 +637,7 @@ int main(void)
 		cmocka_unit_test(pictures_arrive),
 		cmocka_unit_test(a_slow_viewer_gets_the_latest),
 		cmocka_unit_test(sizes_change),
+		cmocka_unit_test(what_moves_is_moved_by_the_viewer),
 		cmocka_unit_test(other_formats),
 		cmocka_unit_test(passwords),
 		cmocka_unit_test(des_is_des),
