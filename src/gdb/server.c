@@ -10,29 +10,22 @@
 #include "gdb/session.h"
 
 #include "base/log.h"
+#include "base/sock.h"
 
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define SLOW_MS 10000
 
 struct gdb_server {
-	int listener, wake;		/* [const] */
-	char where[128];		/* [const] */
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];	/* [const] to unlink, or "" */
+	struct sock_place place;	/* [const] */
+	int wake;			/* [const] */
 	const struct gdb_target *t;	/* [const] once the thread runs */
 	pthread_t thread;
 	bool started;
@@ -43,99 +36,6 @@ struct gdb_server {
 	struct gdb_session session;
 };
 
-/* ---- listening --------------------------------------------------------------- */
-
-static int listen_unix(struct gdb_server *s, const char *path, struct err *err)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int fd, rc;
-
-	if (path[0] == '\0' || strlen(path) >= sizeof(a.sun_path))
-		return err_set(err, -EINVAL, "a socket's path has 1 to %zu characters",
-			       sizeof(a.sun_path) - 1);
-	strcpy(a.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_set(err, -errno, "%s: %s", path, strerror(errno));
-	/* A socket that nobody listens at is left over from before. */
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 && errno == ECONNREFUSED)
-		unlink(path);
-	close(fd);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-		rc = -errno;
-		if (fd >= 0)
-			close(fd);
-		return err_set(err, rc, "%s: %s", path, strerror(-rc));
-	}
-	strcpy(s->path, path);
-	s->listener = fd;
-	/* Before anybody can connect. */
-	if (chmod(path, 0600) < 0 || listen(fd, 4) < 0)
-		return err_set(err, -errno, "%s: %s", path, strerror(errno));
-	return 0;
-}
-
-static int bind_one(const struct addrinfo *ai)
-{
-	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, rc;
-
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, 4) == 0)
-		return fd;
-	rc = -errno;
-	close(fd);
-	return rc;
-}
-
-static void name_tcp(struct gdb_server *s)
-{
-	struct sockaddr_storage a;
-	socklen_t n = sizeof(a);
-	char host[64] = "?", port[16] = "?";
-
-	if (getsockname(s->listener, (struct sockaddr *)&a, &n) == 0)
-		getnameinfo((struct sockaddr *)&a, n, host, sizeof(host), port, sizeof(port),
-			    NI_NUMERICHOST | NI_NUMERICSERV);
-	snprintf(s->where, sizeof(s->where), a.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
-		 port);
-}
-
-/* "PORT", "HOST:PORT", "[HOST]:PORT" */
-static int listen_tcp(struct gdb_server *s, const char *where, struct err *err)
-{
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
-	const char *colon = strrchr(where, ':'), *port = colon == NULL ? where : colon + 1;
-	struct addrinfo *list;
-	char host[80] = "127.0.0.1";
-	unsigned long n;
-	char *end;
-	int rc;
-
-	n = strtoul(port, &end, 10);
-	if (port[0] < '0' || port[0] > '9' || *end != '\0' || n > 65535 ||
-	    (colon != NULL && (colon == where || (size_t)(colon - where) >= sizeof(host))))
-		return err_set(err, -EINVAL,
-			       "\"%s\": expected PORT, HOST:PORT or unix:PATH", where);
-	if (colon != NULL) {
-		bool v6 = where[0] == '[' && colon[-1] == ']';
-
-		snprintf(host, sizeof(host), "%.*s", (int)(colon - where) - (v6 ? 2 : 0),
-			 where + v6);
-	}
-	rc = getaddrinfo(host, port, &hints, &list);
-	if (rc != 0)
-		return err_set(err, -EINVAL, "\"%s\": %s", where, gai_strerror(rc));
-	s->listener = bind_one(list);
-	freeaddrinfo(list);
-	if (s->listener < 0)
-		return err_set(err, s->listener, "%s: %s", where, strerror(-s->listener));
-	name_tcp(s);
-	return 0;
-}
-
 int gdb_server_new(const char *where, struct gdb_server **ret_s, struct err *err)
 {
 	struct gdb_server *s = new0(struct gdb_server);
@@ -143,16 +43,12 @@ int gdb_server_new(const char *where, struct gdb_server **ret_s, struct err *err
 
 	if (s == NULL)
 		return err_set(err, -ENOMEM, "no memory for a debugger");
-	s->listener = s->peer = s->refused = -1;
+	s->place.fd = s->peer = s->refused = -1;
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->wake < 0) {
+	if (s->wake < 0)
 		rc = err_set(err, -errno, "no event descriptor: %s", strerror(errno));
-	} else if (strncmp(where, "unix:", 5) == 0) {
-		rc = listen_unix(s, where + 5, err);
-		snprintf(s->where, sizeof(s->where), "%.120s", where + 5);
-	} else {
-		rc = listen_tcp(s, where, err);
-	}
+	else
+		rc = sock_listen(where, &s->place, err);
 	if (rc < 0) {
 		gdb_server_free(s);
 		return rc;
@@ -163,7 +59,7 @@ int gdb_server_new(const char *where, struct gdb_server **ret_s, struct err *err
 
 const char *gdb_server_where(const struct gdb_server *s)
 {
-	return s->where;
+	return s->place.where;
 }
 
 /* ---- the peer ---------------------------------------------------------------- */
@@ -225,11 +121,11 @@ static void refuse(struct gdb_server *s, int fd)
 
 static void take_caller(struct gdb_server *s)
 {
-	int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), on = 1;
+	int fd = sock_accept(&s->place);
 
 	if (fd < 0) {
 		/* No descriptor left: the caller stays at the door, and we must not spin. */
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		if (fd != -EAGAIN)
 			poll(NULL, 0, 100);
 		return;
 	}
@@ -237,7 +133,6 @@ static void take_caller(struct gdb_server *s)
 		refuse(s, fd);
 		return;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	s->peer = fd;
 	s->broken = false;
 	gdb_session_open(&s->session, s->t, send_all, s);
@@ -260,7 +155,7 @@ static void wait_once(struct gdb_server *s)
 {
 	bool room = s->peer >= 0 && gdb_session_room(&s->session) > 0;
 	struct pollfd p[] = {
-		{ .fd = s->wake, .events = POLLIN }, { .fd = s->listener, .events = POLLIN },
+		{ .fd = s->wake, .events = POLLIN }, { .fd = s->place.fd, .events = POLLIN },
 		{ .fd = s->peer, .events = room ? POLLIN : 0 },
 		{ .fd = s->refused, .events = POLLIN },
 	};
@@ -327,10 +222,7 @@ void gdb_server_free(struct gdb_server *s)
 		gdb_server_notify(s);
 		pthread_join(s->thread, NULL);
 	}
-	if (s->listener >= 0)
-		close(s->listener);
-	if (s->path[0] != '\0')
-		unlink(s->path);
+	sock_unlisten(&s->place);
 	if (s->refused >= 0)
 		close(s->refused);
 	if (s->wake >= 0)
