@@ -146,6 +146,76 @@ static void iasl_reads_what_we_wrote(void **s)
 	gmem_free(m);
 }
 
+/* Generation 1: old guests find all of it by short addresses, and ACPI is off at first. */
+static void a_bios_machine_has_both_kinds_of_addresses(void **s)
+{
+	struct gmem *m = memory(2 * MIB);
+	struct fw_acpi_conf c = acpi;
+	static uint8_t buf[65536];
+	static char text[262144];
+	struct acpi_rsdp rsdp;
+	struct acpi_header h;
+	struct acpi_fadt f;
+	char path[64];
+	uint64_t end;
+	le32 entry;
+
+	(void)s;
+	c.floppy = true;
+	c.pm_base = 0x600;
+	CHECK_EQ(fw_acpi_gen1(m, &c, &end, NULL), 0);
+	CHECK_EQ(gmem_read(m, RSDP, &rsdp, sizeof(rsdp)), 0);
+	CHECK_EQ(sum((uint8_t *)&rsdp, 20), 0);
+	CHECK_EQ(gmem_read(m, le32_get(rsdp.rsdt), &h, sizeof(h)), 0);
+	CHECK_MEM(h.signature, "RSDT", 4);
+	CHECK_EQ(gmem_read(m, le32_get(rsdp.rsdt) + sizeof(h), &entry, 4), 0);
+	CHECK_EQ(gmem_read(m, le32_get(entry), &f, sizeof(f)), 0);
+	CHECK_MEM(f.h.signature, "FACP", 4);
+	CHECK_EQ(le32_get(f.dsdt), le64_get(f.x_dsdt));
+	CHECK_EQ(le32_get(f.pm_tmr), 0x608);
+	CHECK_EQ(le64_get(f.x_pm_tmr.address), 0x608);
+	CHECK_EQ(le32_get(f.smi_cmd), 0xb2);
+	CHECK_EQ(f.acpi_enable, 0xe1);
+	CHECK_EQ(le16_get(f.iapc_boot_arch), ACPI_BOOT_LEGACY | ACPI_BOOT_8042);
+	(void)table(m, "APIC", buf, sizeof(buf));
+	CHECK_EQ(buf[40], 1);			/* 8259s too */
+	CHECK_EQ(gmem_read(m, le32_get(f.dsdt), &h, sizeof(h)), 0);
+	CHECK_EQ(gmem_read(m, le32_get(f.dsdt), buf, le32_get(h.length)), 0);
+	CHECK_EQ(sum(buf, le32_get(h.length)), 0);
+	snprintf(path, sizeof(path), "/tmp/gvdsdt1%d.aml", (int)getpid());
+	disassemble(path, buf, le32_get(h.length), text, sizeof(text));
+	CHECK(strstr(text, "GVFD, 0x0000000F") != NULL);
+	CHECK(strstr(text, "PNP0A03") != NULL);
+	gmem_free(m);
+}
+
+static void smbios_for_a_bios_has_an_anchor_without_an_address(void **s)
+{
+	const struct fw_smbios_conf c = { .nr_cpus = 2, .memory = GIB, .serial = "0000-1" };
+	struct fw_smbios_files f;
+	unsigned nr = 0, longest = 0;
+
+	(void)s;
+	fw_smbios_gen1(&c, &f);
+	CHECK_MEM(f.anchor, "_SM_", 4);
+	CHECK_EQ(f.anchor[5], 31);
+	CHECK_EQ(sum(f.anchor, 31), 0);
+	CHECK_MEM(f.anchor + 16, "_DMI_", 5);
+	CHECK_EQ(sum(f.anchor + 16, 15), 0);
+	CHECK_EQ(ld32(f.anchor + 24), 0);
+	CHECK_EQ(ld16(f.anchor + 22), f.len);
+	for (unsigned at = 0, next; at < f.len; at = next, nr++) {
+		for (next = at + f.tables[at + 1]; ld16(f.tables + next) != 0; next++)
+			CHECK(next + 2 < f.len);
+		next += 2;
+		longest = next - at > longest ? next - at : longest;
+	}
+	CHECK_EQ(ld16(f.anchor + 28), nr);
+	CHECK_EQ(ld16(f.anchor + 8), longest);
+	CHECK(memmem(f.tables, f.len, "Virtual Machine", 16) != NULL);
+	CHECK(memmem(f.tables, f.len, "7.0", 4) != NULL);
+}
+
 static void tables_that_do_not_fit_are_refused(void **s)
 {
 	struct gmem *m = memory(2 * MIB);
@@ -406,6 +476,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tables_check_and_name_every_processor),
 		cmocka_unit_test(iasl_reads_what_we_wrote),
+		cmocka_unit_test(a_bios_machine_has_both_kinds_of_addresses),
+		cmocka_unit_test(smbios_for_a_bios_has_an_anchor_without_an_address),
 		cmocka_unit_test(tables_that_do_not_fit_are_refused),
 		cmocka_unit_test(smbios_says_who_made_the_machine),
 		cmocka_unit_test(linux_is_entered_in_long_mode),
