@@ -163,6 +163,7 @@ static void a_window_in_use_is_an_error_of_every_chip(void **s)
 			struct ide_conf ide;
 			struct pit_conf pit;
 			struct i8042_conf i8042;
+			struct fdc_conf fdc;
 			struct superio_conf superio;
 			struct i440bx_conf i440bx;
 			struct piix4_conf piix4;
@@ -189,6 +190,8 @@ static void a_window_in_use_is_an_error_of_every_chip(void **s)
 			conf.ide.devfn = PCI_DEVFN(7, 1), taken = "00:07.1 is taken";
 		else if (zoo[i].ops == &pit_dev)
 			conf.pit.port = 0x40;
+		else if (zoo[i].ops == &fdc_dev)
+			conf.fdc.port = 0x3f0;
 		else if (zoo[i].ops == &i8042_dev)
 			conf.i8042.port = 0x60;
 		else if (zoo[i].ops == &superio_dev)

@@ -6,6 +6,7 @@
 #define CHIP_CHIP_ZOO_H
 
 #include "chip/chip_rig.h"
+#include "chip/fdc.h"
 #include "chip/ide.h"
 #include "chip/vga.h"
 #include "dev/input.h"
@@ -17,6 +18,7 @@ struct zoo_bench {
 	struct lapic_set *lapics;
 	struct disp *disp;
 	struct input *input;
+	void *dma;
 	struct fake_blk disk[2], dvd;	/* of the IDE controller */
 };
 
@@ -154,6 +156,21 @@ static inline void zoo_dma(struct zoo_bench *b)
 	rig_put(&b->r, &dma_dev, NULL);
 }
 
+static inline void zoo_fdc(struct zoo_bench *b)
+{
+	rig_pci(&b->r);
+	BUG_IF(dev_new(&dma_dev, &b->r.env, NULL, &b->dma, NULL) < 0);
+	for (unsigned i = 0; i < 2; i++) {
+		BUG_IF(fake_blk_init(&b->disk[i], i ? 368640 : 1474560, 512, false) < 0);
+		b->disk[i].manual = true;
+	}
+	BUG_IF(fake_blk_init(&b->dvd, 128 * KIB, 2048, false) < 0);	/* for zoo_close */
+	rig_put(&b->r, &fdc_dev, &(struct fdc_conf){
+		0x3f0, rig_irq(&b->r), b->dma, { &b->disk[0].blk, &b->disk[1].blk },
+	});
+	rig_out(&b->r, 0x3f2, 1, 0x1c);
+}
+
 static inline void zoo_i8042(struct zoo_bench *b)
 {
 	BUG_IF(input_new(&b->input) < 0);
@@ -248,6 +265,7 @@ static const struct zoo_row {
 			       { false, 0x376, 1 }, { false, 0xc000, 16 }, { false, 0xcf8, 8 } } },
 	{ &pit_dev, zoo_pit, { { false, 0x40, 4 }, { false, 0x61, 1 } } },
 	{ &dma_dev, zoo_dma, { { false, 0, 16 }, { false, 0x80, 16 }, { false, 0xc0, 32 } } },
+	{ &fdc_dev, zoo_fdc, { { false, 0x3f2, 4 }, { false, 0x3f7, 1 }, { false, 0, 16 } } },
 	{ &i8042_dev, zoo_i8042, { { false, 0x60, 1 }, { false, 0x64, 1 } } },
 	{ &superio_dev, zoo_superio, { { false, 0x3f0, 2 }, { false, 0x370, 2 } } },
 	{ &i440bx_dev, zoo_i440bx, { { false, 0xcf8, 8 }, { true, 0xc0000, 0x40000 },
@@ -272,6 +290,8 @@ static inline void zoo_close(struct zoo_bench *b)
 	lapic_free(b->lapics);
 	dev_free(b->r.ops, b->r.dev);
 	b->r.dev = NULL;
+	if (b->dma != NULL)
+		dev_free(&dma_dev, b->dma);
 	input_free(b->input);
 	rig_fini(&b->r);
 	if (b->dvd.bytes == NULL)
@@ -331,6 +351,26 @@ static inline void zoo_transfer(struct zoo_bench *b, uint32_t what, uint8_t val)
 }
 
 /* Everything that is not a register: pins, buttons, keys, events, messages' ends. */
+/* A command that makes some sense, or another disk, or the host's disk fails. */
+static inline void zoo_poke_fdc(struct zoo_bench *b, uint32_t what, uint8_t val)
+{
+	static const uint8_t cmds[] = { 0x46, 0xc5, 0x4d, 0x0f, 0x08, 0x4a, 0xc6, 0x16, 0x07 };
+
+	if (what % 4 != 0) {
+		rig_out(&b->r, 0x3f5, 1, cmds[val % ARRAY_LEN(cmds)]);
+		for (unsigned i = 0; i < 8; i++)
+			rig_out(&b->r, 0x3f5, 1, i == 4 ? 2 : i == 5 ? 18 : what >> (2 + 2 * i) & 3);
+		return;
+	}
+	pthread_mutex_lock(&b->r.lock);
+	(void)!fdc_change(b->r.dev, val & 1, (what & 4) != 0 ? NULL : &b->disk[val >> 1 & 1].blk);
+	pthread_mutex_unlock(&b->r.lock);
+	atomic_store(&b->disk[val & 1].nr_fail, what >> 8 & 1);
+	atomic_store(&b->disk[val & 1].fail, (val & 2) != 0 ? -EIO : -EROFS);
+	(void)fake_blk_finish(&b->disk[0]);
+	(void)fake_blk_finish(&b->disk[1]);
+}
+
 static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
 {
 	uint8_t keys[40];
@@ -347,6 +387,10 @@ static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
 		disp_open(b->disp, &view);
 		BUG_IF(disp_changed(b->disp, view.seq - val, rects, 1 + what % 3) > 3);
 		disp_close(b->disp);
+		return;
+	}
+	if (b->r.ops == &fdc_dev) {
+		zoo_poke_fdc(b, what, val);
 		return;
 	}
 	if (b->r.ops == &i8042_dev) {

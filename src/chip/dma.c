@@ -4,7 +4,7 @@
  * Four channels of bytes and, through the second controller, three of words.
  * A device asks for a channel and moves bytes by dma_read and dma_write; the
  * controller says where, how many and when the last of them went (terminal
- * count). The address is 16 bits that wrap, under a page register that does
+ * count). A channel in verify mode counts and moves nothing. The address is 16 bits that wrap, under a page register that does
  * not count: a transfer never leaves its 64 KiB, or 128 KiB for words.
  *
  * The eighth channel is the cascade that joins the two. Only the floppy
@@ -25,7 +25,7 @@
 #define NR 8u
 #define CASCADE 4u
 
-enum { MODE_TYPE = 0x0c, MODE_TO_MEMORY = 0x04, MODE_FROM_MEMORY = 0x08, MODE_AUTO = 0x10,
+enum { MODE_TYPE = 0x0c, MODE_VERIFY = 0, MODE_TO_MEMORY = 0x04, MODE_FROM_MEMORY = 0x08, MODE_AUTO = 0x10,
        MODE_DOWN = 0x20 };
 enum { COMMAND_OFF = 0x04 };
 
@@ -63,8 +63,10 @@ static uint64_t where(const struct dma *d, unsigned ch)
 
 static bool enabled(const struct dma *d, unsigned ch, unsigned type)
 {
-	return (d->command[ch / 4] & COMMAND_OFF) == 0 &&
-	       (d->mask[ch / 4] >> ch % 4 & 1) == 0 && (d->mode[ch] & MODE_TYPE) == type;
+	unsigned is = d->mode[ch] & MODE_TYPE;
+
+	return (d->command[ch / 4] & COMMAND_OFF) == 0 && (d->mask[ch / 4] >> ch % 4 & 1) == 0 &&
+	       (is == type || (is == MODE_VERIFY && type == MODE_TO_MEMORY));
 }
 
 /* One byte or word is over; true: it was the last one. */
@@ -97,7 +99,7 @@ static size_t move(struct dma *d, unsigned ch, uint8_t *buf, size_t n, bool to_m
 		/* Where no memory is, the bus floats and writes are lost. */
 		if (!to_memory && gmem_read(d->mem, gpa, buf + at, w) < 0)
 			memset(buf + at, 0xff, w);
-		if (to_memory)
+		if (to_memory && (d->mode[ch] & MODE_TYPE) != MODE_VERIFY)
 			(void)!gmem_write(d->mem, gpa, buf + at, w);
 		at += w;
 		*ret_tc = step(d, ch);

@@ -70,6 +70,12 @@ static void memory_is_read_again_and_again(void **s)
 	program(&r, 0x68, 0x5003, 3);			/* downwards */
 	CHECK_EQ(dma_from_memory(r.dev, 2, buf, 8, &tc), 4);
 	CHECK_MEM(buf, "dcba", 4);
+	program(&r, 0x40, 0x5000, 3);			/* verify: it only counts */
+	CHECK(dma_ready(r.dev, 2, true));
+	CHECK_EQ(dma_to_memory(r.dev, 2, "zzzz", 4, &tc), 4);
+	CHECK(tc);
+	CHECK_EQ(gmem_read(r.mem, 0x5000, buf, 4), 0);
+	CHECK_MEM(buf, "abcd", 4);
 	rig_fini(&r);
 }
 
