@@ -30,6 +30,7 @@ struct run {
 	struct vm_conf conf;
 	struct vm_disk disks[VM_MAX_DISKS];
 	char *paths[VM_MAX_DISKS];	/* [owned] of disks that had options */
+	char *floppies[VM_MAX_FLOPPIES];	/* [owned] */
 	struct vm_nic nics[VM_MAX_NICS];
 	const char *modules[MAX_MODULES + 1];
 	unsigned nr_modules;
@@ -176,6 +177,70 @@ static int set_firmware(void *into, const char *val, struct err *err)
 {
 	(void)err;
 	((struct run *)into)->conf.firmware = val;
+	return 0;
+}
+
+/* FILE[,readonly]; a comma in a path is written twice, as with --disk. */
+static int set_floppy(void *into, const char *val, struct err *err)
+{
+	struct run *r = into;
+	unsigned nr = r->conf.nr_floppies;
+	char *text, *out;
+	const char *in;
+
+	if (nr == VM_MAX_FLOPPIES)
+		return err_set(err, -E2BIG, "--floppy: at most %d", VM_MAX_FLOPPIES);
+	text = out = strdup(val);
+	if (text == NULL)
+		return err_set(err, -ENOMEM, "no memory");
+	r->floppies[nr] = text;
+	r->conf.floppies[nr].path = text;
+	r->conf.nr_floppies++;
+	for (in = val; *in != '\0' && (*in != ',' || in[1] == ','); in++) {
+		in += *in == ',';
+		*out++ = *in;
+	}
+	*out = '\0';
+	r->conf.floppies[nr].read_only = strcmp(in, ",readonly") == 0;
+	if (*in != '\0' && !r->conf.floppies[nr].read_only)
+		return err_set(err, -EINVAL, "--floppy: \"%s\": expected readonly", in + 1);
+	return 0;
+}
+
+/* Names of our own and Hyper-V's. */
+static uint8_t boot_kind(const char *name, size_t n)
+{
+	static const struct {
+		const char *name;
+		uint8_t kind;
+	} names[] = {
+		{ "cd", VM_BOOT_CD }, { "ide", VM_BOOT_IDE }, { "net", VM_BOOT_NET },
+		{ "LegacyNetworkAdapter", VM_BOOT_NET }, { "floppy", VM_BOOT_FLOPPY },
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (strlen(names[i].name) == n && strncasecmp(names[i].name, name, n) == 0)
+			return names[i].kind;
+	return 0;
+}
+
+static int set_boot_order(void *into, const char *val, struct err *err)
+{
+	uint8_t *order = ((struct run *)into)->conf.boot_order;
+	unsigned nr = 0;
+
+	memset(order, 0, VM_MAX_BOOT);
+	for (const char *at = val; at != NULL; nr++) {
+		const char *comma = strchr(at, ',');
+		size_t n = comma != NULL ? (size_t)(comma - at) : strlen(at);
+		uint8_t kind = boot_kind(at, n);
+
+		if (kind == 0 || nr == VM_MAX_BOOT || memchr(order, kind, nr) != NULL)
+			return err_set(err, -EINVAL, "--boot-order \"%s\": expected cd, ide, net "
+				       "and floppy in some order, each at most once", val);
+		order[nr] = kind;
+		at = comma != NULL ? comma + 1 : NULL;
+	}
 	return 0;
 }
 
@@ -379,6 +444,8 @@ static const struct opt run_opts[] = {
 			       "min-weight=N, min-out=RATE, acl=RULE",
 	  set_net },
 	{ "firmware", "FILE", "generation 1: this BIOS instead of SeaBIOS", set_firmware },
+	{ "floppy", "FILE[,readonly]", "generation 1: a floppy image; twice for two drives", set_floppy },
+	{ "boot-order", "cd,ide,net,floppy", "generation 1: what to boot from first", set_boot_order },
 	{ "vga", "on|off", "generation 1: without a display adapter its BIOS is on COM1", set_vga },
 	{ "boot-menu", NULL, "generation 1: its BIOS asks what to boot", set_boot_menu },
 	{ "kernel", "FILE", "boot this Linux kernel or multiboot image directly", set_kernel },
@@ -636,6 +703,8 @@ static int run_run(int argc, char **argv)
 	console_free(r->console);
 	for (unsigned i = 0; i < r->conf.nr_disks; i++)
 		free(r->paths[i]);
+	for (unsigned i = 0; i < r->conf.nr_floppies; i++)
+		free(r->floppies[i]);
 	free(r->trace);
 	free(r);
 	return status;

@@ -63,7 +63,6 @@ struct bios {
 	struct acpi_rsdp rsdp;		/* made with the tables */
 	struct loader_row loader;
 	struct fw_smbios_files smbios;
-	char boot_order[1024];
 	struct fwcfg_item item[MAX_ITEMS];
 	unsigned nr_items;
 };
@@ -145,13 +144,32 @@ static void cmos_memory(uint8_t *c, const struct vm *vm)
 	c[0x5d] = (uint8_t)(high >> 16);
 }
 
+/*
+ * Three kinds of devices in three nibbles, as SeaBIOS reads them where no file
+ * names devices one by one; the fourth comes last. Bit 0 of the first byte: a
+ * floppy boots without the signature that a disk must have.
+ */
+static void cmos_boot_order(uint8_t *c, const uint8_t order[VM_MAX_BOOT])
+{
+	static const uint8_t hyperv[VM_MAX_BOOT] = {
+		VM_BOOT_CD, VM_BOOT_IDE, VM_BOOT_NET, VM_BOOT_FLOPPY,
+	};
+
+	if (order[0] == 0)
+		order = hyperv;
+	c[0x3d] = (uint8_t)(order[1] << 4 | order[0]);
+	c[0x38] = (uint8_t)(order[2] << 4 | 1);
+}
+
 const uint8_t *bios_cmos(const struct vm *vm)
 {
 	uint8_t *c = vm->bios->cmos;
 	uint16_t sum = 0;
 
 	cmos_memory(c, vm);
-	c[0x14] = 0x06 | (vm->conf.no_vga ? 0x30 : 0);	/* coprocessor, mouse; display */
+	c[0x10] = floppy_drives(vm);
+	cmos_boot_order(c, vm->conf.boot_order);
+	c[0x14] = (c[0x10] & 15 ? 0x41 : 0x01) | 0x06 | (vm->conf.no_vga ? 0x30 : 0);	/* floppies, coprocessor, mouse; display */
 	c[0x5f] = (uint8_t)(vm->conf.cpus - 1);
 	for (unsigned i = 0x10; i < 0x2e; i++)
 		sum = (uint16_t)(sum + c[i]);
@@ -200,8 +218,6 @@ static void put_boot(struct bios *b, const struct vm *vm)
 	put(b, KEY_BOOT_MENU, NULL, &b->menu, sizeof(b->menu));
 	/* A machine that finds nothing to boot says so and waits, instead of trying for ever. */
 	put_file(b, "etc/boot-fail-wait", &b->forever, 4);
-	if (b->boot_order[0] != '\0')
-		put_file(b, "bootorder", b->boot_order, strlen(b->boot_order) + 1);
 	if (vm->conf.no_vga && vm->conf.com1 != NULL) {
 		b->sercon = le64_of(0x3f8);
 		put_file(b, "etc/sercon-port", &b->sercon, sizeof(b->sercon));

@@ -278,6 +278,14 @@ static int make_i8042(const struct making *m)
 	});
 }
 
+static int make_fdc(const struct making *m)
+{
+	return made(m, &(struct fdc_conf){
+		.port = (uint16_t)m->slot->base, .irq = line(m->vm, m->slot, m->slot->irq),
+		.dma = m->vm->dma, .media = { m->vm->floppy[0], m->vm->floppy[1] },
+	});
+}
+
 static int make_superio(const struct making *m)
 {
 	return made(m, &(struct superio_conf){ { (uint16_t)m->slot->base, 0x370 } });
@@ -370,6 +378,7 @@ static const struct {
 	{ &pit_dev, make_pit, 0 },
 	{ &dma_dev, make_dma, offsetof(struct vm, dma) },
 	{ &i8042_dev, make_i8042, 0 },
+	{ &fdc_dev, make_fdc, 0 },
 	{ &superio_dev, make_superio, 0 },
 	{ &pci_dev, make_pci, offsetof(struct vm, pci) },
 	{ &i440bx_dev, make_i440bx, 0 },

@@ -28,6 +28,7 @@ static const struct slot gen1[] = {
 	{ "com2",	&uart_dev,	0x2f8,		3,	NULL },
 	{ "com3",	&uart_dev,	0x3e8,		4,	NULL },
 	{ "com4",	&uart_dev,	0x2e8,		3,	NULL },
+	{ "fdc",	&fdc_dev,	0x3f0,		6,	NULL },
 	{ "superio",	&superio_dev,	0x3f0,		-1,	NULL },	/* and 370 */
 	{ "pci",	&pci_dev,	0xcf8,		-1,	NULL },
 	{ "440bx",	&i440bx_dev,	PCI_DEVFN(0, 0), -1,	NULL },

@@ -24,7 +24,7 @@ void tables_conf(const struct vm *vm, struct fw_acpi_conf *ret_c)
 		.rsdp_gpa = b->rsdp, .limit_gpa = b->acpi_limit,
 		.mmio_low = b->mmio_low, .mmio_low_len = b->mmio_low_len,
 		.mmio_high = high_mmio(vm), .mmio_high_len = b->mmio_high_len,
-		.no_vga = vm->conf.no_vga,
+		.no_vga = vm->conf.no_vga, .floppy = true,
 		.com1 = vm->conf.com1 != NULL, .com2 = vm->conf.com2 != NULL,
 		.lapic_gpa = (uint32_t)b->lapic, .ioapic_gpa = (uint32_t)b->slots[0].base,
 		.pm_base = b->pm_base, .generation_id = vm->generation_id,

@@ -81,6 +81,9 @@ static int check_conf(const struct vm_conf *c, struct err *err)
 	if (c->generation == 1 && (c->kernel != NULL || c->test_devices))
 		return err_set(err, -ENOTSUP, "generation 1 boots through its BIOS: --kernel and "
 			       "--test-devices are for generation 2");
+	if (c->generation == 2 && c->nr_floppies > 0)
+		return err_set(err, -ENOTSUP, "generation 2 has no floppy drive: --floppy is for "
+			       "generation 1");
 	if (c->generation == 2 && c->firmware != NULL)
 		return err_set(err, -ENOTSUP, "generation 2: --firmware is not built yet");
 	if (c->generation == 2 && c->kernel == NULL)
@@ -258,6 +261,8 @@ int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err *err)
 	if (rc == 0)
 		rc = screen_open(vm, err);
 	if (rc == 0)
+		rc = floppy_open(vm, err);
+	if (rc == 0)
 		rc = new_processors(vm, err);
 	if (rc == 0) {
 		vcpus_stop(vm);
@@ -291,6 +296,7 @@ void vm_free(struct vm *vm)
 	vmbus_free(vm->vmbus);
 	board_free(vm);
 	storage_close_files(vm);
+	floppy_close(vm);
 	screen_close(vm);
 	hv_free(vm->hv);
 	vcpus_free(vm);

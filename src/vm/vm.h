@@ -31,6 +31,18 @@ struct vm_disk {
 	bool dvd, read_only;
 };
 
+#define VM_MAX_FLOPPIES 2
+
+struct vm_floppy {			/* Generation 1 */
+	const char *path;
+	bool read_only;
+};
+
+enum vm_boot {			/* numbered as SeaBIOS does */
+	VM_BOOT_FLOPPY = 1, VM_BOOT_IDE, VM_BOOT_CD, VM_BOOT_NET
+};
+#define VM_MAX_BOOT 4
+
 #define VM_MAX_NICS 8
 
 struct vm_nic {
@@ -48,7 +60,10 @@ struct vm_conf {			/* strings and arrays are borrowed for the machine's life */
 	const struct vm_nic *nics;
 	unsigned nr_nics;
 	const char *firmware;		/* Generation 1: a BIOS; NULL: the one that is installed */
-	bool no_vga, boot_menu;		/* Generation 1 */
+	bool no_vga, boot_menu;		/* Generation 1, and so the next three */
+	struct vm_floppy floppies[VM_MAX_FLOPPIES];
+	unsigned nr_floppies;
+	uint8_t boot_order[VM_MAX_BOOT];	/* enum vm_boot, 0 ends it; empty: as Hyper-V's */
 	const char *kernel, *initrd, *append;
 	const char *const *modules;	/* multiboot, NULL-terminated; may be NULL */
 	struct chr *com1, *com2;	/* NULL: the machine has none */

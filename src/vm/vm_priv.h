@@ -5,6 +5,7 @@
 #define VM_VM_PRIV_H
 
 #include "chip/chips.h"
+#include "chip/fdc.h"
 #include "chip/ide.h"
 #include "chip/lapic.h"
 #include "chip/vga.h"
@@ -106,7 +107,12 @@ struct vm_plug {			/* an adapter and what it is plugged into; network.c */
 	struct pcapng *file;
 };
 
-struct network;				/* network.c */
+struct network;				/* floppy.c */
+MUST_CHECK int floppy_open(struct vm *vm, struct err *err);
+void floppy_close(struct vm *vm);
+uint8_t floppy_drives(const struct vm *vm);	/* their kinds, as CMOS memory has them */
+
+/* network.c */
 
 #define VM_MAX_SLOTS 32
 #define VM_PHYS_BITS 46			/* of the CPUID models */
@@ -148,6 +154,7 @@ struct vm {
 	struct testconn *testconn;	/* NULL without --test-devices */
 	struct scsi *ide_accel[2][2];	/* of the disks on IDE; storage.c */
 	struct blk *blk[VM_MAX_DISKS];
+	struct blk *floppy[VM_MAX_FLOPPIES];	/* NULL: an empty drive, or none */
 	struct vm_seat seat[VM_MAX_DISKS];	/* where each of conf.disks is */
 	struct network *network;
 	struct vm_plug nics[VM_MAX_NICS];
