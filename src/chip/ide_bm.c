@@ -8,10 +8,10 @@
  * until a reset; that is what the hardware does.
  *
  * Active goes off when the last region is used up.  A transfer that is shorter
- * than the list leaves it on, a longer one leaves the drive waiting.
+ * than the list leaves it on, a longer one leaves the drive waiting.  A list
+ * must not cross 64 KiB; one that does goes on at their beginning.
  *
  * Spec     [SFF-8038i] 2 and 3; [82371AB] 2.6 bus master IDE I/O registers
- * Missing  a table across 64 KiB wraps within them, as the chip's counter does
  * Lock     chip
  */
 #include "chip/ide_priv.h"
