@@ -54,7 +54,8 @@ static int ask(int fd, const char *text, char *ret_line, size_t max)
 	size_t n = 0;
 	int got = -1;
 
-	CHECK_EQ(write(fd, text, strlen(text)), strlen(text));
+	if (text[0] != '\0')		/* else it was sent already */
+		CHECK_EQ(write(fd, text, strlen(text)), strlen(text));
 	while (n == 0 || ret_line[n - 1] != '\n') {
 		struct iovec iov = { ret_line + n, 1 };
 		struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space,
@@ -152,7 +153,8 @@ static void peers_that_behave_badly(void **state)
 	static char lots[CONTROL_MAX_LINE];
 	char line[512];
 	struct bench b;
-	int fd, many[MAX_PEERS + 1];
+	struct pollfd many[MAX_PEERS + 1];
+	int fd;
 
 	(void)state;
 	bench_open(&b, true);
@@ -167,13 +169,17 @@ static void peers_that_behave_badly(void **state)
 	fd = sock_connect(b.where, NULL);
 	CHECK_EQ(write(fd, "{\"do\":\"type\",\"text\":\"abcdef\"}\n", 30), 30);
 	close(fd);
+	/* one too many: one is turned away, whichever */
 	for (unsigned i = 0; i <= MAX_PEERS; i++) {
-		many[i] = sock_connect(b.where, NULL);
-		CHECK(many[i] >= 0);
+		many[i] = (struct pollfd){ .fd = sock_connect(b.where, NULL), .events = POLLIN };
+		CHECK(many[i].fd >= 0);
 	}
-	CHECK_EQ(read(many[MAX_PEERS], line, 1), 0);
-	for (unsigned i = 0; i <= MAX_PEERS; i++)
-		close(many[i]);
+	CHECK(poll(many, ARRAY_LEN(many), 10000) >= 1);
+	for (unsigned i = 0; i <= MAX_PEERS; i++) {
+		if (many[i].revents != 0)
+			CHECK_EQ(read(many[i].fd, line, 1), 0);
+		close(many[i].fd);
+	}
 	bench_close(&b);
 }
 
