@@ -115,7 +115,7 @@ def machine(genvisor, *args):
 
 
 def boot(genvisor, disk, *args):
-    m = machine(genvisor, '--disk', disk, *args)
+    m = machine(genvisor, '--boot-order', 'ide', '--disk', disk, *args)
     m.wait_for('GRUB is here', 120)
     m.wait_for(PROMPT)
     return m
