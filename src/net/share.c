@@ -14,7 +14,8 @@
  * not full, and credit decides instead of who comes first; who wants less than
  * its part always finds room.  PROBE: once in a while a little more is, until it
  * is full again, or, if that does not happen, more and more.  When nobody
- * finds it full or has to wait for credit, there is no contention.
+ * finds it full or has to wait for credit, there is no contention; nor where one
+ * sends alone, who only has to fear that there is no room.
  *
  * Lock     the owner's; only share_is_idle needs none
  */
@@ -305,6 +306,12 @@ static void is_busy(struct share *s, uint64_t now_ns)
 	atomic_store_explicit(&s->busy_ns, now_ns + BUSY_NS, memory_order_relaxed);
 }
 
+/* Without a rate, nobody else sends: who waits then leaves nothing to anybody. */
+static bool is_alone(const struct share *s)
+{
+	return s->c.rate == 0 && s->nr <= 1;
+}
+
 uint64_t share_wait_ns(struct share *s, unsigned i, uint32_t weight, uint64_t cost, uint64_t now_ns)
 {
 	struct flow *f;
@@ -316,7 +323,7 @@ uint64_t share_wait_ns(struct share *s, unsigned i, uint32_t weight, uint64_t co
 		next_phase(s, now_ns);
 	f = take_part(s, i, weight, now_ns);
 	want = (int64_t)min_u64(cost, (uint64_t)(s->cap / UNIT)) * UNIT;
-	if (s->rate == 0)
+	if (s->rate == 0 || is_alone(s))
 		return 0;
 	if (f->credit < want)
 		make_credit(s, now_ns);
@@ -334,7 +341,7 @@ void share_charge(struct share *s, unsigned i, uint32_t weight, uint64_t cost, u
 	s->bytes += cost;
 	s->turns += s->was_full;
 	s->was_full = false;
-	if (s->rate != 0)
+	if (s->rate != 0 && !is_alone(s))
 		take_part(s, i, weight, now_ns)->credit -= (int64_t)min_u64(cost, UINT64_C(1) << 20) * UNIT;
 }
 

@@ -227,6 +227,30 @@ static void a_full_receiver_is_divided_too(void **state)
 	share_free(s);
 }
 
+/* With nobody to share with, one has all that a receiver takes, and is never told to wait. */
+static void one_alone_fills_a_receiver(void **state)
+{
+	struct sender x[] = { { .weight = 1, .frame = 1500 }, { .weight = 1, .frame = 1500, .off = true } };
+
+	(void)state;
+	begin(0, false, 1);
+	run_full(x, 2, 30000, 5);
+	CHECK_EQ(x[0].sent, 5 * 1000 * 30000);
+	for (unsigned i = 0; i < 100; i++)
+		CHECK_EQ(share_wait_ns(s, 0, 1, 1500, now), 0);
+	/* What it had alone it does not owe when another comes, nor when that goes again. */
+	x[1].off = false;
+	run_full(x, 2, 30000, 1);
+	run_full(x, 2, 30000, 5);
+	CHECK(x[0].sent >= x[1].sent * 9 / 10);
+	CHECK(x[1].sent >= x[0].sent * 9 / 10);
+	x[1].off = true;
+	run_full(x, 2, 30000, 1);
+	run_full(x, 2, 30000, 5);
+	CHECK_EQ(x[0].sent, 5 * 1000 * 30000);
+	share_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +261,7 @@ int main(void)
 		cmocka_unit_test(reservations_are_kept),
 		cmocka_unit_test(everybody_at_once),
 		cmocka_unit_test(a_full_receiver_is_divided_too),
+		cmocka_unit_test(one_alone_fills_a_receiver),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
