@@ -115,9 +115,11 @@ def machine(genvisor, *args):
 
 
 def boot(genvisor, disk, *args):
-    m = machine(genvisor, '--boot-order', 'ide', '--disk', disk, *args)
+    m = machine(genvisor, '--boot-order', 'ide', '--disk', disk, '--cpus', '2', *args)
     m.wait_for('GRUB is here', 120)
     m.wait_for(PROMPT)
+    if m.run('nproc').strip() != '2':       # the BIOS started both, and our tables say so
+        raise Failed('not both processors are up')
     return m
 
 
