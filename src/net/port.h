@@ -18,8 +18,10 @@
  * at most, and for 10 ms in any 100, for each receiver and for each sender,
  * however many receivers there are; after that it is dropped, and so are later
  * ones for that receiver until it calls port_room.  So receivers that never
- * drain their rings cost their neighbours a tenth at most.  Broadcasts never
- * wait.  What is above the sender's own maximum, or its part of an uplink with
+ * drain their rings cost their neighbours a tenth at most.  Where two ports
+ * have the switch for themselves there are no neighbours, and the sender waits
+ * as long as it takes: a slow guest slows its NAT, and loses nothing.
+ * Broadcasts never wait.  What is above the sender's own maximum, or its part of an uplink with
  * a speed, stays with the sender as long as it takes.
  *
  * Lock     any function of a port may be called from any thread, several at

@@ -302,6 +302,25 @@ static void who_never_drains_is_given_up(void **s)
 	rig_free(&r);
 }
 
+/* Two alone have no neighbours: nothing is lost, however long it takes. */
+static void two_alone_wait(void **s)
+{
+	(void)s;
+	rig_new(&r, VSWITCH_PRIVATE, 2);
+	r.p[1].room = 0;
+	for (unsigned ms = 0; ms < 1000; ms++) {
+		udp(RIG_MAC(1), RIG_MAC(0));
+		CHECK(!rig_send(&r, 0, 0));
+		clock_step(r.clock, 1000000);
+	}
+	CHECK(r.p[0].resumes >= 150);		/* who forgets to call port_room is asked again */
+	CHECK_EQ(rig_drops(&r, 1, DROP_NO_ROOM), 0);
+	r.p[1].room = UINT32_MAX;
+	CHECK(rig_send(&r, 0, 0));
+	CHECK_EQ(r.p[1].nr, 1);
+	rig_free(&r);
+}
+
 /* One that drains a frame every 4 ms could hold its senders for ever; it may a tenth of the time. */
 static void who_drains_a_little_holds_a_tenth_of_the_time(void **s)
 {
@@ -491,6 +510,7 @@ int main(void)
 		cmocka_unit_test(guards_stop_at_the_port_that_has_them),
 		cmocka_unit_test(no_room_keeps_the_frame_with_its_sender),
 		cmocka_unit_test(who_never_drains_is_given_up),
+		cmocka_unit_test(two_alone_wait),
 		cmocka_unit_test(who_drains_a_little_holds_a_tenth_of_the_time),
 		cmocka_unit_test(a_wakeup_that_comes_too_early_is_not_lost),
 		cmocka_unit_test(links_and_owners_come_and_go),
