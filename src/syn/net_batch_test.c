@@ -109,6 +109,27 @@ static void what_comes_together_is_one_packet(void **s)
 	down(b);
 }
 
+/* To a guest of old each frame comes alone, and at once when the next is there. */
+static void old_guests_get_one_by_one(void **s)
+{
+	struct net_bench *b = new0(struct net_bench);
+
+	(void)s;
+	CHECK(b != NULL);
+	OK(nb_init(b, 1, false));
+	OK(nb_up(b, NVSP_V2, 1514, 0));
+	OK(nb_filter(b, ALL));
+	for (unsigned i = 0; i < 5; i++)
+		OK(fp_deliver_more(&b->port, 0, 0, frame(60, i), 60));
+	b->port.client->deliver_end(b->port.dev);
+	for (unsigned i = 0; i < 5; i++) {
+		OK(nb_recv(b, &b->c, false));
+		CHECK_EQ(b->msg_of, 1);
+		check_frame(b, 60, i);
+	}
+	down(b);
+}
+
 /* A batch lost with its channel leaves nothing behind for the next session. */
 static void a_batch_and_the_end_of_its_channel(void **s)
 {
@@ -247,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_comes_together_is_one_packet),
+		cmocka_unit_test(old_guests_get_one_by_one),
 		cmocka_unit_test(a_batch_and_the_end_of_its_channel),
 		cmocka_unit_test(coalescing_is_asked_for),
 		cmocka_unit_test(segments_are_coalesced),

@@ -8,7 +8,9 @@
  * frames can still turn them off.
  *
  * Messages with frames are put together, up to NIC_BATCH of them in one
- * packet, as long as the switch has more: then net_deliver.c says flush.
+ * packet, as long as the switch has more: then net_deliver.c says flush.  Not
+ * for old guests: iPXE, which speaks version 1, reads such a packet from its
+ * end, and TCP takes every frame for a lost one.
  *
  * Spec     NVSP 107 and 108
  * Lock     nic.lock
@@ -147,11 +149,12 @@ int nic_rx_batch(struct nic *n, struct nic_chan *nc, unsigned nr)
 {
 	struct nic_batch *b = &n->rx.batch;
 	uint32_t keep = (uint32_t)min_u64(NIC_RX_RESERVE, n->rx.nr / 4);
+	unsigned max = n->version >= NVSP_V4 ? NIC_BATCH : 1;
 	int rc = 0;
 
-	if (nr > NIC_BATCH)
+	if (nr > max)
 		return -EMSGSIZE;
-	if (b->nr != 0 && (b->nc != nc || b->nr + nr > NIC_BATCH || n->rx.nr_free < keep + nr))
+	if (b->nr != 0 && (b->nc != nc || b->nr + nr > max || n->rx.nr_free < keep + nr))
 		rc = nic_rx_flush_batch(n);
 	if (rc < 0 || n->rx.nr_free < keep + nr)
 		return -EAGAIN;
