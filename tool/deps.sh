@@ -6,7 +6,7 @@
 set -eu
 build='gcc meson ninja-build pkg-config libc6-dev libzydis-dev liburing-dev libslirp-dev zlib1g-dev libssl-dev libjansson-dev acpica-tools'
 guest='mmdebstrap fakeroot e2fsprogs cpio kmod xz-utils zstd busybox-static ca-certificates seabios'
-test='libcmocka-dev qemu-utils libvhdi-utils python3 nasm gdb openssh-client ipxe mtools'
+test='libcmocka-dev qemu-utils libvhdi-utils python3 nasm gdb openssh-client ipxe mtools grub-pc-bin grub-common xorriso fdisk'
 fuzz='clang libclang-rt-14-dev'
 case ${1:-} in
 build) want=$build ;;
