@@ -54,6 +54,7 @@ enum {
 #define BT_MAX_BYTES 800u
 #define BT_BRANCHY_INSNS 48u	/* with branches: other blocks begin in it */
 #define BT_MAX_GROUPS 16u
+#define BT_REP_PAGES 16u	/* of one REP: more is the handler's, which looks up in between */
 #define BT_MARKS 65536u
 #define BT_ROAM_LOOK 256u	/* changes of page between two looks at the time */
 #define BT_ROAM_TSC 1500000u	/* less than this between two looks is too often */

@@ -254,6 +254,7 @@ static void copy_bits(struct xl *x, const struct scan_insn *i)
 	struct em *e = &x->e;
 
 	site->ends = false;
+	site->maybe = true;
 	if (bit == H_NONE) {
 		e_load(e, T0, xl_slot(x, i->reg.n));
 		bit = T0;

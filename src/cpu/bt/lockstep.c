@@ -121,8 +121,8 @@ static void shadow_insns(struct interp *c, const struct bt_block *k)
 			return;
 		}
 		l->at = n;
-		/* More than a page is the handler's: see rep.c. */
-		again = k->insn[n].rep && c->gpr[CPU_RCX] <= PAGE_SIZE;
+		/* More than so many pages are the handler's: see rep.c. */
+		again = k->insn[n].rep && c->gpr[CPU_RCX] <= BT_REP_PAGES * PAGE_SIZE;
 		do {
 			c->next_rip = c->rip + k->insn[n].len;
 			k->insn[n].fn(c, &k->insn[n]);

@@ -29,8 +29,6 @@ struct rep {
 	uint8_t *miss[MISSES];		/* jumps to the handler */
 };
 
-#define REP_PAGES 16u			/* more than that is the handler's, which looks up in between */
-
 static void missed(struct rep *r, uint8_t *jump)
 {
 	BUG_IF(r->nr == MISSES);
@@ -182,7 +180,7 @@ void xl_rep(struct xl *x, const struct scan_insn *i)
 	r.site->maybe = true;
 	if (r.flags)
 		put_flags_aside(x);
-	e_alu_imm(e, true, 7, xl_host(x, CPU_RCX), (int32_t)(REP_PAGES * PAGE_SIZE >> r.shift));
+	e_alu_imm(e, true, 7, xl_host(x, CPU_RCX), (int32_t)(BT_REP_PAGES * PAGE_SIZE >> r.shift));
 	missed(&r, e_jcc(e, CC_A));
 	again = em_rx(e);
 	piece(&r, i);

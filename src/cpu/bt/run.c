@@ -143,7 +143,7 @@ static uint8_t *by_handler(struct bt *b, struct bt_site *s, uint8_t *behind)
 	c->code_state = k->page->state;
 	in->fn(c, in);
 	c->rip = c->next_rip;
-	if (s->maybe)				/* rep.c finds the page next time */
+	if (s->maybe && in->rep)		/* rep.c finds the page next time */
 		interp_tlb_fill_store(c, to, interp_set(c));
 	if (behind == NULL || (s->ends && !same_mode(b, k)) || c->stop || k->dead || c->rip != next || attention(b))
 		return cut(b);

@@ -230,7 +230,7 @@ static void body_handler(struct xl *x, const struct scan_insn *i)
 }
 
 /* Lock step goes on behind the handler with a unit of its own, which must get on. */
-static bool rep_here(const struct xl *x, unsigned n)
+static bool maybe_here(const struct xl *x, unsigned n)
 {
 	return x->b->lock == NULL || n != 0;
 }
@@ -251,11 +251,11 @@ static void body(struct xl *x)
 		for (unsigned g = 0; g < s->nr_groups; g++)
 			if (s->group[g].at == n)
 				xl_group(x, i, g);
-		if (i->cls == SCAN_COPY) {
+		if (i->cls == SCAN_COPY && (!i->bits || maybe_here(x, n))) {
 			xl_copy(x, i);
-		} else if (i->cls == SCAN_REP && rep_here(x, n)) {
+		} else if (i->cls == SCAN_REP && maybe_here(x, n)) {
 			xl_rep(x, i);
-		} else if (i->cls == SCAN_INTERP || i->cls == SCAN_REP) {
+		} else if (i->cls == SCAN_INTERP || i->cls == SCAN_REP || i->cls == SCAN_COPY) {
 			map->by_handler = true;
 			body_handler(x, i);
 		} else if (i->cls == SCAN_SYS) {
