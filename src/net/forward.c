@@ -108,35 +108,53 @@ static void has_room(struct vport *to, uint64_t now)
 	hold_ends(to, &to->full_since, &to->was_full, now);
 }
 
-/* When it began, or began before; and how long it may last from then on. */
-static void hold_begins(struct vport *p, _Atomic uint64_t *since, struct held *w, uint64_t now, uint64_t *ret_end)
+/* When that began which begins NOW, if it did not before. */
+static uint64_t began_at(_Atomic uint64_t *since, uint64_t now)
 {
 	uint64_t began = 0, at = max_u64(now, 1);
 
-	if (atomic_compare_exchange_strong(since, &began, at))
-		began = at;
+	return atomic_compare_exchange_strong(since, &began, at) ? at : began;
+}
+
+/* It begins, or began before; and how long it may last from then on. */
+static void hold_begins(struct vport *p, _Atomic uint64_t *since, struct held *w, uint64_t now, uint64_t *ret_end)
+{
+	uint64_t began = began_at(since, now);
+
 	pthread_mutex_lock(&p->lock);
 	*ret_end = began + min_u64(hold_left(w, now), HOLD_ONE_NS);
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* A machine's own way out: whoever waits here harms nobody else. */
-static bool only_two(const struct vswitch *sw)
+/*
+ * How long who waits harms nobody else: for ever between a machine and its own way out,
+ * for less between two machines, who could wait for each other; 0 where there are more.
+ */
+static uint64_t alone_ns(const struct vswitch *sw)
 {
-	unsigned nr = 0;
+	unsigned nr = 0, adapters = 0;
 
-	for (unsigned i = 0; i < sw->nr; i++)
-		nr += sw->ports[i] != NULL && sw->ports[i]->client != NULL;
-	return nr == 2;
+	for (unsigned i = 0; i < sw->nr; i++) {
+		if (sw->ports[i] == NULL || sw->ports[i]->client == NULL)
+			continue;
+		nr++;
+		adapters += sw->ports[i]->role == PORT_ADAPTER;
+	}
+	if (nr != 2)
+		return 0;
+	return adapters == 2 ? HOLD_PAIR_NS : UINT64_MAX;
 }
 
 /* TO has no room: may the sender wait for it?  Then that is noted; it is woken when WAIT is over at the latest. */
 static bool may_hold(struct hop *h, struct vport *to, uint64_t wait)
 {
 	struct vport *from = h->from;
-	uint64_t end, own_end;
+	uint64_t alone = alone_ns(h->sw), began, end, own_end;
 
-	if (only_two(h->sw)) {
+	if (alone != 0) {
+		began = began_at(&to->full_since, h->now);
+		if (max_u64(h->now, began) - began >= alone)
+			return false;
 		atomic_store(&from->waiting, true);
 		wake_at(h->sw, h->now + min_u64(wait, HOLD_ONE_NS));
 		return true;

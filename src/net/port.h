@@ -19,8 +19,10 @@
  * however many receivers there are; after that it is dropped, and so are later
  * ones for that receiver until it calls port_room.  So receivers that never
  * drain their rings cost their neighbours a tenth at most.  Where two ports
- * have the switch for themselves there are no neighbours, and the sender waits
- * as long as it takes: a slow guest slows its NAT, and loses nothing.
+ * have the switch for themselves there are no neighbours.  A machine and its
+ * way out wait as long as it takes: a slow guest slows its NAT, and loses
+ * nothing.  Two machines wait for a second, as an adapter whose frames wait does
+ * not hear for ever that its guest has room again: each could wait for the other.
  * Broadcasts never wait.  What is above the sender's own maximum, or its part of an uplink with
  * a speed, stays with the sender as long as it takes.
  *

@@ -18,11 +18,13 @@ struct timer;
 /*
  * Who may wait for a receiver without room, and for how long: one that stays full is
  * given up after HOLD_ONE_NS; one that is full again and again may cost its senders
- * HOLD_SHARE_NS in each HOLD_WINDOW_NS.
+ * HOLD_SHARE_NS in each HOLD_WINDOW_NS.  Two machines that have the switch for themselves
+ * wait for HOLD_PAIR_NS.
  */
 #define HOLD_ONE_NS (5 * NS_PER_SEC / 1000)
 #define HOLD_SHARE_NS (10 * NS_PER_SEC / 1000)
 #define HOLD_WINDOW_NS (100 * NS_PER_SEC / 1000)
+#define HOLD_PAIR_NS NS_PER_SEC
 
 #define TEAM_NONE UINT8_MAX
 

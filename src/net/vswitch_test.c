@@ -321,6 +321,45 @@ static void two_alone_wait(void **s)
 	rig_free(&r);
 }
 
+/* Two machines that have no room for each other do not stand still for good. */
+static void two_machines_do_not_wait_for_ever(void **s)
+{
+	unsigned taken[2] = { 0 };
+
+	(void)s;
+	rig_new(&r, VSWITCH_PRIVATE, 2);
+	r.p[0].room = r.p[1].room = 0;
+	for (unsigned ms = 0; ms < 1100; ms++) {
+		for (unsigned i = 0; i < 2; i++) {
+			udp(RIG_MAC(1 - i), RIG_MAC(i));
+			taken[i] += rig_send(&r, i, 0);
+		}
+		clock_step(r.clock, 1000000);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK_EQ(taken[i], 100);		/* and lost, so that what is behind it can be read */
+		CHECK_EQ(rig_drops(&r, i, DROP_NO_ROOM), 100);
+	}
+	rig_free(&r);
+}
+
+static void a_machine_and_its_way_out_do(void **s)
+{
+	(void)s;
+	rig_new(&r, VSWITCH_INTERNAL, 1);
+	CHECK_EQ(rig_add(&r, 1, PORT_HOST, NULL), 0);
+	r.p[0].room = 0;
+	for (unsigned ms = 0; ms < 3000; ms++) {
+		udp(RIG_MAC(0), RIG_MAC(1));
+		CHECK(!rig_send(&r, 1, 0));
+		clock_step(r.clock, 1000000);
+	}
+	r.p[0].room = UINT32_MAX;
+	CHECK(rig_send(&r, 1, 0));
+	CHECK_EQ(r.p[0].nr, 1);
+	rig_free(&r);
+}
+
 /* One that drains a frame every 4 ms could hold its senders for ever; it may a tenth of the time. */
 static void who_drains_a_little_holds_a_tenth_of_the_time(void **s)
 {
@@ -511,6 +550,8 @@ int main(void)
 		cmocka_unit_test(no_room_keeps_the_frame_with_its_sender),
 		cmocka_unit_test(who_never_drains_is_given_up),
 		cmocka_unit_test(two_alone_wait),
+		cmocka_unit_test(two_machines_do_not_wait_for_ever),
+		cmocka_unit_test(a_machine_and_its_way_out_do),
 		cmocka_unit_test(who_drains_a_little_holds_a_tenth_of_the_time),
 		cmocka_unit_test(a_wakeup_that_comes_too_early_is_not_lost),
 		cmocka_unit_test(links_and_owners_come_and_go),
