@@ -5,7 +5,7 @@
  * gives up its oldest entry, so a flood of addresses costs constant time and
  * memory.  A port at its limit reuses only entries of its own.  The key is
  * random, so that nobody can aim at the set of a victim, and in a full set a
-port replaces its own entries before those of others.
+ * port replaces its own entries before those of others.
  *
  * Spec     [802.1Q] 8.8: filtering database, ageing 300 s
  * Lock     its own, a leaf, for learned addresses.  Known ones need none, as they
