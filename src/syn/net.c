@@ -49,7 +49,8 @@ void nic_set_caps(struct nic *n)
 		.flags = (n->caps & NVSP_CAP_VLAN ? PORT_TAKES_TAG : 0) |
 			 (n->offload.rsc4 ? PORT_TAKES_LSO4 : 0) | (n->offload.rsc6 ? PORT_TAKES_LSO6 : 0),
 		.max_frame = n->mtu,
-		.max_lso = NIC_RSC_MAX,
+		.max_lso = (uint32_t)min_u64((uint64_t)nic_rx_pieces(n) * (n->rx.size - NIC_RX_HEADER),
+					     NIC_RSC_MAX),
 	};
 	pthread_mutex_unlock(&n->lock);
 	port_set_caps(n->port, &caps);
@@ -120,6 +121,7 @@ static void on_recv_buf(struct nic *n, struct chan *c, const struct nvsp_msg *g,
 		};
 	}
 	pthread_mutex_unlock(&n->lock);
+	nic_set_caps(n);
 	nic_rx_room(n);
 }
 

@@ -272,6 +272,35 @@ static void no_room_for_a_whole_one(void **s)
 	down(b);
 }
 
+/* A buffer that never has room for a long one: it is said, and one that comes all the same waits for nothing. */
+static void a_small_buffer(void **s)
+{
+	struct net_bench *b = up(NVSP_CAP_RSC);
+	struct nvsp_msg m = { .type = le32_of(NVSP_SEND_RECV_BUF) };
+	uint32_t gpadl = b->g.next_gpadl++;
+	struct nic_stats st;
+
+	(void)s;
+	CHECK_EQ(b->port.caps.max_lso, NET_LSO_MAX);
+	set_rsc(b, NDIS_ON, NDIS_ON, 24);
+	OK(nb_revoke_recv(b));
+	CHECK_EQ(fg_gpadl(&b->g, b->c.relid, gpadl, b->rx, 4), 0);
+	m.u.buf.gpadl = le32_of(gpadl);
+	m.u.buf.id = le16_of(NB_RX_ID);
+	OK(nb_nvsp(b, &m));
+	b->rx_nr = le32_get(b->r.u.recv_complete.section.count);
+	CHECK_EQ(b->rx_nr, 9);			/* of which two are for answers */
+	CHECK_EQ(b->port.caps.max_lso, 7 * (1728 - 108));
+	check_coalesced(b, b->port.caps.max_lso);
+	OK(fp_deliver(&b->port, FRAME_LSO4, 0, frame(b->port.caps.max_lso + 1, 0), b->port.caps.max_lso + 1));
+	CHECK(!fg_has_packet(&b->g, &b->c));
+	nic_get_stats(b->n, &st);
+	CHECK_EQ(st.rx_too_long, 1);
+	seen_by_host(b);
+	check_coalesced(b, b->port.caps.max_lso);
+	down(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +310,7 @@ int main(void)
 		cmocka_unit_test(coalescing_is_asked_for),
 		cmocka_unit_test(segments_are_coalesced),
 		cmocka_unit_test(no_room_for_a_whole_one),
+		cmocka_unit_test(a_small_buffer),
 	};
 
 	return cmocka_run_group_tests_name("net-batch", tests, NULL, NULL);

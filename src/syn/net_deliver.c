@@ -17,11 +17,9 @@
 #include "syn/net_priv.h"
 
 #define HEAD_BYTES 96u			/* of a frame: to the ports, behind any sane header */
-#define MAX_HEADER (sizeof(struct rndis_packet) + 4 * (sizeof(struct rndis_ppi) + 4))
 
-_Static_assert(MAX_HEADER + NIC_TAG <= NIC_RX_OVERHEAD, "fits a section beside the frame");
-_Static_assert(MAX_HEADER + NIC_TAG <= NIC_RX_OVERHEAD, "fits a section beside the frame");
-_Static_assert((NIC_RX_SECTION - MAX_HEADER) * NIC_BATCH >= NIC_RSC_MAX, "fits a batch");
+_Static_assert(NIC_RX_HEADER + NIC_TAG <= NIC_RX_OVERHEAD, "fits a section beside the frame");
+_Static_assert((NIC_RX_SECTION - NIC_RX_HEADER) * NIC_BATCH >= NIC_RSC_MAX, "fits a batch");
 
 static bool wanted(const struct nic *n, const uint8_t *dst)
 {
@@ -146,7 +144,7 @@ static struct nic_chan *channel_for(struct nic *n, struct about *a)
 static int write_pieces(struct nic *n, const struct net_frame *f, const struct about *a,
 			unsigned nr, uint32_t each)
 {
-	uint8_t hdr[MAX_HEADER];
+	uint8_t hdr[NIC_RX_HEADER];
 	int rc = 0;
 
 	for (unsigned i = 0; i < nr && rc == 0; i++) {
@@ -178,7 +176,7 @@ static int deliver_locked(struct nic *n, const struct net_frame *f)
 	if (!frame_copy(f, 0, a.head, a.len) || a.len < ETH_HLEN || !wanted(n, a.head))
 		return drop(n, STAT_RX_FILTERED);
 	if (f->flags & FRAME_LSO)
-		each = n->rx.size - (uint32_t)MAX_HEADER;
+		each = n->rx.size - NIC_RX_HEADER;
 	else if (f->len > n->mtu + NIC_TAG)
 		return drop(n, STAT_RX_TOO_LONG);
 	nc = channel_for(n, &a);

@@ -30,6 +30,7 @@
 /* Receiving. */
 #define NIC_RX_SECTION 1728u		/* bytes, for frames to 1514 */
 #define NIC_RX_OVERHEAD 128u		/* of a section: RNDIS header, per-packet information, tag */
+#define NIC_RX_HEADER ((uint32_t)(sizeof(struct rndis_packet) + 4 * (sizeof(struct rndis_ppi) + 4)))
 #define NIC_MAX_SECTIONS 20480u		/* of the largest buffer the bus lets through */
 #define NIC_RX_RESERVE 8u		/* sections that data leaves to answers */
 #define NIC_BATCH 64u			/* messages of one packet */
@@ -177,6 +178,7 @@ extern const struct port_client nic_port_client;
 /* net_rx.c; under nic.lock unless said otherwise */
 MUST_CHECK int nic_rx_set(struct nic *n, struct gview *view, uint32_t gpadl, uint16_t id);	/* takes VIEW */
 void nic_rx_drop(struct nic *n);
+uint32_t nic_rx_pieces(const struct nic *n);	/* the most messages that one frame may have */
 void nic_rx_reclaim(struct nic_chan *nc);	/* what was lent on a channel that is closed */
 void nic_rx_complete(struct nic_chan *nc, const struct pkt *p);	/* takes the lock */
 /* Sends what waits: frames, answers, then news of the link. */

@@ -145,11 +145,21 @@ int nic_rx_flush_batch(struct nic *n)
 	return 0;
 }
 
+/* Sections that are never data's. */
+static uint32_t reserved(const struct nic_rx *rx)
+{
+	return (uint32_t)min_u64(NIC_RX_RESERVE, rx->nr / 4);
+}
+
+uint32_t nic_rx_pieces(const struct nic *n)
+{
+	return (uint32_t)min_u64(n->rx.nr - reserved(&n->rx), n->version >= NVSP_V4 ? NIC_BATCH : 1);
+}
+
 int nic_rx_batch(struct nic *n, struct nic_chan *nc, unsigned nr)
 {
 	struct nic_batch *b = &n->rx.batch;
-	uint32_t keep = (uint32_t)min_u64(NIC_RX_RESERVE, n->rx.nr / 4);
-	unsigned max = n->version >= NVSP_V4 ? NIC_BATCH : 1;
+	uint32_t keep = reserved(&n->rx), max = nic_rx_pieces(n);
 	int rc = 0;
 
 	if (nr > max)
