@@ -220,16 +220,25 @@ static int give(struct hop *h, struct vport *to, bool tagged, struct delivery *d
 	return rc;
 }
 
+/* RC of give is why TO misses a frame. */
+static void drop_given(struct vport *to, int rc)
+{
+	vport_drop(to, rc == -EMSGSIZE ? DROP_TOO_LONG : DROP_NO_ROOM);
+}
+
 /* A copy for all that listen, besides what is for themselves; who has no room misses it. */
 static void mirror(struct hop *h)
 {
 	for (unsigned i = 0; i < h->sw->nr; i++) {
 		struct vport *to = h->sw->ports[i];
 		struct delivery d;
+		int rc;
 
-		if (reachable(h, to) && to->policy.mirror == MIRROR_DESTINATION &&
-		    give(h, to, h->vid != 0, &d) < 0)
-			vport_drop(to, DROP_NO_ROOM);
+		if (!reachable(h, to) || to->policy.mirror != MIRROR_DESTINATION)
+			continue;
+		rc = give(h, to, h->vid != 0, &d);
+		if (rc < 0)
+			drop_given(to, rc);
 	}
 }
 
@@ -263,7 +272,7 @@ static bool deliver_to(struct hop *h, struct vport *to, bool tagged, bool hold)
 	if (rc == 0)
 		has_room(to, h->now);
 	else
-		vport_drop(to, rc == -EMSGSIZE ? DROP_TOO_LONG : DROP_NO_ROOM);
+		drop_given(to, rc);
 	if (d.nr == 0)
 		return true;
 	policy_received(h, to, d.bytes);

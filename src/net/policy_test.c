@@ -131,6 +131,15 @@ static void mirrors_show_both_ways_once(void **s)
 	CHECK_EQ(r.p[4].f[4].tci, 7);
 	craft_udp4(&r.c, RIG_ALL, RIG_MAC(3), 10);
 	CHECK_EQ(rig_reach(&r, 0), 0);
+	/* What it cannot take at all is no question of room. */
+	src.vlan.id = 0;
+	rig_policy(&r, 0, &src);
+	port_set_caps(r.p[4].port, &(struct port_caps){ .max_frame = 100 });
+	udp(2, 0, 200);
+	r.p[2].room = 1;
+	CHECK_EQ(rig_reach(&r, 0), 4);
+	CHECK_EQ(rig_drops(&r, 4, DROP_NO_ROOM), 1);
+	CHECK_EQ(rig_drops(&r, 4, DROP_TOO_LONG), 1);
 	rig_free(&r);
 }
 
