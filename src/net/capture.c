@@ -26,6 +26,11 @@ struct capture {
 	void *dev;
 };
 
+static bool is_on(struct capture *c)
+{
+	return atomic_load_explicit(&c->file, memory_order_relaxed) != NULL;
+}
+
 static void put(struct capture *c, uint64_t when, enum pcapng_dir dir, const struct net_frame *f, unsigned nr)
 {
 	struct pcapng *file;
@@ -42,7 +47,7 @@ static unsigned capture_send(struct port *p, const struct net_frame *f, unsigned
 	struct capture *c = CONTAINER_OF(p, struct capture, port);
 	uint64_t now;
 
-	if (!capture_is_on(c))
+	if (!is_on(c))
 		return port_send(c->inner, f, nr);
 	now = pcapng_now();
 	nr = port_send(c->inner, f, nr);
@@ -61,7 +66,7 @@ static int capture_deliver(void *dev, const struct net_frame *f)
 	uint64_t now;
 	int rc;
 
-	if (!capture_is_on(c))
+	if (!is_on(c))
 		return c->client->deliver(c->dev, f);
 	now = pcapng_now();
 	rc = c->client->deliver(c->dev, f);
@@ -141,11 +146,6 @@ int capture_set(struct capture *c, struct pcapng *file, struct err *err)
 	c->interface = interface;
 	pthread_rwlock_unlock(&c->lock);
 	return 0;
-}
-
-bool capture_is_on(struct capture *c)
-{
-	return atomic_load_explicit(&c->file, memory_order_relaxed) != NULL;
 }
 
 int capture_new(struct port *p, struct pcapng *file, struct capture **ret_c, struct err *err)

@@ -22,6 +22,5 @@ void capture_free(struct capture *c);
 
 /* From now on into FILE, or with NULL into none; then the one before is not used any more. */
 MUST_CHECK int capture_set(struct capture *c, struct pcapng *file, struct err *err);
-bool capture_is_on(struct capture *c);
 
 #endif
