@@ -8,6 +8,7 @@
  * Lock     none; usable from any thread
  */
 #include "net/nat.h"
+#include "net/words.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -22,24 +23,6 @@ void nat_conf_init(struct nat_conf *c)
 	*c = (struct nat_conf){ .net = DEFAULT_NET, .prefix = 24 };
 }
 
-/* A decimal number from MIN to MAX with nothing before or after it. */
-static bool number(const char *s, unsigned min, unsigned max, unsigned *ret_n)
-{
-	unsigned long n = 0;
-
-	if (*s == '\0' || strlen(s) > 5)
-		return false;
-	for (; *s != '\0'; s++) {
-		if (*s < '0' || *s > '9')
-			return false;
-		n = n * 10 + (unsigned)(*s - '0');
-	}
-	if (n < min || n > max)
-		return false;
-	*ret_n = (unsigned)n;
-	return true;
-}
-
 static uint32_t mask_of(unsigned prefix)
 {
 	return prefix == 0 ? 0 : UINT32_MAX << (32 - prefix);
@@ -49,22 +32,22 @@ static int parse_net(char *v, struct nat_conf *c, struct err *err)
 {
 	char *slash = strchr(v, '/');
 	struct in_addr a;
-	unsigned prefix;
+	uint64_t prefix;
 
 	if (slash == NULL)
 		return err_set(err, -EINVAL, "net=%s: a length is missing, as in 10.0.2.0/24", v);
 	*slash = '\0';
 	if (inet_pton(AF_INET, v, &a) != 1)
 		return err_set(err, -EINVAL, "net=%s/%s: '%s' is no IPv4 address", v, slash + 1, v);
-	if (!number(slash + 1, 8, 27, &prefix))
+	if (!words_number(slash + 1, 8, 27, &prefix))
 		return err_set(err, -EINVAL, "net=%s/%s: the length is from 8 to 27", v, slash + 1);
-	if (ntohl(a.s_addr) & ~mask_of(prefix))
-		return err_set(err, -EINVAL, "net=%s/%u: the address has bits set after the first %u",
-			       v, prefix, prefix);
-	if (ntohl(a.s_addr) >> 24 == 0 || ntohl(a.s_addr) >> 24 == 127 || ntohl(a.s_addr) >> 28 >= 0xe)
-		return err_set(err, -EINVAL, "net=%s/%u: no network of hosts", v, prefix);
 	c->net = ntohl(a.s_addr);
-	c->prefix = prefix;
+	c->prefix = (unsigned)prefix;
+	if (c->net & ~mask_of(c->prefix))
+		return err_set(err, -EINVAL, "net=%s/%u: the address has bits set after the first %u",
+			       v, c->prefix, c->prefix);
+	if (c->net >> 24 == 0 || c->net >> 24 == 127 || c->net >> 28 >= 0xe)
+		return err_set(err, -EINVAL, "net=%s/%u: no network of hosts", v, c->prefix);
 	return 0;
 }
 
@@ -73,12 +56,12 @@ static int parse_end(char *s, const char *what, struct nat_end *ret_e, struct er
 {
 	char *colon = strrchr(s, ':');
 	struct nat_end e = { 0 };
+	uint64_t port;
 	size_t n;
-	unsigned port;
 
 	if (colon == NULL)
 		return err_set(err, -EINVAL, "'%s' is no %s end, expected [ADDRESS]:PORT", s, what);
-	if (!number(colon + 1, 1, UINT16_MAX, &port))
+	if (!words_number(colon + 1, 1, UINT16_MAX, &port))
 		return err_set(err, -EINVAL, "%s port '%s' is not from 1 to 65535", what, colon + 1);
 	e.port = (uint16_t)port;
 	*colon = '\0';
@@ -158,10 +141,7 @@ static int parse_text(const char *key, const char *v, char *dst, size_t n, struc
 
 static int parse_switch(const char *key, const char *v, bool *ret_on, struct err *err)
 {
-	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
-		return err_set(err, -EINVAL, "%s=%s: expected on or off", key, v);
-	*ret_on = v[1] == 'n';
-	return 0;
+	return words_on(v, ret_on) ? 0 : err_set(err, -EINVAL, "%s=%s: expected on or off", key, v);
 }
 
 static int parse_word(char *word, struct nat_conf *c, struct err *err)

@@ -21,8 +21,8 @@
  */
 #include "net/nat_priv.h"
 #include "net/sum.h"
+#include "net/words.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -204,23 +204,6 @@ static const char *next_string(const uint8_t **m, uint32_t *n)
 	return s;
 }
 
-/* A decimal number as options have it, of at most nine digits. */
-static bool number_of(const char *s, uint32_t *ret_v)
-{
-	size_t len = strlen(s);
-	uint32_t v = 0;
-
-	if (len == 0 || len > 9)
-		return false;
-	for (; *s != '\0'; s++) {
-		if (!isdigit((unsigned char)*s))
-			return false;
-		v = v * 10 + (uint32_t)(*s - '0');
-	}
-	*ret_v = v;
-	return true;
-}
-
 /* Answers the options that we know, in TO of SIZE bytes; how many bytes. */
 static uint32_t take_options(struct nat_transfer *t, const uint8_t *m, uint32_t n, char *to, size_t size)
 {
@@ -228,10 +211,10 @@ static uint32_t take_options(struct nat_transfer *t, const uint8_t *m, uint32_t 
 	const char *name, *value;
 	struct stat st;
 	size_t at = 0;
-	uint32_t v;
+	uint64_t v;
 
 	while ((name = next_string(&m, &n)) != NULL && (value = next_string(&m, &n)) != NULL) {
-		if (!number_of(value, &v))
+		if (!words_number(value, 0, UINT32_MAX, &v))
 			continue;
 		if (strcasecmp(name, "blksize") == 0 && !block && v >= BLOCK_MIN && v <= 65464) {
 			t->block_len = (uint32_t)min_u64(v, BLOCK_MAX);
