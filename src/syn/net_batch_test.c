@@ -10,12 +10,6 @@
 #define OK(x) CHECK_EQ((x), 0)
 #define ALL (NDIS_FILTER_DIRECTED | NDIS_FILTER_BROADCAST)
 
-/* An answer comes only after everything that the guest sent before was read. */
-static void seen_by_host(struct net_bench *b)
-{
-	OK(nb_nvsp(b, &(struct nvsp_msg){ .type = le32_of(NVSP_SWITCH_DATA_PATH) }));
-}
-
 static struct net_bench *up(uint64_t caps)
 {
 	struct net_bench *b = new0(struct net_bench);
@@ -24,7 +18,7 @@ static struct net_bench *up(uint64_t caps)
 	OK(nb_init(b, 1, false));
 	OK(nb_up(b, NVSP_V6_1, 1514, caps));
 	OK(nb_filter(b, ALL));
-	seen_by_host(b);			/* it has its answer's section back */
+	OK(nb_settle(b));		/* it has its answer's section back */
 	return b;
 }
 
@@ -61,7 +55,7 @@ static unsigned free_sections(struct net_bench *b)
 	uint64_t ids[512];
 	unsigned n = 0;
 
-	seen_by_host(b);
+	OK(nb_settle(b));
 	while (fp_deliver(&b->port, 0, 0, frame(60, 0), 60) == 0) {
 		OK(nb_recv(b, &b->c, true));
 		CHECK(n < ARRAY_LEN(ids));
@@ -69,7 +63,7 @@ static unsigned free_sections(struct net_bench *b)
 	}
 	for (unsigned i = 0; i < n; i++)
 		OK(nb_give_back(b, &b->c, ids[i]));
-	seen_by_host(b);
+	OK(nb_settle(b));
 	return n;
 }
 
@@ -234,7 +228,7 @@ static void segments_are_coalesced(void **s)
 	CHECK_EQ(b->msg_of, 1);
 	CHECK(!nb_ppi(b, PPI_PIECE, &piece));
 	check_frame(b, 1000, 0);
-	seen_by_host(b);		/* what comes back says what waits at once */
+	OK(nb_settle(b));		/* what comes back says what waits at once */
 	/* It does not fit beside what waits already: two packets, in their order. */
 	for (unsigned i = 0; i < 30; i++)
 		OK(fp_deliver_more(&b->port, 0, 0, frame(60, i), 60));
@@ -248,7 +242,7 @@ static void segments_are_coalesced(void **s)
 	CHECK(b->msg_of > 36 && nb_ppi(b, PPI_PIECE, &piece) && piece == 0x301);
 	while (b->more != 0)
 		OK(nb_recv(b, &b->c, false));
-	seen_by_host(b);
+	OK(nb_settle(b));
 	CHECK_EQ(free_sections(b), all);
 	down(b);
 }
@@ -261,7 +255,7 @@ static void no_room_for_a_whole_one(void **s)
 
 	(void)s;
 	set_rsc(b, NDIS_ON, NDIS_ON, 24);
-	seen_by_host(b);
+	OK(nb_settle(b));
 	for (unsigned i = 0; i < all - 10; i++) {
 		OK(fp_deliver(&b->port, 0, 0, frame(60, 0), 60));
 		OK(nb_recv(b, &b->c, true));
@@ -296,7 +290,7 @@ static void a_small_buffer(void **s)
 	CHECK(!fg_has_packet(&b->g, &b->c));
 	nic_get_stats(b->n, &st);
 	CHECK_EQ(st.rx_too_long, 1);
-	seen_by_host(b);
+	OK(nb_settle(b));
 	check_coalesced(b, b->port.caps.max_lso);
 	down(b);
 }

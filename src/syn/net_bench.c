@@ -187,6 +187,11 @@ int nb_nvsp(struct net_bench *b, const struct nvsp_msg *m)
 	return 0;
 }
 
+int nb_settle(struct net_bench *b)
+{
+	return nb_nvsp(b, &(struct nvsp_msg){ .type = le32_of(NVSP_SWITCH_DATA_PATH) });
+}
+
 static int lend_buffer(struct net_bench *b, uint32_t type, uint64_t gpa, uint32_t pages, uint16_t id)
 {
 	struct nvsp_msg m = { .type = le32_of(type) };

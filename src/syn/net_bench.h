@@ -77,6 +77,8 @@ MUST_CHECK int nb_up(struct net_bench *b, uint32_t version, uint32_t mtu, uint64
 
 /* One NVSP message of 40 bytes; the answer in b->r. */
 MUST_CHECK int nb_nvsp(struct net_bench *b, const struct nvsp_msg *m);
+/* Until the host has read everything that the guest sent before. */
+MUST_CHECK int nb_settle(struct net_bench *b);
 MUST_CHECK int nb_recv_buf(struct net_bench *b);	/* both of them: GPADL and message */
 MUST_CHECK int nb_send_buf(struct net_bench *b);
 MUST_CHECK int nb_revoke_recv(struct net_bench *b);

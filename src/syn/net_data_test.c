@@ -419,11 +419,6 @@ static void filters(void **s)
 }
 
 /* The host has read all that was sent on the primary. */
-static void settle(struct net_bench *b)
-{
-	OK(nb_nvsp(b, &(struct nvsp_msg){ .type = le32_of(NVSP_SWITCH_DATA_PATH) }));
-}
-
 /* A guest that gives nothing back gets no more; it still hears answers, and recovers. */
 static void a_guest_that_keeps_everything(void **s)
 {
@@ -432,7 +427,7 @@ static void a_guest_that_keeps_everything(void **s)
 	unsigned n = 0, rooms;
 
 	(void)s;
-	settle(b);
+	OK(nb_settle(b));
 	while (fp_deliver(&b->port, 0, 0, frame(60, 0), 60) == 0) {
 		OK(nb_recv(b, &b->c, true));
 		CHECK(n < ARRAY_LEN(ids));
@@ -441,7 +436,7 @@ static void a_guest_that_keeps_everything(void **s)
 	CHECK_EQ(n, b->rx_nr - 8);
 	CHECK_EQ(fp_deliver(&b->port, 0, 0, frame(60, 0), 60), -EAGAIN);
 	OK(nb_filter(b, ALL));			/* in the reserve */
-	settle(b);
+	OK(nb_settle(b));
 	rooms = fp_rooms(&b->port);		/* the answer's section came back */
 	CHECK_EQ(fp_deliver(&b->port, 0, 0, frame(60, 0), 60), -EAGAIN);
 	OK(nb_give_back(b, &b->c, ids[3]));
@@ -457,7 +452,7 @@ static void a_guest_that_keeps_everything(void **s)
 	OK(nb_give_back(b, &b->c, 0));
 	OK(nb_give_back(b, &b->c, UINT64_MAX));
 	OK(nb_give_back(b, &b->c, ids[3] + (UINT64_C(1) << 32)));
-	settle(b);
+	OK(nb_settle(b));
 	OK(fp_deliver(&b->port, 0, 0, frame(60, 0), 60));
 	CHECK_EQ(fp_deliver(&b->port, 0, 0, frame(60, 0), 60), -EAGAIN);
 	down(b);
