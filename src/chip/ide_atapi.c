@@ -30,21 +30,6 @@ static uint32_t blocks_of(const struct ide_drive *d)
 	return d->blk == NULL ? 0 : (uint32_t)min_u64(d->blk->size / IDE_CD_BLOCK, UINT32_MAX);
 }
 
-static uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return get16(p) << 16 | get16(p + 2);
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	st32(p, __builtin_bswap32(v));
-}
-
 /* ---- the end of a packet --------------------------------------------------- */
 
 static void good(struct ide_chan *c)
@@ -126,7 +111,7 @@ static void do_inquiry(struct ide_chan *c)
 	b[3] = 2;			/* response format */
 	b[4] = 36 - 5;
 	memcpy(b + 8, "Msft    Virtual CD/ROM  1.0 ", 28);
-	reply(c, 36, get16(c->cdb + 3));
+	reply(c, 36, ldbe16(c->cdb + 3));
 }
 
 static void do_start_stop(struct ide_chan *c)
@@ -160,8 +145,8 @@ static void do_prevent_allow(struct ide_chan *c)
 
 static void do_read_capacity(struct ide_chan *c)
 {
-	put32(c->buf, blocks_of(ide_active(c)) - 1);
-	put32(c->buf + 4, IDE_CD_BLOCK);
+	stbe32(c->buf, blocks_of(ide_active(c)) - 1);
+	stbe32(c->buf + 4, IDE_CD_BLOCK);
 	reply(c, 8, 8);
 }
 
@@ -184,25 +169,25 @@ static void read_blocks(struct ide_chan *c, uint32_t lba, uint32_t nr)
 
 static void do_read(struct ide_chan *c)
 {
-	read_blocks(c, get32(c->cdb + 2),
-		    c->cdb[0] == SCSI_READ_12 ? get32(c->cdb + 6) : get16(c->cdb + 7));
+	read_blocks(c, ldbe32(c->cdb + 2),
+		    c->cdb[0] == SCSI_READ_12 ? ldbe32(c->cdb + 6) : ldbe16(c->cdb + 7));
 }
 
 /* Sectors of mode 1, of which the user data is all we have. */
 static void do_read_cd(struct ide_chan *c)
 {
 	uint8_t type = c->cdb[1] >> 2 & 7, what = c->cdb[9] & 0xf8;
-	uint32_t nr = get32(c->cdb + 5) & 0xffffff;
+	uint32_t nr = ldbe32(c->cdb + 5) & 0xffffff;
 
 	if ((type != 0 && type != 2) || (c->cdb[10] & 7) != 0 || (what != 0x10 && what != 0))
 		ide_atapi_fail(c, SENSE_BAD_CDB);
 	else
-		read_blocks(c, get32(c->cdb + 2), what == 0 ? 0 : nr);
+		read_blocks(c, ldbe32(c->cdb + 2), what == 0 ? 0 : nr);
 }
 
 static void do_seek(struct ide_chan *c)
 {
-	if (get32(c->cdb + 2) >= blocks_of(ide_active(c)))
+	if (ldbe32(c->cdb + 2) >= blocks_of(ide_active(c)))
 		ide_atapi_fail(c, SENSE_LBA_RANGE);
 	else
 		good(c);
@@ -212,7 +197,7 @@ static void do_mechanism_status(struct ide_chan *c)
 {
 	memset(c->buf, 0, 8);
 	c->buf[1] = ide_active(c)->ejected ? 0x10 : 0;
-	reply(c, 8, get16(c->cdb + 8));
+	reply(c, 8, ldbe16(c->cdb + 8));
 }
 
 static void do_set_speed(struct ide_chan *c)
@@ -268,12 +253,12 @@ static void do_mode_sense(struct ide_chan *c)
 	c->buf[1] = (uint8_t)(n + MODE_HEAD - 2);
 	/* The medium type of [SFF-8020i]: tray open, none, data of 120 mm. */
 	c->buf[2] = d->ejected ? 0x71 : d->blk == NULL ? 0x70 : 0x01;
-	reply(c, n + MODE_HEAD, get16(c->cdb + 7));
+	reply(c, n + MODE_HEAD, ldbe16(c->cdb + 7));
 }
 
 static void do_mode_select(struct ide_chan *c)
 {
-	uint32_t n = get16(c->cdb + 7);
+	uint32_t n = ldbe16(c->cdb + 7);
 
 	if ((c->cdb[1] & 1) != 0)
 		ide_atapi_fail(c, SENSE_BAD_CDB);
@@ -291,7 +276,7 @@ void ide_atapi_taken(struct ide_chan *c)
 	uint32_t at = MODE_HEAD, n = c->len;
 	uint8_t ours[64];
 
-	if (get16(c->buf + 6) != 0) {
+	if (ldbe16(c->buf + 6) != 0) {
 		ide_atapi_fail(c, SENSE_BAD_PARAM);
 		return;
 	}
@@ -338,7 +323,7 @@ static void do_read_track_info(struct ide_chan *c) { answer(c, mmc_read_track_in
 static void do_get_event_status(struct ide_chan *c)
 {
 	struct ide_drive *d = ide_active(c);
-	bool told = (c->cdb[1] & 1) != 0 && (c->cdb[4] & 0x10) != 0 && get16(c->cdb + 7) > 4;
+	bool told = (c->cdb[1] & 1) != 0 && (c->cdb[4] & 0x10) != 0 && ldbe16(c->cdb + 7) > 4;
 
 	answer(c, mmc_get_event_status);
 	if (told)

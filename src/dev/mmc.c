@@ -16,26 +16,6 @@
 
 #define LEADOUT 0xaa
 
-static uint16_t get16(const uint8_t *p)
-{
-	return __builtin_bswap16(ld16(p));
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return __builtin_bswap32(ld32(p));
-}
-
-static void put16(uint8_t *p, uint16_t v)
-{
-	st16(p, __builtin_bswap16(v));
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	st32(p, __builtin_bswap32(v));
-}
-
 static void reply_init(struct mmc_reply *r, uint32_t n, uint32_t alloc)
 {
 	memset(r, 0, sizeof(*r));
@@ -49,7 +29,7 @@ static void put_address(uint8_t *p, uint32_t lba, bool msf)
 	uint32_t f = (uint32_t)min_u64((uint64_t)lba + 150, 255 * 60 * 75 + 59 * 75 + 74);
 
 	if (!msf) {
-		put32(p, lba);
+		stbe32(p, lba);
 		return;
 	}
 	p[0] = 0;
@@ -75,14 +55,14 @@ enum scsi_sense mmc_read_toc(const struct mmc_state *s, const uint8_t *cdb, stru
 		format = cdb[9] >> 6;	/* where older drivers put it */
 	if (format > 1 || (format == 0 && cdb[6] > 1 && cdb[6] != LEADOUT))
 		return SENSE_BAD_CDB;
-	reply_init(r, 0, get16(cdb + 7));
+	reply_init(r, 0, ldbe16(cdb + 7));
 	r->b[2] = r->b[3] = 1;		/* first and last track, or session */
 	if (format == 1 || cdb[6] <= 1)
 		p = put_track(p, 1, 0, msf);
 	if (format == 0)
 		p = put_track(p, LEADOUT, s->blocks, msf);
 	r->n = (uint32_t)(p - r->b);
-	put16(r->b, (uint16_t)(r->n - 2));
+	stbe16(r->b, (uint16_t)(r->n - 2));
 	return SENSE_NONE;
 }
 
@@ -106,13 +86,13 @@ enum scsi_sense mmc_get_configuration(const struct mmc_state *s, const uint8_t *
 				      struct mmc_reply *r)
 {
 	uint8_t rt = cdb[1] & 3;
-	uint16_t start = get16(cdb + 2);
+	uint16_t start = ldbe16(cdb + 2);
 
 	if (rt == 3)
 		return SENSE_BAD_CDB;
-	reply_init(r, 8, get16(cdb + 7));
+	reply_init(r, 8, ldbe16(cdb + 7));
 	if (s->medium)
-		put16(r->b + 6, PROFILE_DVD_ROM);
+		stbe16(r->b + 6, PROFILE_DVD_ROM);
 	for (size_t i = 0; i < ARRAY_LEN(features); i++) {
 		const struct feature *f = &features[i];
 		uint8_t current = s->medium || (f->version & 2) != 0;
@@ -121,7 +101,7 @@ enum scsi_sense mmc_get_configuration(const struct mmc_state *s, const uint8_t *
 			continue;
 		if (rt == 1 && !current)
 			continue;
-		put16(r->b + r->n, f->code);
+		stbe16(r->b + r->n, f->code);
 		r->b[r->n + 2] = (uint8_t)((f->version & ~1u) | current);
 		r->b[r->n + 3] = f->len;
 		memcpy(r->b + r->n + 4, f->bytes, f->len);
@@ -129,7 +109,7 @@ enum scsi_sense mmc_get_configuration(const struct mmc_state *s, const uint8_t *
 			r->b[r->n + 7] = 2;
 		r->n += 4u + f->len;
 	}
-	put32(r->b, r->n - 4);
+	stbe32(r->b, r->n - 4);
 	return SENSE_NONE;
 }
 
@@ -139,15 +119,15 @@ enum scsi_sense mmc_get_event_status(const struct mmc_state *s, const uint8_t *c
 {
 	if (!(cdb[1] & 1))
 		return SENSE_BAD_CDB;
-	reply_init(r, 4, get16(cdb + 7));
+	reply_init(r, 4, ldbe16(cdb + 7));
 	r->b[3] = 0x10;				/* supported: media */
 	if (!(cdb[4] & 0x10)) {
-		put16(r->b, 2);
+		stbe16(r->b, 2);
 		r->b[2] = 0x80;			/* none of what was asked for */
 		return SENSE_NONE;
 	}
 	r->n = 8;
-	put16(r->b, 6);
+	stbe16(r->b, 6);
 	r->b[2] = 4;
 	r->b[4] = (uint8_t)s->event;
 	r->b[5] = (uint8_t)(s->tray_open | s->medium << 1);
@@ -160,8 +140,8 @@ enum scsi_sense mmc_read_disc_info(const struct mmc_state *s, const uint8_t *cdb
 	(void)s;
 	if ((cdb[1] & 7) != 0)
 		return SENSE_BAD_CDB;
-	reply_init(r, 34, get16(cdb + 7));
-	put16(r->b, 32);
+	reply_init(r, 34, ldbe16(cdb + 7));
+	stbe16(r->b, 32);
 	r->b[2] = 0x0e;				/* last session complete, disc complete */
 	r->b[3] = r->b[4] = r->b[5] = r->b[6] = 1;	/* one session, one track */
 	r->b[7] = 0x20;				/* unrestricted use */
@@ -173,18 +153,18 @@ enum scsi_sense mmc_read_disc_info(const struct mmc_state *s, const uint8_t *cdb
 enum scsi_sense mmc_read_track_info(const struct mmc_state *s, const uint8_t *cdb,
 				    struct mmc_reply *r)
 {
-	uint32_t which = get32(cdb + 2);
+	uint32_t which = ldbe32(cdb + 2);
 	uint8_t by = cdb[1] & 3;
 	bool found = by == 0 ? which < s->blocks : by != 3 && which == 1;
 
 	if (!found)
 		return SENSE_BAD_CDB;
-	reply_init(r, 36, get16(cdb + 7));
-	put16(r->b, 34);
+	reply_init(r, 36, ldbe16(cdb + 7));
+	stbe16(r->b, 34);
 	r->b[2] = r->b[3] = 1;			/* track, session */
 	r->b[5] = 4;				/* data, no copy */
 	r->b[6] = 1;				/* mode 1 */
-	put32(r->b + 24, s->blocks);		/* starts at 0 */
+	stbe32(r->b + 24, s->blocks);		/* starts at 0 */
 	return SENSE_NONE;
 }
 
