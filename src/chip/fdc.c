@@ -45,6 +45,8 @@ void fdc_give(struct fdc *f, const uint8_t *bytes, unsigned n)
 	f->at_result = 0;
 	f->nr_cmd = 0;
 	f->phase = n == 0 ? PHASE_COMMAND : PHASE_RESULT;
+	if (n == 0 && f->untold)
+		timer_arm(f->timer, clock_now_ns(f->clock) + SOON_NS);
 }
 
 /* What the data commands end with. */
@@ -119,8 +121,8 @@ static void seek_to(struct fdc *f, uint8_t cylinder, uint8_t st0)
 	f->pending[unit] = (uint8_t)(st0 | (f->cmd[1] & 4) | unit);
 	if (unit < ARRAY_LEN(f->changed) && f->media[unit] != NULL)
 		f->changed[unit] = 0;
+	f->untold = true;
 	fdc_give(f, NULL, 0);
-	timer_arm(f->timer, clock_now_ns(f->clock) + SOON_NS);
 }
 
 static void do_sense_interrupt(struct fdc *f)
@@ -349,6 +351,7 @@ static void soft_reset(struct fdc *f)
 	f->io.again = AGAIN_NOTHING;
 	f->what = f->due = 0;
 	memset(f->pending, 0, sizeof(f->pending));
+	f->untold = false;
 	if (!f->locked)
 		memset(f->config, 0, sizeof(f->config));
 	fdc_give(f, NULL, 0);
@@ -360,6 +363,7 @@ static void leave_reset(struct fdc *f)
 {
 	for (unsigned i = 0; i < NR_UNITS; i++)
 		f->pending[i] = (uint8_t)(ST0_POLL | i);
+	f->untold = true;
 	timer_arm(f->timer, clock_now_ns(f->clock) + SOON_NS);
 }
 
@@ -443,6 +447,19 @@ static const struct io_ops dir_io = { IO_W1, dir_port_read, ccr_write };
 
 /* ---- the board's side ----------------------------------------------------------------- */
 
+/* One interrupt for all that is pending; in the middle of a command it waits for its end. */
+static void tell(struct fdc *f)
+{
+	if (!f->untold || f->phase != PHASE_COMMAND || f->nr_cmd != 0)
+		return;
+	f->untold = false;
+	for (unsigned i = 0; i < NR_UNITS; i++)
+		if (f->pending[i] != 0) {
+			fdc_raise(f);
+			break;
+		}
+}
+
 static void fdc_fire(void *arg)
 {
 	struct fdc *f = arg;
@@ -450,11 +467,7 @@ static void fdc_fire(void *arg)
 	pthread_mutex_lock(f->lock);
 	if (f->io.busy && atomic_load_explicit(&f->io.done, memory_order_acquire))
 		fdc_came_in(f);
-	for (unsigned i = 0; i < NR_UNITS; i++)
-		if (f->pending[i] != 0 && f->phase == PHASE_COMMAND && f->nr_cmd == 0) {
-			fdc_raise(f);
-			break;
-		}
+	tell(f);
 	pthread_mutex_unlock(f->lock);
 }
 
@@ -540,6 +553,7 @@ static int fdc_loaded(void *self, struct err *err)
 	f->io.again = AGAIN_NOTHING;
 	if (f->phase == PHASE_EXEC)
 		fdc_resume(f);
+	f->untold = true;		/* perhaps; what is pending is told again */
 	timer_arm(f->timer, clock_now_ns(f->clock) + SOON_NS);
 	return 0;
 }

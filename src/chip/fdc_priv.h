@@ -65,6 +65,7 @@ struct fdc {
 	uint8_t result[10], nr_result, at_result;
 	uint8_t cylinder[NR_UNITS];	/* where the heads are believed to be */
 	uint8_t pending[NR_UNITS];	/* ST0 that SENSE INTERRUPT will tell; 0 = none */
+	bool untold;			/* there was no interrupt yet for what is pending */
 	uint8_t specify[2], config[3], locked, perpendicular;
 	/* The command that runs. */
 	uint8_t what, unit, head, c, h, r, n, end, left;

@@ -237,6 +237,39 @@ static void sectors_come_through_the_port(void **s)
 	teardown(&b);
 }
 
+/* A seek that ends while another command is under way, or being given, says so after it. */
+static void a_seek_waits_for_its_turn(void **s)
+{
+	struct bench b;
+
+	(void)s;
+	setup(&b);
+	start(&b);
+	SEND(&b, 0x0f, 1, 5);
+	SEND(&b, 0x0a, 0);
+	CHECK(b.r.level);
+	wait_a_bit(&b);
+	RESULT(&b, 0, 0, 0, 0, 0, 1, 2);
+	CHECK(!b.r.level);
+	wait_a_bit(&b);
+	CHECK(b.r.level);
+	SEND(&b, 0x08);
+	RESULT(&b, 0x21, 5);
+	CHECK(!b.r.level);
+	SEND(&b, 0x0f, 0, 7);
+	SEND(&b, 0x03);
+	wait_a_bit(&b);
+	CHECK(!b.r.level);
+	SEND(&b, 0xaf, 0x02);
+	wait_a_bit(&b);
+	CHECK(b.r.level);
+	SEND(&b, 0x08);
+	RESULT(&b, 0x20, 7);
+	wait_a_bit(&b);
+	CHECK(!b.r.level);
+	teardown(&b);
+}
+
 static void what_is_not_there_is_not_found(void **s)
 {
 	struct bench b;
@@ -362,6 +395,7 @@ int main(void)
 		cmocka_unit_test(sectors_come_by_dma),
 		cmocka_unit_test(sectors_go_and_tracks_are_formatted),
 		cmocka_unit_test(sectors_come_through_the_port),
+		cmocka_unit_test(a_seek_waits_for_its_turn),
 		cmocka_unit_test(what_is_not_there_is_not_found),
 		cmocka_unit_test(the_drive_tells_of_another_disk),
 		cmocka_unit_test(a_reset_forgets_what_was_asked),
