@@ -19,6 +19,7 @@ struct zoo_bench {
 	struct disp *disp;
 	struct input *input;
 	void *dma;
+	uint8_t devfn;			/* its PCI function; 0 is the host bridge, if any */
 	struct fake_blk disk[2], dvd;	/* of the IDE controller */
 };
 
@@ -141,6 +142,7 @@ static inline void zoo_ide(struct zoo_bench *b)
 	conf.unit[1][0] = (struct ide_unit){ true, &b->dvd.blk };
 	rig_pci(&b->r);
 	rig_put(&b->r, &ide_dev, &conf);
+	b->devfn = conf.devfn;
 	pci_cfg_write(b->r.pci, conf.devfn, 0x20, 4, 0xc000);
 	pci_cfg_write(b->r.pci, conf.devfn, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MASTER);
 }
@@ -206,6 +208,7 @@ static inline void zoo_piix4(struct zoo_bench *b)
 		conf.isa[i] = rig_irq(&b->r);
 	rig_pci(&b->r);
 	rig_put(&b->r, &piix4_dev, &conf);
+	b->devfn = conf.devfn;
 	pci_cfg_write(b->r.pci, conf.devfn, 0x60, 4, 0x0b0b0a0a);
 }
 
@@ -218,6 +221,7 @@ static inline void zoo_piix4_pm(struct zoo_bench *b)
 {
 	rig_pci(&b->r);
 	rig_put(&b->r, &piix4_pm_dev, &(struct piix4_pm_conf){ PCI_DEVFN(7, 3), zoo_move, NULL });
+	b->devfn = PCI_DEVFN(7, 3);
 	pci_cfg_write(b->r.pci, PCI_DEVFN(7, 3), 0x90, 4, 0x701);
 	pci_cfg_write(b->r.pci, PCI_DEVFN(7, 3), 0xd2, 1, 1);
 }
@@ -350,7 +354,6 @@ static inline void zoo_transfer(struct zoo_bench *b, uint32_t what, uint8_t val)
 		(void)dma_from_memory(b->r.dev, ch, buf, what >> 4 & 511, &tc);
 }
 
-/* Everything that is not a register: pins, buttons, keys, events, messages' ends. */
 /* A command that makes some sense, or another disk, or the host's disk fails. */
 static inline void zoo_poke_fdc(struct zoo_bench *b, uint32_t what, uint8_t val)
 {
@@ -371,6 +374,7 @@ static inline void zoo_poke_fdc(struct zoo_bench *b, uint32_t what, uint8_t val)
 	(void)fake_blk_finish(&b->disk[1]);
 }
 
+/* Everything that is not a register: pins, buttons, keys, events, messages' ends. */
 static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
 {
 	uint8_t keys[40];
@@ -403,8 +407,7 @@ static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
 	}
 	pthread_mutex_lock(&b->r.lock);
 	if (b->r.pci != NULL && (what & 0x100) != 0)	/* as the guest does, but more to the point */
-		pci_cfg_write(b->r.pci, b->r.ops == &i440bx_dev ? 0 : b->r.ops == &piix4_dev ?
-			      PCI_DEVFN(7, 0) : PCI_DEVFN(7, 3), what >> 9 & 0xff, 1u << what % 3,
+		pci_cfg_write(b->r.pci, b->devfn, what >> 9 & 0xff, 1u << what % 3,
 			      val * 0x01010101u);
 	else if (b->r.ops == &piix4_dev)
 		piix4_pirq(b->r.dev, what % 4, (what & 4) != 0);
