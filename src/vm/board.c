@@ -6,9 +6,9 @@
  * which is input 2 of the IOAPIC. A line that several pull (two serial ports,
  * an ISA device and a PCI one) is up while one of them pulls.
  *
- * A20 has two switches in a Generation 1 machine, and is on while one of them is.
- *
- * Missing  the frame buffer's RAM does not leave F8000000 when its BAR does
+ * Missing  A20 is always on, whatever its two switches say; a reset of the
+ *          processor alone (port 92, the i8042) resets the machine; the frame
+ *          buffer's RAM does not leave F8000000 when its BAR does
  * Lock     none; runs while the machine is built or stands still, but for
  *          what devices call (on_..., set_...): chip
  */
