@@ -73,8 +73,10 @@ static void next(struct i8042 *k)
 	while (!k->full && (k->command_byte & CB_KBD_OFF) == 0 && ps2_take(&k->kbd.out, &byte))
 		if (translate(k, &byte))
 			fill(k, byte, false);
-	if (!k->full && (k->command_byte & CB_AUX_OFF) == 0 && ps2_take(&k->mouse.out, &byte))
+	if (!k->full && (k->command_byte & CB_AUX_OFF) == 0 && ps2_take(&k->mouse.out, &byte)) {
 		fill(k, byte, true);
+		ps2_mouse_report(&k->mouse);
+	}
 	drive(k);
 }
 

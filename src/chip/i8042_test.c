@@ -207,6 +207,32 @@ static void the_mouse_moves(void **s)
 	teardown(&b);
 }
 
+/* What a guest that does not read for a while has missed is told when it reads again. */
+static void a_release_is_not_lost(void **s)
+{
+	struct bench b;
+	uint8_t first = 0;
+	unsigned n = 0;
+
+	(void)s;
+	setup(&b);
+	open_both(&b, 0x47);
+	mouse_out(&b, 0xf4);
+	EXPECT(&b, true, 0xfa);
+	for (unsigned i = 0; i < 40; i++)
+		input_pointer(b.input, &(struct input_motion){ .dx = 1, .buttons = INPUT_LEFT });
+	input_pointer(b.input, &(struct input_motion){ 0 });
+	for (; (status(&b) & ST_FULL) != 0; n++) {
+		uint8_t byte = data_in(&b);
+
+		if (n % 3 == 0)
+			first = byte;
+	}
+	CHECK_EQ(n % 3, 0);
+	CHECK_EQ(first, 8);
+	teardown(&b);
+}
+
 static void the_output_port_has_reset_and_a20(void **s)
 {
 	struct bench b;
@@ -260,6 +286,7 @@ int main(void)
 		cmocka_unit_test(it_passes_its_tests),
 		cmocka_unit_test(keys_arrive_in_either_set),
 		cmocka_unit_test(the_mouse_moves),
+		cmocka_unit_test(a_release_is_not_lost),
 		cmocka_unit_test(the_output_port_has_reset_and_a20),
 		cmocka_unit_test(impossible_states_are_refused),
 	};

@@ -218,23 +218,25 @@ static void put_packet(struct ps2_mouse *m)
 	m->dx = (int16_t)(m->dx - dx);
 	m->dy = (int16_t)(m->dy - dy);
 	m->dz = (int16_t)(m->dz - dz);
+	m->last = m->buttons;
+}
+
+void ps2_mouse_report(struct ps2_mouse *m)
+{
+	if (!m->reporting || m->remote || m->wrap)
+		return;
+	while ((m->buttons != m->last || m->dx != 0 || m->dy != 0 || (m->dz != 0 && m->id == 3)) &&
+	       room(&m->out, 8))
+		put_packet(m);
 }
 
 void ps2_mouse_move(struct ps2_mouse *m, int dx, int dy, int dz, uint8_t buttons)
 {
-	bool clicked = (buttons & 7) != m->buttons;
-
 	m->buttons = buttons & 7;
 	m->dx = (int16_t)clamp(m->dx + clamp(dx, 10000), 10000);
 	m->dy = (int16_t)clamp(m->dy + clamp(dy, 10000), 10000);
 	m->dz = (int16_t)clamp(m->dz + clamp(dz, 10000), 10000);
-	if (!m->reporting || m->remote || m->wrap)
-		return;
-	while ((clicked || m->dx != 0 || m->dy != 0 || (m->dz != 0 && m->id == 3)) &&
-	       room(&m->out, 8)) {
-		put_packet(m);
-		clicked = false;
-	}
+	ps2_mouse_report(m);
 }
 
 static void mouse_parameter(struct ps2_mouse *m, uint8_t byte)
@@ -292,6 +294,8 @@ static void mouse_command(struct ps2_mouse *m, uint8_t byte)
 	case 0xf4:
 	case 0xf5:
 		m->reporting = byte == 0xf4;
+		m->dx = m->dy = m->dz = 0;
+		m->last = m->buttons;
 		break;
 	}
 }
@@ -343,7 +347,7 @@ bool ps2_kbd_possible(const struct ps2_kbd *k)
 bool ps2_mouse_possible(const struct ps2_mouse *m)
 {
 	return queue_possible(&m->out) && (m->reporting | m->remote | m->wrap | m->scaling) <= 1 &&
-	       m->resolution <= 3 && (m->id == 0 || m->id == 3) && m->buttons <= 7 &&
+	       m->resolution <= 3 && (m->id == 0 || m->id == 3) && (m->buttons | m->last) <= 7 &&
 	       clamp(m->dx, 10000) == m->dx && clamp(m->dy, 10000) == m->dy &&
 	       clamp(m->dz, 10000) == m->dz;
 }

@@ -24,7 +24,8 @@ struct ps2_kbd {
 struct ps2_mouse {
 	struct ps2_queue out;
 	uint8_t command;
-	uint8_t reporting, remote, wrap, scaling, resolution, rate, id, buttons, last;
+	uint8_t reporting, remote, wrap, scaling, resolution, rate, id, buttons;
+	uint8_t last;			/* buttons as of the last packet */
 	uint8_t magic[2];		/* the two sample rates set before the last */
 	int16_t dx, dy, dz;		/* moved since the last packet */
 };
@@ -42,6 +43,8 @@ void ps2_mouse_reset(struct ps2_mouse *m);
 void ps2_mouse_write(struct ps2_mouse *m, uint8_t byte);
 /* Right, up and the wheel towards the user are positive; buttons: left, right, middle. */
 void ps2_mouse_move(struct ps2_mouse *m, int dx, int dy, int dz, uint8_t buttons);
+/* Tells what has not been told for want of room. */
+void ps2_mouse_report(struct ps2_mouse *m);
 
 /* Nothing that a stranger's file could break. */
 bool ps2_kbd_possible(const struct ps2_kbd *k);
