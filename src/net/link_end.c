@@ -78,14 +78,25 @@ static void broken(struct link_end *e)
 		shutdown(e->fd, SHUT_RDWR);
 }
 
+/* [lock] The reader may have made room, and said so, before it could know that we wait: look again. */
+static int put_or_wait(struct link_end *e, const struct net_frame *f)
+{
+	int rc = lane_put(&e->tx, f);
+
+	if (rc != -EAGAIN)
+		return rc;
+	atomic_store(&e->waiting, true);
+	return lane_put(&e->tx, f);
+}
+
 unsigned link_end_put(struct link_end *e, const struct net_frame *f, unsigned nr)
 {
 	unsigned done = 0;
-	int rc = 0;
 
 	pthread_mutex_lock(&e->lock);
 	for (; done < nr; done++) {
-		rc = e->mem == NULL || atomic_load(&e->broken) ? -ECONNRESET : lane_put(&e->tx, &f[done]);
+		int rc = e->mem == NULL || atomic_load(&e->broken) ? -ECONNRESET : put_or_wait(e, &f[done]);
+
 		if (rc == -EAGAIN)
 			break;
 		if (rc == -EPROTO)
@@ -93,8 +104,6 @@ unsigned link_end_put(struct link_end *e, const struct net_frame *f, unsigned nr
 		if (rc < 0)
 			atomic_fetch_add(&e->lost, 1);
 	}
-	if (rc == -EAGAIN)
-		atomic_store(&e->waiting, true);
 	pthread_mutex_unlock(&e->lock);
 	return done;
 }
