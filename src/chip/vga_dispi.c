@@ -67,6 +67,9 @@ static void set_virtual(struct vga *v, uint32_t width)
 	lines = memory_for(v, bpp) / line_of(width, bpp);
 	d[DISPI_VIRT_WIDTH] = (uint16_t)width;
 	d[DISPI_VIRT_HEIGHT] = (uint16_t)min_u64(lines, UINT16_MAX);
+	/* What is shown stays inside. */
+	d[DISPI_X] = (uint16_t)min_u64(d[DISPI_X], width - d[DISPI_XRES]);
+	d[DISPI_Y] = (uint16_t)min_u64(d[DISPI_Y], d[DISPI_VIRT_HEIGHT] - d[DISPI_YRES]);
 }
 
 /* Lines are multiples of four bytes long. */

@@ -110,12 +110,14 @@ static void paint_linear(struct vga *v, struct vga_shot *s, struct disp *d, bool
 	const uint16_t *reg = s->r.dispi;
 	uint32_t size = (reg[DISPI_BPP] + 7u) / 8, step = vga_dispi_line(&s->r);
 	uint32_t width = reg[DISPI_XRES], n = width * size;
-	uint32_t off = reg[DISPI_Y] * step + reg[DISPI_X] * size;
+	uint64_t at = (uint64_t)reg[DISPI_Y] * step + reg[DISPI_X] * size;
 
 	if (disp_size(d, width, reg[DISPI_YRES]))
 		all = true;
-	for (uint32_t y = 0; y < reg[DISPI_YRES]; y++, off += step) {
-		if (off + n > v->conf.vram_len)		/* turn_on and set_virtual see to that */
+	for (uint32_t y = 0; y < reg[DISPI_YRES]; y++, at += step) {
+		uint32_t off = (uint32_t)at;
+
+		if (at + n > v->conf.vram_len)		/* turn_on and set_virtual see to that */
 			return;
 		if (!all && s->painted == NULL && !written(s, off, n))
 			continue;

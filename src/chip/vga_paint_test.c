@@ -464,6 +464,23 @@ static void extended_planes(void **state)
 	vga_close(&v);
 }
 
+/* Offsets of a narrow picture do not outlive its becoming wide. */
+static void offsets_stay_inside(void **state)
+{
+	struct vga_rig v;
+
+	(void)state;
+	open_extended(&v, 8, 1, 16);
+	dispi(&v, 9, 32772);
+	dispi(&v, 6, 0xfff8);
+	assert_true(dispi_in(&v, 9) < dispi_in(&v, 7));
+	dispi(&v, 8, 30);
+	look(&v);
+	dispi(&v, 6, 8);
+	CHECK_EQ(dispi_in(&v, 8), 0);
+	vga_close(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -477,6 +494,7 @@ int main(void)
 		cmocka_unit_test(cga_memory),
 		cmocka_unit_test(depths),
 		cmocka_unit_test(virtual_picture_and_offsets),
+		cmocka_unit_test(offsets_stay_inside),
 		cmocka_unit_test(writes_that_are_not_seen),
 		cmocka_unit_test(extended_planes),
 	};
