@@ -136,13 +136,13 @@ static void on_encoding(struct rfb *s, int32_t e)
 {
 	switch (e) {
 	case ENC_RAW:
-		s->raw_chosen = s->raw_chosen || !s->zrle_chosen;
+		s->raw_chosen = s->raw_chosen || !s->zrle;
 		break;
 	case ENC_COPY:
 		s->copies = true;
 		break;
 	case ENC_ZRLE:
-		s->zrle_chosen = s->zrle_chosen || !s->raw_chosen;
+		s->zrle = s->zrle || !s->raw_chosen;
 		break;
 	case ENC_DESKTOP_SIZE:
 		s->resize = true;
@@ -156,7 +156,7 @@ static void on_encoding(struct rfb *s, int32_t e)
 static void on_encodings(struct rfb *s)
 {
 	s->encodings = in16(s->in + 2);
-	s->zrle_chosen = s->raw_chosen = s->copies = s->resize = s->qemu_keys = false;
+	s->zrle = s->raw_chosen = s->copies = s->resize = s->qemu_keys = false;
 	s->lines_known = false;
 	s->keys_told = false;
 }
@@ -165,8 +165,7 @@ static void on_encodings(struct rfb *s)
 static void on_one_encoding(struct rfb *s)
 {
 	on_encoding(s, (int32_t)in32(s->in));
-	if (--s->encodings == 0)
-		s->zrle = s->zrle_chosen;
+	s->encodings--;
 }
 
 /* Incremental or not; we always send all that has changed, wherever it is. */

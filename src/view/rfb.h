@@ -50,7 +50,7 @@ struct rfb {
 	size_t out_n, out_at, out_cap;
 
 	struct rfb_format format;
-	bool zrle, zrle_chosen, raw_chosen, copies, resize, qemu_keys;
+	bool zrle, raw_chosen, copies, resize, qemu_keys;
 	z_stream z;			/* one for the session's life */
 	bool z_open;
 

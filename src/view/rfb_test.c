@@ -355,6 +355,11 @@ static void pictures_arrive(void **state)
 		b->px[100][150] ^= 0x808080;
 		CHECK_EQ(update(b, &last), 1);		/* ...until it is */
 		same(b);
+		encodings(b, 0, NULL);			/* all taken back: Raw is what is left */
+		ask(b, false);
+		CHECK(update(b, &last) > 0);
+		CHECK_EQ(last, ENC_RAW);
+		same(b);
 		bench_free(b);
 	}
 }
