@@ -70,6 +70,9 @@ static int place_fixed(const struct vm_conf *conf, unsigned i, struct vm_seat *s
 	if (want.ide && conf->generation != 1)
 		return err_set(err, -EINVAL, "%s: a Generation 2 machine has no IDE controller, "
 			       "give controller= and lun= instead", d->path);
+	if (!want.ide && d->dvd && conf->generation == 1)
+		return err_set(err, -EINVAL, "%s: a Generation 1 machine takes DVDs on IDE only, "
+			       "give at=ide1:0 or no place", d->path);
 	if (want.ide ? d->controller > 1 || d->lun > 1 :
 	    d->controller >= VM_MAX_CONTROLLERS || (d->lun >= SCSI_MAX_LUNS && d->lun != VM_ANY_LUN))
 		return err_set(err, -EINVAL,

@@ -12,6 +12,8 @@
 #define DVD { .path = "d", .place = VM_PLACE_ANY, .lun = VM_ANY_LUN, .dvd = true }
 #define IDE(c, l) { .path = "d", .place = VM_PLACE_IDE, .controller = (c), .lun = (l) }
 #define SCSI(c, l) { .path = "d", .place = VM_PLACE_SCSI, .controller = (c), .lun = (l) }
+#define SCSI_DVD(c, l) { .path = "d", .place = VM_PLACE_SCSI, .controller = (c), .lun = (l), \
+			 .dvd = true }
 
 /* "i00" IDE 0:0, "s05" SCSI controller 0, LUN 5; in the order of the disks. */
 static int place(unsigned generation, const struct vm_disk *d, unsigned nr, char *text,
@@ -58,6 +60,8 @@ static void generation_1_fills_its_ide_controller(void **s)
 	      SCSI(0, VM_ANY_LUN));
 	REFUSED(1, -EBUSY, "give this disk controller=0", ANY, ANY, ANY, ANY, ANY);
 	REFUSED(1, -EBUSY, "takes DVDs nowhere else", DVD, DVD, DVD, DVD, DVD);
+	REFUSED(1, -EINVAL, "takes DVDs on IDE only", SCSI_DVD(0, 1));
+	REFUSED(1, -EINVAL, "takes DVDs on IDE only", SCSI_DVD(0, VM_ANY_LUN));
 	REFUSED(1, -EBUSY, "IDE channel 0 has something at 1", IDE(0, 1), IDE(0, 1));
 	REFUSED(1, -EINVAL, "IDE 2:0", IDE(2, 0));
 	REFUSED(1, -EINVAL, "IDE 0:2", IDE(0, 2));
@@ -67,6 +71,7 @@ static void generation_2_has_scsi_only(void **s)
 {
 	(void)s;
 	PLACE(2, "s00 s01 s02 ", ANY, DVD, ANY);
+	PLACE(2, "s05 ", SCSI_DVD(0, 5));
 	PLACE(2, "s01 s00 s20 ", ANY, SCSI(0, 0), SCSI(2, VM_ANY_LUN));
 	REFUSED(2, -EINVAL, "has no IDE controller", IDE(0, 0));
 	REFUSED(2, -EBUSY, "controller 1 has something at 7", SCSI(1, 7), SCSI(1, 7));
