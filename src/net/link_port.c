@@ -290,14 +290,13 @@ static int serve(struct link_port *l)
 
 	while (rc >= 0 && !atomic_load(&l->stop)) {
 		rc = l->full ? 0 : receive(l);
-		if (rc != 0)
-			continue;
 		/* Nothing to read, or nobody to take it: then frames need not wake us. */
-		if (l->full || lane_sleep(&l->end.rx)) {
+		if (rc == 0 && (l->full || lane_sleep(&l->end.rx))) {
 			sleep_on(l, l->end.fd, -1);
 			lane_awake(&l->end.rx);
 		}
-		rc = listen_to(l);
+		if (rc >= 0)
+			rc = listen_to(l);
 	}
 	return rc;
 }

@@ -29,6 +29,7 @@ struct owner {				/* of a machine's port */
 	_Atomic unsigned nr, resumes, links, full;
 	_Atomic bool up;
 	_Atomic unsigned room;
+	_Atomic unsigned slow_us;	/* for each frame */
 	struct net_frame last;
 	uint8_t b[LANE_FRAME_MAX];
 	pthread_mutex_t lock;
@@ -50,6 +51,8 @@ static int deliver(void *dev, const struct net_frame *f)
 		return -EAGAIN;
 	}
 	atomic_fetch_sub(&o->room, 1);
+	if (atomic_load(&o->slow_us) != 0)
+		usleep(atomic_load(&o->slow_us));
 	pthread_mutex_lock(&o->lock);
 	o->last = *f;
 	BUG_IF(!frame_copy(f, 0, o->b, f->len));
@@ -361,6 +364,25 @@ static void who_has_no_room_gets_the_rest_later(void **s)
 	unplug(0);
 	unplug(1);
 	sw_end();
+}
+
+/* Frames without end do not keep an owner from hearing what else there is. */
+static void news_do_not_wait_for_the_last_frame(void **s)
+{
+	(void)s;
+	sw_begin("{\"kind\": \"private\"}", 0);
+	plug(0, "");
+	plug(1, "");
+	atomic_store(&own[1].slow_us, 1000);
+	craft_udp4(&craft, mac_of(1), mac_of(0), 100);
+	for (unsigned i = 0; i < 4000; i++)
+		CHECK(put(0, 0));
+	CHECK(until(got_one, &own[1]));
+	sw_end();
+	CHECK(until(is_down, &own[1]));
+	CHECK(atomic_load(&own[1].nr) < 1000);
+	unplug(0);
+	unplug(1);
 }
 
 static void who_never_drains_costs_nobody_else(void **s)
@@ -697,6 +719,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_switch_that_goes_comes_back, begin, end),
 		cmocka_unit_test_setup_teardown(no_room_comes_back_to_the_sender, begin, end),
 		cmocka_unit_test_setup_teardown(who_has_no_room_gets_the_rest_later, begin, end),
+		cmocka_unit_test_setup_teardown(news_do_not_wait_for_the_last_frame, begin, end),
 		cmocka_unit_test_setup_teardown(who_never_drains_costs_nobody_else, begin, end),
 		cmocka_unit_test_setup_teardown(strangers_are_refused, begin, end),
 		cmocka_unit_test_setup_teardown(hostile_machines_are_cut_off, begin, end),
