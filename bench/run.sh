@@ -35,8 +35,10 @@ boot() {	# NAME COMMAND...: wall seconds to the initial RAM disk's shell, median
 }
 args='console=ttyS0 quiet gv.shell panic=-1'
 echo "# boot to a shell in the initial RAM disk, 1 processor, 1 GiB"
-boot "genvisor interpret" "$g" run --memory 1G --kernel "$guest/vmlinuz" --initrd "$guest/initrd.img" \
-	--append "$args" --com1 stdio --engine interpret
+for engine in translate interpret; do
+	boot "genvisor $engine" "$g" run --memory 1G --kernel "$guest/vmlinuz" --initrd "$guest/initrd.img" \
+		--append "$args" --com1 stdio --engine $engine
+done
 [ -z "$qemu" ] || boot "qemu -accel tcg -cpu max" "$qemu" -accel tcg -cpu max -m 1024 -nographic -no-reboot \
 	-kernel "$guest/vmlinuz" -initrd "$guest/initrd.img" -append "$args"
 
