@@ -27,17 +27,75 @@ static int unix_address(const char *path, struct sockaddr_un *ret_a, struct err 
 }
 
 /* A socket that nobody listens at is left over from before. */
-static void clear_stale(const struct sockaddr_un *a)
+static bool is_stale(const struct sockaddr_un *a)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct stat st;
+	bool stale;
 
 	if (fd < 0)
-		return;
-	if (lstat(a->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-	    connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 && errno == ECONNREFUSED)
-		unlink(a->sun_path);
+		return false;
+	stale = lstat(a->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+		connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 && errno == ECONNREFUSED;
 	close(fd);
+	return stale;
+}
+
+/* Somebody else may be faster, and what is there now be his: so it is looked at where nobody finds it. */
+static void clear_stale(const struct sockaddr_un *a, const struct sockaddr_un *aside)
+{
+	if (!is_stale(a) || rename(a->sun_path, aside->sun_path) < 0)
+		return;
+	if (!is_stale(aside))
+		(void)!link(aside->sun_path, a->sun_path);
+	unlink(aside->sun_path);
+}
+
+/* A name beside PATH, of FD's alone, that is short enough; it counts while what this returns is open. */
+static int beside(const char *path, int fd, struct sockaddr_un *ret_a)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[sizeof(ret_a->sun_path)] = ".";
+	int dir;
+
+	if (slash != NULL)
+		snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return -errno;
+	*ret_a = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(ret_a->sun_path, sizeof(ret_a->sun_path), "/proc/self/fd/%d/.%d-%d", dir, (int)getpid(), fd);
+	return dir;
+}
+
+/* FD, which is at TMP, listens before it has its name: a peer of its owner's alone finds it, at once or not at all. */
+static int listen_as(int fd, const struct sockaddr_un *tmp, const struct sockaddr_un *a)
+{
+	struct sockaddr_un aside = *tmp;
+	int rc = 0;
+
+	strcat(aside.sun_path, "-");
+	if (chmod(tmp->sun_path, 0600) < 0 || listen(fd, 8) < 0)
+		return -errno;
+	if (link(tmp->sun_path, a->sun_path) < 0) {
+		clear_stale(a, &aside);
+		rc = link(tmp->sun_path, a->sun_path) < 0 ? -errno : 0;
+	}
+	return rc == -EEXIST ? -EADDRINUSE : rc;
+}
+
+static int bind_and_listen(int fd, const struct sockaddr_un *a)
+{
+	struct sockaddr_un tmp;
+	int folder = beside(a->sun_path, fd, &tmp), rc;
+
+	if (folder < 0)
+		return folder;
+	unlink(tmp.sun_path);
+	rc = bind(fd, (struct sockaddr *)&tmp, sizeof(tmp)) < 0 ? -errno : listen_as(fd, &tmp, a);
+	unlink(tmp.sun_path);
+	close(folder);
+	return rc;
 }
 
 static int listen_unix(struct sock_place *p, const char *path, struct err *err)
@@ -47,22 +105,18 @@ static int listen_unix(struct sock_place *p, const char *path, struct err *err)
 
 	if (rc < 0)
 		return rc;
-	clear_stale(&a);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_set(err, -errno, "%s: %s", path, strerror(errno));
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-		rc = err_set(err, -errno, "%s: %s", path, strerror(errno));
+	rc = bind_and_listen(fd, &a);
+	if (rc < 0) {
 		close(fd);
-		return rc;
+		return err_set(err, rc, "%s: %s", path, strerror(-rc));
 	}
 	strcpy(p->path, path);
 	snprintf(p->where, sizeof(p->where), "%s", path);
 	p->fd = fd;
 	p->local = true;
-	/* Before anybody can connect. */
-	if (chmod(path, 0600) < 0 || listen(fd, 8) < 0)
-		return err_set(err, -errno, "%s: %s", path, strerror(errno));
 	return 0;
 }
 
