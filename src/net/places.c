@@ -133,13 +133,18 @@ int place_runtime(struct place *ret_p, struct err *err)
 	return finish(&p, rc, ret_p);
 }
 
-/* The socket of NAME in P, by a path that is short whatever P's is. */
-static struct sockaddr_un address_of(const struct place *p, const char *name)
+/* The file BEFORE NAME AFTER in P, by a path that is short whatever P's is. */
+static struct sockaddr_un address(const struct place *p, const char *before, const char *name, const char *after)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 
-	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%.64s.sock", p->fd, name);
+	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s%.64s%s", p->fd, before, name, after);
 	return a;
+}
+
+static struct sockaddr_un address_of(const struct place *p, const char *name)
+{
+	return address(p, "", name, ".sock");
 }
 
 int place_connect(const struct place *p, const char *name, struct err *err)
@@ -158,17 +163,27 @@ int place_connect(const struct place *p, const char *name, struct err *err)
 	return err_set(err, rc, "%s/%s.sock: %s", p->path, name, strerror(-rc));
 }
 
+/*
+ * A socket between bind and listen refuses as one that was left behind does, so it gets its
+ * name when it listens.
+ */
 int place_listen(const struct place *p, const char *name, struct err *err)
 {
-	struct sockaddr_un a = address_of(p, name);
 	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), rc;
+	struct sockaddr_un a = address_of(p, name), tmp;
+	char before[24];
 
-	if (s >= 0) {
-		(void)!unlink(a.sun_path);
-		if (bind(s, (const struct sockaddr *)&a, sizeof(a)) == 0 && listen(s, 64) == 0)
+	snprintf(before, sizeof(before), ".%d-", (int)getpid());
+	tmp = address(p, before, name, "");
+	(void)!unlink(tmp.sun_path);
+	if (s >= 0 && bind(s, (const struct sockaddr *)&tmp, sizeof(tmp)) == 0) {
+		if (listen(s, 64) == 0 && rename(tmp.sun_path, a.sun_path) == 0)
 			return s;
+		rc = -errno;
+		(void)!unlink(tmp.sun_path);
+	} else {
+		rc = -errno;
 	}
-	rc = -errno;
 	if (s >= 0)
 		close(s);
 	return err_set(err, rc, "%s/%s.sock: %s", p->path, name, strerror(-rc));

@@ -184,26 +184,36 @@ static void leave_terminal(const struct place *p, const char *name)
 	close(null);
 }
 
-static int live(const struct place *p, struct switch_def *def, bool detached, struct err *err)
+/* The switch by its definition, on LISTEN (taken). */
+static int make(const char *name, int listen, struct switchd **ret_d, struct err *err)
 {
-	char name[SWITCH_NAME_MAX];
-	struct switchd *d;
-	int quit = quit_signals(), s, rc;
+	struct switch_def def;
+	int rc = switch_def_load(name, &def, err);
 
-	strcpy(name, def->name);
-	s = place_listen(p, name, err);
-	if (s < 0) {
-		switch_def_fini(def);
-		return s;
-	}
-	rc = switchd_new(def, s, &d, err);
+	if (rc == 0)
+		return switchd_new(&def, listen, ret_d, err);
+	close(listen);
+	return rc;
+}
+
+/*
+ * Who changes the definition and then finds somebody who listens tells him; so what is
+ * read from then on is the last, or one that we shall be told to read again.
+ */
+static int live(const struct place *p, const char *name, bool detached, struct err *err)
+{
+	struct switchd *d;
+	int quit = quit_signals(), s = place_listen(p, name, err), rc;
+
+	rc = s >= 0 ? make(name, s, &d, err) : s;
 	if (rc == 0) {
 		if (detached)
 			leave_terminal(p, name);
 		switchd_run(d, detached ? SWITCHD_IDLE_NS : 0, quit);
 	}
 	/* First the name, so that who comes now finds that there is none; then the rest. */
-	place_unlisten(p, name);
+	if (s >= 0)
+		place_unlisten(p, name);
 	if (rc == 0)
 		switchd_free(d);
 	if (quit >= 0)
@@ -212,10 +222,10 @@ static int live(const struct place *p, struct switch_def *def, bool detached, st
 }
 
 /* The child's: its last words go where the parent's would have. */
-NORETURN static void live_and_exit(const struct place *p, struct switch_def *def)
+NORETURN static void live_and_exit(const struct place *p, const char *name)
 {
 	struct err err = { "" };
-	int rc = live(p, def, true, &err);
+	int rc = live(p, name, true, &err);
 
 	if (rc < 0)
 		fprintf(stderr, "genvisor: %s\n", err.msg);
@@ -227,26 +237,26 @@ NORETURN static void live_and_exit(const struct place *p, struct switch_def *def
  * The parent waits until the child has left the terminal: its end of the pipe is the
  * child's last descriptor of that.
  */
-static int fork_and_wait(const struct place *p, struct switch_def *def, struct err *err)
+static int fork_and_wait(const struct place *p, const char *name, struct err *err)
 {
 	char line[480];
 	int pipe[2], status;
 	pid_t pid;
 
 	if (pipe2(pipe, O_CLOEXEC) < 0)
-		return err_set(err, -errno, "switch %s: %s", def->name, strerror(errno));
+		return err_set(err, -errno, "switch %s: %s", name, strerror(errno));
 	pid = fork();
 	if (pid == 0) {
 		setsid();
 		dup2(pipe[1], STDERR_FILENO);
 		close(pipe[0]);
 		close(pipe[1]);
-		live_and_exit(p, def);
+		live_and_exit(p, name);
 	}
 	close(pipe[1]);
 	if (pid < 0) {
 		close(pipe[0]);
-		return err_set(err, -errno, "switch %s: %s", def->name, strerror(errno));
+		return err_set(err, -errno, "switch %s: %s", name, strerror(errno));
 	}
 	read_line(pipe[0], line, sizeof(line));
 	close(pipe[0]);
@@ -261,22 +271,22 @@ int switch_become(const char *name, bool detach, struct err *err)
 	struct place p;
 	int rc = switch_def_load(name, &def, err), lock = -1;
 
+	/* A switch that is not there, or not as it should be, leaves no trace. */
 	if (rc < 0)
 		return rc;
+	switch_def_fini(&def);
 	rc = place_runtime(&p, err);
 	if (rc < 0)
-		goto out_def;
+		return rc;
 	rc = take_lock(&p, name, &lock, err);
 	if (rc != 0)
 		goto out_place;
 	if (detach)
-		rc = fork_and_wait(&p, &def, err);
+		rc = fork_and_wait(&p, name, err);
 	else
-		rc = live(&p, &def, false, err);
+		rc = live(&p, name, false, err);
 	close(lock);
 out_place:
 	place_close(&p);
-out_def:
-	switch_def_fini(&def);
 	return rc;
 }
