@@ -127,8 +127,14 @@ static void capture_carrier(struct port *p, bool there)
 	port_carrier(CONTAINER_OF(p, struct capture, port)->inner, there);
 }
 
+static bool capture_may_spoof(const struct port *p)
+{
+	return port_may_spoof(((const struct capture *)p)->inner);
+}
+
 static const struct port_ops capture_ops = {
 	.carrier = capture_carrier,
+	.may_spoof = capture_may_spoof,
 	.send = capture_send,
 	.room = capture_room,
 	.bind = capture_bind,

@@ -5,6 +5,7 @@
  */
 #include "net/link_priv.h"
 
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -32,6 +33,7 @@ void link_end_open(struct link_end *e, int fd, void *mem, bool server)
 	lane_rx_init(&e->rx, server ? to_switch : from_switch);
 	atomic_store(&e->waiting, false);
 	atomic_store(&e->broken, false);
+	atomic_store(&e->unsaid, false);
 	e->fd = fd;
 	e->mem = mem;
 	pthread_mutex_unlock(&e->lock);
@@ -49,25 +51,53 @@ void link_end_close(struct link_end *e)
 	pthread_mutex_unlock(&e->lock);
 }
 
-/* [lock] A peer that has not read the last hundred of these will wake anyway. */
-static void note_locked(struct link_end *e, const struct link_note *n)
+/* [lock] False: there is no room. */
+static bool note_locked(struct link_end *e, const struct link_note *n)
 {
-	if (e->fd >= 0)
-		(void)!send(e->fd, n, sizeof(*n), MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (e->fd < 0 || send(e->fd, n, sizeof(*n), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return true;
+	return errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM;
 }
 
+/* [lock] A peer that has not read the last hundred of these will wake anyway. */
 static void wake_locked(struct link_end *e)
 {
 	static const struct link_note wake = { .what = LINK_WAKE };
 
-	note_locked(e, &wake);
+	(void)!note_locked(e, &wake);
 }
 
-void link_end_note(struct link_end *e, const struct link_note *n)
+void link_end_wake(struct link_end *e)
 {
 	pthread_mutex_lock(&e->lock);
-	note_locked(e, n);
+	wake_locked(e);
 	pthread_mutex_unlock(&e->lock);
+}
+
+bool link_end_news(struct link_end *e, const struct link_note *n)
+{
+	bool said;
+
+	pthread_mutex_lock(&e->lock);
+	e->news = *n;
+	said = note_locked(e, n);
+	atomic_store(&e->unsaid, !said);
+	pthread_mutex_unlock(&e->lock);
+	return said;
+}
+
+/* What changed again meanwhile is said as it is now. */
+static void say_again(struct link_end *e)
+{
+	pthread_mutex_lock(&e->lock);
+	if (atomic_load(&e->unsaid))
+		atomic_store(&e->unsaid, !note_locked(e, &e->news));
+	pthread_mutex_unlock(&e->lock);
+}
+
+short link_end_events(const struct link_end *e)
+{
+	return atomic_load(&e->unsaid) ? POLLIN | POLLOUT : POLLIN;
 }
 
 /* Nobody reads any more: the thread that reads shall see to it. */
@@ -118,8 +148,11 @@ void link_end_flush(struct link_end *e)
 
 int link_end_read(struct link_end *e, struct link_note *ret_n)
 {
-	ssize_t n = recv(e->fd, ret_n, sizeof(*ret_n), MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t n;
 
+	if (atomic_load(&e->unsaid))
+		say_again(e);
+	n = recv(e->fd, ret_n, sizeof(*ret_n), MSG_DONTWAIT | MSG_TRUNC);
 	if (n == (ssize_t)sizeof(*ret_n))
 		return 1;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))

@@ -24,7 +24,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RETRY_MS 200			/* between two looks for the switch */
+#define RETRY_MS 200u			/* between two looks for the switch, which may start it; doubled each time */
+#define RETRY_MAX_MS 5000u
+#define STEADY_NS (10 * NS_PER_SEC)	/* one that lasted so long is looked for at once */
 #define SAY_MAX 20			/* times that it is said to have gone */
 
 struct link_port {
@@ -35,6 +37,9 @@ struct link_port {
 	pthread_t thread;
 	atomic_bool stop;
 	struct link_end end;
+	atomic_bool spoof;		/* as the switch said last */
+	uint64_t met_ns;		/* [thread] when the switch was found */
+	unsigned pause_ms;		/* [thread] before the next look */
 	_Atomic uint64_t tx, rx, reconnects;
 	struct log_limit limit;
 
@@ -84,7 +89,8 @@ static void tell_caps(struct link_port *l)
 {
 	const struct link_note n = { .what = LINK_CAPS, .caps = l->caps };
 
-	link_end_note(&l->end, &n);
+	if (!link_end_news(&l->end, &n))
+		wake_thread(l);
 }
 
 static void link_port_bind(struct port *p, const struct port_client *client, void *dev,
@@ -113,7 +119,13 @@ static void link_port_caps(struct port *p, const struct port_caps *caps)
 	pthread_mutex_unlock(&l->bind);
 }
 
+static bool link_port_may_spoof(const struct port *p)
+{
+	return atomic_load(&((const struct link_port *)p)->spoof);
+}
+
 static const struct port_ops link_port_ops = {
+	.may_spoof = link_port_may_spoof,
 	.send = link_port_send,
 	.room = link_port_room,
 	.bind = link_port_bind,
@@ -205,6 +217,7 @@ static int meet(struct link_port *l, struct err *err)
 		close(sock);
 		return rc;
 	}
+	l->met_ns = base_monotonic_ns();
 	pthread_mutex_lock(&l->bind);
 	tell_caps(l);
 	pthread_mutex_unlock(&l->bind);
@@ -233,7 +246,6 @@ static unsigned give(struct link_port *l, const struct net_frame *f, unsigned nr
 /* Frames from the switch.  How many there were, or -errno: no more of this switch. */
 static int receive(struct link_port *l)
 {
-	static const struct link_note wake = { .what = LINK_WAKE };
 	struct net_frame f[LANE_BATCH];
 	struct iovec iov[LANE_BATCH];
 	int nr = lane_peek(&l->end.rx, f, iov);
@@ -245,7 +257,7 @@ static int receive(struct link_port *l)
 	done = give(l, f, (unsigned)nr);
 	atomic_fetch_add_explicit(&l->rx, done, memory_order_relaxed);
 	if (lane_done(&l->end.rx, done))
-		link_end_note(&l->end, &wake);
+		link_end_wake(&l->end);
 	/* It may have said that there is room before we noted that there is none. */
 	l->full = done < (unsigned)nr && !atomic_load(&l->room);
 	return nr;
@@ -258,10 +270,12 @@ static int listen_to(struct link_port *l)
 	int rc;
 
 	while ((rc = link_end_read(&l->end, &g)) > 0) {
-		if (g.what == LINK_STATE)
-			set_link(l, g.up != 0, g.bps);
-		else if (g.what != LINK_WAKE)
+		if (g.what != LINK_STATE && g.what != LINK_WAKE)
 			return -EPROTO;
+		if (g.what == LINK_WAKE)
+			continue;
+		atomic_store(&l->spoof, g.spoof != 0);
+		set_link(l, g.up != 0, g.bps);
 	}
 	if (rc == 0 && atomic_exchange(&l->end.waiting, false)) {
 		pthread_mutex_lock(&l->bind);
@@ -274,7 +288,9 @@ static int listen_to(struct link_port *l)
 
 static void sleep_on(struct link_port *l, int fd, int timeout_ms)
 {
-	struct pollfd p[2] = { { .fd = l->wake, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
+	struct pollfd p[2] = {
+		{ .fd = l->wake, .events = POLLIN }, { .fd = fd, .events = link_end_events(&l->end) },
+	};
 	uint64_t count;
 
 	if (poll(p, fd >= 0 ? 2 : 1, timeout_ms) > 0 && p[0].revents)
@@ -308,21 +324,38 @@ static void say(struct link_port *l, const char *what)
 		log_warn("net", "%s: switch %s is %s", l->port.name, l->sw, what);
 }
 
-/* Looks for the switch until it is there, or we shall end. */
+/* The owner may wake us as often as it likes. */
+static void pause_between(struct link_port *l)
+{
+	uint64_t until = base_monotonic_ns() + l->pause_ms * (NS_PER_SEC / 1000), now;
+
+	while (!atomic_load(&l->stop) && (now = base_monotonic_ns()) < until)
+		sleep_on(l, -1, (int)((until - now) / 1000000) + 1);
+	l->pause_ms = (unsigned)min_u64(max_u64(l->pause_ms * 2, RETRY_MS), RETRY_MAX_MS);
+}
+
+/*
+ * Looks for the switch until it is there, or we shall end.  A look may start its process, and
+ * one that ends again and again must not be started as fast as it can end.
+ */
 static void find_again(struct link_port *l)
 {
 	struct err err = { "" };
 
 	set_link(l, false, l->bps);
 	say(l, "gone; looking for it");
+	if (base_monotonic_ns() - l->met_ns >= STEADY_NS)
+		l->pause_ms = 0;
 	while (!atomic_load(&l->stop)) {
+		pause_between(l);
+		if (atomic_load(&l->stop))
+			return;
 		if (meet(l, &err) == 0) {
 			atomic_fetch_add(&l->reconnects, 1);
 			say(l, "there again");
 			return;
 		}
 		log_guest(&l->limit, "net", "%s: %s", l->port.name, err.msg);
-		sleep_on(l, -1, RETRY_MS);
 	}
 }
 

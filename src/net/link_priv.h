@@ -24,14 +24,15 @@
 
 enum link_what {
 	LINK_WAKE = 'W',		/* look at the lanes: frames, or room */
-	LINK_STATE = 'L',		/* switch to machine: up, bps */
+	LINK_STATE = 'L',		/* switch to machine: up, bps, spoof */
 	LINK_CAPS = 'C',		/* machine to switch: caps */
 };
 
 struct link_note {
 	uint8_t what;			/* LINK_x */
 	uint8_t up;
-	uint8_t rsvd0[6];
+	uint8_t spoof;			/* the owner may send from any address */
+	uint8_t rsvd0[5];
 	uint64_t bps;
 	struct port_caps caps;
 	uint32_t rsvd1;
@@ -47,6 +48,8 @@ struct link_end {
 	struct lane_rx rx;		/* [reader] */
 	atomic_bool waiting;		/* a frame found no room: tell its sender when there is some */
 	atomic_bool broken;		/* the peer does not keep to lane.h */
+	struct link_note news;		/* [lock] the last of LINK_STATE or LINK_CAPS */
+	atomic_bool unsaid;		/* the socket had no room for it */
 	_Atomic uint64_t lost;		/* longer than any frame, or nobody there */
 };
 
@@ -59,7 +62,13 @@ void link_end_close(struct link_end *e);
 unsigned link_end_put(struct link_end *e, const struct net_frame *f, unsigned nr);
 /* What was put is seen, and who sleeps over it wakes. */
 void link_end_flush(struct link_end *e);
-void link_end_note(struct link_end *e, const struct link_note *n);
+void link_end_wake(struct link_end *e);		/* the peer looks at its lanes */
+/*
+ * How things are now.  False: there is no room; it is said by link_end_read when there is some,
+ * for which the thread that reads must wait with link_end_events.
+ */
+MUST_CHECK bool link_end_news(struct link_end *e, const struct link_note *n);
+short link_end_events(const struct link_end *e);	/* for poll */
 /* The next note, if there is one: 1; 0: none; -ECONNRESET: the peer is gone; -EPROTO. */
 MUST_CHECK int link_end_read(struct link_end *e, struct link_note *ret_n);
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define CONNS_MAX (VSWITCH_PORTS + 32u)
+#define DEAF_MS 100			/* when there is no descriptor left for another */
 
 struct conn {
 	struct conn *next;
@@ -207,17 +208,18 @@ static void join(struct netctl *n, bool all)
 	}
 }
 
-static void take_connection(struct netctl *n)
+/* False: there is one, and it cannot be taken now. */
+static bool take_connection(struct netctl *n)
 {
 	int sock = accept4(n->conf.listen, NULL, NULL, SOCK_CLOEXEC);
 	struct conn *c;
 
 	if (sock < 0)
-		return;
+		return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
 	c = n->nr < CONNS_MAX ? new0(struct conn) : NULL;
 	if (c == NULL) {
 		close(sock);
-		return;
+		return true;
 	}
 	*c = (struct conn){ .n = n, .sock = sock };
 	pthread_mutex_lock(&n->lock);
@@ -232,6 +234,7 @@ static void take_connection(struct netctl *n)
 		close(sock);
 		free(c);
 	}
+	return true;
 }
 
 void netctl_run(struct netctl *n, uint64_t idle_ns, int quit)
@@ -241,6 +244,7 @@ void netctl_run(struct netctl *n, uint64_t idle_ns, int quit)
 		{ .fd = quit, .events = POLLIN },
 	};
 	uint64_t idle_since = base_monotonic_ns(), count;
+	bool deaf = false;
 
 	while (!atomic_load(&n->stop)) {
 		uint64_t now = base_monotonic_ns();
@@ -251,14 +255,14 @@ void netctl_run(struct netctl *n, uint64_t idle_ns, int quit)
 			break;
 		if (!busy && idle_ns != 0)
 			timeout = (int)((idle_since + idle_ns - now) / 1000000) + 1;
-		if (poll(p, 3, timeout) < 0)
+		p[1].fd = deaf ? -1 : n->conf.listen;
+		if (poll(p, 3, deaf ? DEAF_MS : timeout) < 0)
 			continue;
 		if (p[2].revents)
 			break;
 		if (p[0].revents)
 			(void)!read(n->wake, &count, sizeof(count));
-		if (p[1].revents)
-			take_connection(n);
+		deaf = p[1].revents && !take_connection(n);
 		join(n, false);
 		if (busy)
 			idle_since = base_monotonic_ns();

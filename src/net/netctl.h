@@ -4,8 +4,8 @@
  * One connection, one thread, one request, in JSON (link_priv.h):
  *
  *	{"do": "show"}				roster_show of each switch, then {"end": true}
- *	{"do": "capture", "switch", "port"}	with a file: until the asker shuts its half
- *						down, then {"frames", "lost"}
+ *	{"do": "capture", "port"}		with a file, of one port or (without) of all: until
+ *						the asker shuts its half down, then {"frames", "lost"}
  *
  * and what the process adds.  A request that cannot be done is answered with
  * {"error": SENTENCE}.

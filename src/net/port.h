@@ -65,7 +65,7 @@ struct port_client {
 	void (*deliver_end)(void *dev);
 	/* What port_send refused may be taken now.  Only wakes who sends; may come without need. */
 	void (*resume)(void *dev);
-	/* The cable: up or not, bits a second.  Also called once by port_bind.  May be NULL. */
+	/* The cable: up or not, bits a second.  Also called by port_bind, and without change.  May be NULL. */
 	void (*link)(void *dev, bool up, uint64_t bps);
 };
 
@@ -76,6 +76,7 @@ struct port_ops {
 		     const struct port_caps *caps);
 	void (*set_caps)(struct port *p, const struct port_caps *caps);
 	void (*carrier)(struct port *p, bool there);	/* NULL: it makes no difference */
+	bool (*may_spoof)(const struct port *p);	/* NULL: no */
 };
 
 struct port {
@@ -114,6 +115,12 @@ static inline void port_bind(struct port *p, const struct port_client *client, v
 static inline void port_set_caps(struct port *p, const struct port_caps *caps)
 {
 	p->ops->set_caps(p, caps);
+}
+
+/* May the owner send from other addresses than the port's?  Under any lock; it may change at any time. */
+static inline bool port_may_spoof(const struct port *p)
+{
+	return p->ops->may_spoof != NULL && p->ops->may_spoof(p);
 }
 
 /* The owner's own wire was cut, or is whole again.  It is whole when the owner binds. */

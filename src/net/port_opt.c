@@ -24,15 +24,10 @@ struct port_word {
 	bool (*take)(struct port_opt *o, char *val);
 };
 
-void port_opt_init(struct port_opt *o)
-{
-	*o = (struct port_opt){ 0 };
-}
-
 void port_opt_fini(struct port_opt *o)
 {
 	free(o->rules);
-	port_opt_init(o);
+	*o = (struct port_opt){ 0 };
 }
 
 static bool vlan_id(const char *s, uint16_t min, uint16_t *ret_id)

@@ -29,8 +29,7 @@ struct port_opt {
 	unsigned room;
 };
 
-/* Zeroed is fine too.  May be taken apart by port_opt_fini at any time. */
-void port_opt_init(struct port_opt *o);
+/* O is zeroed, or was filled in; then it is zeroed. */
 void port_opt_fini(struct port_opt *o);
 
 /* One word into O: 0; -ENOENT without a message: no word of a port's; or another error. */

@@ -4,8 +4,7 @@
  * The thread of the connection reads what the owner sends and gives it to the
  * switch; other ports' threads write what it gets.  The owner may be hostile:
  * a lane it does not read is full and costs its neighbours what port.h says,
- * a lane it writes nonsense to is closed, and it may change what it takes
- * (which stops the whole switch for a moment) a hundred times a second.
+ * and a lane it writes nonsense to is closed.
  *
  * Lock     link_end.lock (leaf) around writing
  */
@@ -23,7 +22,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CAPS_NS (NS_PER_SEC / 100)	/* between two changes of what it takes */
 #define NOTES_EACH 64u			/* read in one turn */
 
 struct swlink {
@@ -31,9 +29,6 @@ struct swlink {
 	struct link_end end;
 	int wake;			/* [const] an eventfd of our own */
 	bool blocked;			/* [thread] the switch does not take the next frame */
-	bool new_caps;			/* [thread] to be told */
-	struct port_caps caps;		/* [thread] */
-	uint64_t caps_ns;		/* [thread] when they were told last */
 };
 
 static int swlink_deliver(void *dev, const struct net_frame *f)
@@ -50,20 +45,29 @@ static void swlink_deliver_end(void *dev)
 	link_end_flush(&l->end);
 }
 
-static void swlink_resume(void *dev)
+static void wake_thread(const struct swlink *l)
 {
-	const struct swlink *l = dev;
 	uint64_t one = 1;
 
 	(void)!write(l->wake, &one, sizeof(one));
 }
 
+static void swlink_resume(void *dev)
+{
+	wake_thread(dev);
+}
+
 static void swlink_link(void *dev, bool up, uint64_t bps)
 {
-	const struct link_note n = { .what = LINK_STATE, .up = up, .bps = bps };
+	struct link_note n = { .what = LINK_STATE, .up = up, .bps = bps };
 	struct swlink *l = dev;
 
-	link_end_note(&l->end, &n);
+	/* Another thread may have said something newer meanwhile. */
+	do {
+		n.spoof = port_may_spoof(l->port);
+		if (!link_end_news(&l->end, &n))
+			wake_thread(l);
+	} while (n.spoof != port_may_spoof(l->port));
 }
 
 static const struct port_client swlink_client = {
@@ -76,7 +80,6 @@ static const struct port_client swlink_client = {
 /* Frames of the owner.  How many there were, or -errno. */
 static int receive(struct swlink *l)
 {
-	static const struct link_note wake = { .what = LINK_WAKE };
 	struct net_frame f[LANE_BATCH];
 	struct iovec iov[LANE_BATCH];
 	int nr = lane_peek(&l->end.rx, f, iov);
@@ -86,7 +89,7 @@ static int receive(struct swlink *l)
 		return nr;
 	done = port_send(l->port, f, (unsigned)nr);
 	if (lane_done(&l->end.rx, done))
-		link_end_note(&l->end, &wake);
+		link_end_wake(&l->end);
 	l->blocked = done < (unsigned)nr;
 	return nr;
 }
@@ -97,12 +100,10 @@ static int listen_to(struct swlink *l)
 	int rc = 0;
 
 	for (unsigned i = 0; i < NOTES_EACH && (rc = link_end_read(&l->end, &g)) > 0; i++) {
-		if (g.what == LINK_CAPS) {
-			l->caps = g.caps;
-			l->new_caps = true;
-		} else if (g.what != LINK_WAKE) {
+		if (g.what == LINK_CAPS)
+			port_set_caps(l->port, &g.caps);
+		else if (g.what != LINK_WAKE)
 			return -EPROTO;
-		}
 	}
 	if (rc < 0)
 		return rc;
@@ -111,28 +112,14 @@ static int listen_to(struct swlink *l)
 	return 0;
 }
 
-/* Milliseconds until it may be told, -1: nothing to tell. */
-static int tell_caps(struct swlink *l)
+static void swlink_sleep(struct swlink *l)
 {
-	uint64_t now;
-
-	if (!l->new_caps)
-		return -1;
-	now = base_monotonic_ns();
-	if (now - l->caps_ns < CAPS_NS)
-		return (int)((CAPS_NS - (now - l->caps_ns)) / 1000000) + 1;
-	l->new_caps = false;
-	l->caps_ns = now;
-	port_set_caps(l->port, &l->caps);
-	return -1;
-}
-
-static void swlink_sleep(struct swlink *l, int timeout_ms)
-{
-	struct pollfd p[2] = { { .fd = l->wake, .events = POLLIN }, { .fd = l->end.fd, .events = POLLIN } };
+	struct pollfd p[2] = {
+		{ .fd = l->wake, .events = POLLIN }, { .fd = l->end.fd, .events = link_end_events(&l->end) },
+	};
 	uint64_t count;
 
-	if (poll(p, 2, timeout_ms) > 0 && p[0].revents) {
+	if (poll(p, 2, -1) > 0 && p[0].revents) {
 		(void)!read(l->wake, &count, sizeof(count));
 		l->blocked = false;
 	}
@@ -143,11 +130,9 @@ static void swlink_run(struct swlink *l)
 	int rc = 0;
 
 	while (rc >= 0) {
-		int timeout = tell_caps(l);
-
 		rc = l->blocked ? 0 : receive(l);
 		if (rc == 0 && (l->blocked || lane_sleep(&l->end.rx))) {
-			swlink_sleep(l, timeout);
+			swlink_sleep(l);
 			lane_awake(&l->end.rx);
 		}
 		if (rc >= 0)
@@ -200,19 +185,19 @@ static int open_end(struct swlink *l, int sock, struct err *err)
 	static const struct port_caps caps;
 	json_t *msg = json_pack("{s:b}", "ok", 1);
 	void *mem = NULL;
-	int fd = make_memory(&mem), rc;
-
-	if (fd < 0 || msg == NULL) {
-		if (fd >= 0)
-			close(fd);
-		json_decref(msg);
-		return err_set(err, fd < 0 ? fd : -ENOMEM, "no memory for a port");
-	}
 	/* The end closes its own; the connection's is netctl's. */
-	link_end_open(&l->end, dup(sock), mem, true);
-	rc = link_send(sock, msg, fd);
+	int own = fcntl(sock, F_DUPFD_CLOEXEC, 0), fd = own >= 0 ? make_memory(&mem) : -errno, rc = -ENOMEM;
+
+	if (fd >= 0) {
+		link_end_open(&l->end, own, mem, true);
+		rc = msg != NULL ? link_send(sock, msg, fd) : -ENOMEM;
+		close(fd);
+	} else if (own >= 0) {
+		close(own);
+	}
 	json_decref(msg);
-	close(fd);
+	if (rc == -ENOMEM)
+		return err_set(err, rc, "no memory for a port");
 	if (rc < 0)
 		return err_set(err, rc, "the owner is gone");
 	port_bind(l->port, &swlink_client, l, &caps);

@@ -33,7 +33,8 @@ struct way {				/* to the host, or out */
 struct switchd {
 	char name[SWITCH_NAME_MAX];	/* [const] */
 	pthread_mutex_t lock;
-	struct switch_def *def;		/* [lock] owned; the roster looks at it */
+	struct switch_def *began;	/* [const] owned; its ways were opened by this */
+	struct switch_def *def;		/* [lock] owned or BEGAN; the roster looks at it */
 	struct clock *clock;		/* [const] */
 	struct roster *roster;		/* [const] */
 	struct netctl *ctl;		/* [const] */
@@ -63,23 +64,34 @@ static bool same_ways(const struct switch_def *a, const struct switch_def *b)
 	       memcmp(a->uplinks, b->uplinks, sizeof(a->uplinks)) == 0 && same_text(a->nat, b->nat);
 }
 
-static void reload(struct switchd *d, int sock)
+/* [lock] What is written now; *RET_SAME: the ways are as it says. */
+static int take_definition(struct switchd *d, bool *ret_same, struct err *err)
 {
 	struct switch_def *now = new0(struct switch_def);
-	struct err err = { "no memory" };
-	bool same;
-	json_t *msg;
-	int rc = now != NULL ? switch_def_load(d->name, now, &err) : -ENOMEM;
+	int rc = now != NULL ? switch_def_load(d->name, now, err) : -ENOMEM;
 
 	if (rc < 0) {
 		free(now);
-		return netctl_refuse(sock, err.msg);
+		return rc;
 	}
-	pthread_mutex_lock(&d->lock);
-	same = same_ways(d->def, now);
-	rc = roster_define(d->roster, now, &err);
-	free_def(d->def);
+	*ret_same = same_ways(d->began, now);
+	rc = roster_define(d->roster, now, err);
+	if (d->def != d->began)
+		free_def(d->def);
 	d->def = now;
+	return rc;
+}
+
+static void reload(struct switchd *d, int sock)
+{
+	struct err err = { "no memory" };
+	bool same = false;
+	json_t *msg;
+	int rc;
+
+	/* Of two that are told to at once, who reads later counts. */
+	pthread_mutex_lock(&d->lock);
+	rc = take_definition(d, &same, &err);
 	pthread_mutex_unlock(&d->lock);
 	if (rc < 0)
 		return netctl_refuse(sock, err.msg);
@@ -215,7 +227,7 @@ int switchd_new(struct switch_def *take, int listen, struct switchd **ret_d, str
 	int rc;
 
 	if (d != NULL)
-		d->def = new0(struct switch_def);
+		d->def = d->began = new0(struct switch_def);
 	if (d == NULL || d->def == NULL) {
 		close(listen);
 		switch_def_fini(take);
@@ -260,7 +272,9 @@ void switchd_free(struct switchd *d)
 	roster_free(d->roster);
 	if (d->clock != NULL)
 		clock_free(d->clock);
-	free_def(d->def);
+	if (d->def != d->began)
+		free_def(d->def);
+	free_def(d->began);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
 }

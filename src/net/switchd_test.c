@@ -18,8 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WAIT_MS 10000
@@ -41,6 +44,7 @@ static pthread_t sw_thread;
 static struct owner own[4];
 static struct craft craft;
 static struct err err;
+static _Atomic unsigned looks;		/* for the switch */
 
 static int deliver(void *dev, const struct net_frame *f)
 {
@@ -117,6 +121,7 @@ static int reach(const char *name, struct err *e)
 {
 	int s = switch_connect(name, e);
 
+	atomic_fetch_add(&looks, 1);
 	return s == -ENOENT ? err_set(e, -ENOENT, "it does not run") : s;
 }
 
@@ -317,6 +322,27 @@ static void a_switch_that_goes_comes_back(void **s)
 	CHECK(st.tx_lost >= 3);
 	unplug(0);
 	unplug(1);
+	sw_end();
+}
+
+/* A look may start a process: it is not for the guest to say how often. */
+static void it_is_not_looked_for_without_end(void **s)
+{
+	uint64_t t0;
+
+	(void)s;
+	sw_begin("{\"kind\": \"private\"}", 0);
+	plug(0, "");
+	sw_end();
+	CHECK(until(is_down, &own[0]));
+	atomic_store(&looks, 0);
+	for (t0 = base_monotonic_ns(); base_monotonic_ns() - t0 < 3 * NS_PER_SEC / 2; usleep(1000))
+		port_room(link_port_port(own[0].link));
+	CHECK(atomic_load(&looks) >= 2);
+	CHECK(atomic_load(&looks) <= 5);
+	sw_begin("{\"kind\": \"private\"}", 0);
+	CHECK(until(is_up, &own[0]));
+	unplug(0);
 	sw_end();
 }
 
@@ -559,6 +585,147 @@ static void floods_of_notes_harm_nobody(void **s)
 	sw_end();
 }
 
+static bool may_spoof(void *o) { return port_may_spoof(link_port_port(((struct owner *)o)->link)); }
+static bool may_not_spoof(void *o) { return !may_spoof(o); }
+
+static void say_of_port(const char *port, const char *words)
+{
+	struct switch_def d;
+	json_t *msg = json_pack("{s:s}", "do", "reload"), *got;
+	int sock = stranger();
+
+	CHECK_EQ(switch_def_load("lan", &d, &err), 0);
+	CHECK_EQ(switch_def_port(&d, port, words, &err), 0);
+	CHECK_EQ(switch_def_save(&d, false, &err), 0);
+	switch_def_fini(&d);
+	CHECK_EQ(link_send(sock, msg, -1), 0);
+	CHECK_EQ(link_recv(sock, &got, NULL), 0);
+	CHECK(json_is_true(json_object_get(got, "ok")));
+	json_decref(msg);
+	json_decref(got);
+	close(sock);
+}
+
+static void an_owner_knows_whether_it_may_spoof(void **s)
+{
+	(void)s;
+	sw_begin("{\"kind\": \"private\"}", 0);
+	plug(0, "spoof=on");
+	plug(1, "");
+	CHECK(until(may_spoof, &own[0]));
+	CHECK(!may_spoof(&own[1]));
+	say_of_port("p1", "spoof=on");
+	CHECK(until(may_spoof, &own[1]));
+	say_of_port("p1", "spoof=off");
+	CHECK(until(may_not_spoof, &own[1]));
+	unplug(0);
+	unplug(1);
+	sw_end();
+}
+
+/* What is there to be read within 300 ms; the last of the notes that WHAT, and how many in all. */
+static unsigned read_notes(int sock, uint8_t what, struct link_note *ret_last)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	struct link_note n;
+	unsigned nr = 0;
+
+	while (poll(&p, 1, 300) > 0 && recv(sock, &n, sizeof(n), 0) == sizeof(n)) {
+		nr++;
+		if (n.what == what)
+			*ret_last = n;
+	}
+	return nr;
+}
+
+/* Who does not read for a while learns how things are when it does. */
+static void news_outlive_a_full_socket(void **s)
+{
+	struct link_note last = { 0 };
+	uint8_t *mem;
+	int sock;
+
+	(void)s;
+	sw_begin("{\"kind\": \"private\"}", 0);
+	plug(0, "");
+	sock = plug_hostile(&mem);
+	CHECK(read_notes(sock, LINK_STATE, &last) >= 1);
+	CHECK(last.up && !last.spoof);
+	craft_udp4(&craft, RIG_MAC(0xf), mac_of(0), 20);
+	for (unsigned i = 0; i < 2000; i++) {
+		st32(mem + LANE_SIZE + 68, 1);		/* it sleeps, and is woken */
+		CHECK(put(0, 0));
+		usleep(100);
+	}
+	say_of_port("bad", "spoof=on");
+	CHECK(read_notes(sock, LINK_STATE, &last) > 50);
+	CHECK(last.up && last.spoof);
+	close(sock);
+	munmap(mem, LINK_MEM);
+	unplug(0);
+	sw_end();
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+static void without_descriptors_it_waits(void **s)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct rlimit before, few;
+	json_t *msg = json_pack("{s:s}", "do", "show"), *got;
+	int sock, first, last;
+	uint64_t cpu;
+
+	(void)s;
+	sw_begin("{\"kind\": \"private\"}", 0);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/genvisor/lan.sock", dir);
+	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = before;
+	few.rlim_cur = (rlim_t)sock + 4;
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	first = last = dup(sock);
+	for (int fd = first; fd >= 0; fd = dup(sock))
+		last = fd;
+	CHECK_EQ(connect(sock, (struct sockaddr *)&a, sizeof(a)), 0);
+	cpu = cpu_ns();
+	usleep(400000);
+	CHECK(cpu_ns() - cpu < NS_PER_SEC / 10);
+	for (int fd = first; fd <= last; fd++)
+		close(fd);
+	CHECK_EQ(link_limits(sock), 0);
+	CHECK_EQ(link_send(sock, msg, -1), 0);
+	CHECK_EQ(link_recv(sock, &got, NULL), 0);
+	CHECK_STR(link_text(json_object_get(got, "switch"), "name"), "lan");
+	json_decref(msg);
+	json_decref(got);
+	close(sock);
+	setrlimit(RLIMIT_NOFILE, &before);
+	sw_end();
+}
+
+/* A switch or a machine starts programs. */
+static void no_socket_is_inherited(void **s)
+{
+	(void)s;
+	sw_begin("{\"kind\": \"private\"}", 0);
+	plug(0, "");
+	for (int fd = 3; fd < 256; fd++) {
+		struct stat st;
+
+		if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+			CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	}
+	unplug(0);
+	sw_end();
+}
+
 /* ---- looking in ------------------------------------------------------------- */
 
 static json_t *ask(const char *what, int *ret_sock)
@@ -684,6 +851,10 @@ static void a_new_definition_counts_at_once(void **s)
 	CHECK(strstr(link_text(msg, "later"), "starts the next time") != NULL);
 	json_decref(msg);
 	close(sock);
+	msg = ask("reload", &sock);	/* it is still not so */
+	CHECK(strstr(link_text(msg, "later"), "starts the next time") != NULL);
+	json_decref(msg);
+	close(sock);
 	CHECK(reaches(0, 1));
 	msg = ask("stop", &sock);
 	CHECK(strstr(link_text(msg, "error"), "in use by 2 adapters") != NULL);
@@ -717,6 +888,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_an_owner_takes_can_change, begin, end),
 		cmocka_unit_test_setup_teardown(policies_hold, begin, end),
 		cmocka_unit_test_setup_teardown(a_switch_that_goes_comes_back, begin, end),
+		cmocka_unit_test_setup_teardown(it_is_not_looked_for_without_end, begin, end),
 		cmocka_unit_test_setup_teardown(no_room_comes_back_to_the_sender, begin, end),
 		cmocka_unit_test_setup_teardown(who_has_no_room_gets_the_rest_later, begin, end),
 		cmocka_unit_test_setup_teardown(news_do_not_wait_for_the_last_frame, begin, end),
@@ -724,6 +896,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(strangers_are_refused, begin, end),
 		cmocka_unit_test_setup_teardown(hostile_machines_are_cut_off, begin, end),
 		cmocka_unit_test_setup_teardown(floods_of_notes_harm_nobody, begin, end),
+		cmocka_unit_test_setup_teardown(an_owner_knows_whether_it_may_spoof, begin, end),
+		cmocka_unit_test_setup_teardown(news_outlive_a_full_socket, begin, end),
+		cmocka_unit_test_setup_teardown(without_descriptors_it_waits, begin, end),
+		cmocka_unit_test_setup_teardown(no_socket_is_inherited, begin, end),
 		cmocka_unit_test_setup_teardown(what_happens_can_be_seen, begin, end),
 		cmocka_unit_test_setup_teardown(a_capture_comes_and_goes, begin, end),
 		cmocka_unit_test_setup_teardown(a_new_definition_counts_at_once, begin, end),

@@ -176,12 +176,18 @@ static void vport_carrier(struct port *port, bool there)
 	set_wire(p, &p->carrier, there);
 }
 
+static bool vport_may_spoof(const struct port *port)
+{
+	return atomic_load(&((const struct vport *)port)->spoof);
+}
+
 static const struct port_ops vport_ops = {
 	.send = forward_send,
 	.room = forward_room,
 	.bind = vport_bind,
 	.set_caps = vport_set_caps,
 	.carrier = vport_carrier,
+	.may_spoof = vport_may_spoof,
 };
 
 /* Secondary VLANs share the filtering database of their primary. */
@@ -401,6 +407,7 @@ int vswitch_port(struct vswitch *sw, const struct port_conf *conf, struct port *
 	p->up = p->carrier = true;
 	p->home = p->member = TEAM_NONE;
 	p->policy = filled_policy(p, &conf->policy);
+	atomic_store(&p->spoof, conf->policy.mac_spoofing);
 	rc = vport_start(p, conf, err);
 	if (rc < 0) {
 		vport_destroy(p);
@@ -476,6 +483,9 @@ int vswitch_set_policy(struct port *port, const struct port_policy *policy, stru
 		p->acl = acl;
 	pthread_rwlock_unlock(&p->sw->lock);
 	acl_free(old);
+	/* An owner elsewhere is told with its link. */
+	if (rc == 0 && atomic_exchange(&p->spoof, policy->mac_spoofing) != policy->mac_spoofing)
+		call_link(p);
 	return rc;
 }
 

@@ -66,6 +66,7 @@ struct vport {
 	void *dev;			/* [sw->lock] */
 	_Atomic uint32_t takes, max_frame, max_lso;	/* struct port_caps */
 	bool up, carrier;		/* [sw->lock] */
+	atomic_bool spoof;		/* of the policy, for who cannot take the lock */
 	uint8_t home, member, next;	/* [sw->lock] slots: where it belongs, where it is, scratch */
 
 	pthread_mutex_t lock;		/* a leaf */

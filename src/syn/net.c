@@ -351,7 +351,6 @@ int nic_new(struct vmbus *bus, const struct nic_conf *conf, struct nic **ret_n, 
 		return err_set(err, -ENOMEM, "net: no memory");
 	n->bus = bus;
 	n->port = conf->port;
-	n->mac_changes = conf->mac_changes;
 	n->ops = nic_ops;
 	n->ops.type = net_type;
 	if (conf->nr_vps > 1)

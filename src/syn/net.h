@@ -12,7 +12,6 @@ struct nic;
 struct nic_conf {
 	struct guid instance;
 	unsigned nr_vps;		/* bounds the sub-channels */
-	bool mac_changes;		/* the guest may give itself another address */
 	struct port *port;		/* [borrowed] its address is the adapter's own */
 };
 

@@ -68,8 +68,13 @@ static void fp_set_caps(struct port *port, const struct port_caps *caps)
 	pthread_mutex_unlock(&p->lock);
 }
 
+static bool fp_may_spoof(const struct port *port)
+{
+	return ((const struct fake_port *)port)->spoof;
+}
+
 static const struct port_ops fp_ops = {
-	.send = fp_send, .room = fp_room, .bind = fp_bind, .set_caps = fp_set_caps,
+	.send = fp_send, .room = fp_room, .bind = fp_bind, .set_caps = fp_set_caps, .may_spoof = fp_may_spoof,
 };
 
 void fp_init(struct fake_port *p)
@@ -138,12 +143,13 @@ int nb_init(struct net_bench *b, unsigned nr_vps, bool mac_changes)
 {
 	struct nic_conf conf = {
 		.instance = GUID_INIT(0x11223344, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
-		.nr_vps = nr_vps, .mac_changes = mac_changes, .port = &b->port.port,
+		.nr_vps = nr_vps, .port = &b->port.port,
 	};
 	int rc;
 
 	memset(b, 0, sizeof(*b));
 	fp_init(&b->port);
+	b->port.spoof = mac_changes;
 	rc = fg_new(&b->g, 0, 2);
 	if (rc < 0)
 		return rc;

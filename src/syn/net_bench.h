@@ -27,6 +27,7 @@ struct fake_port {
 	struct fp_frame f[FP_FRAMES];	/* what was sent, the last ones */
 	unsigned nr, calls, rooms;
 	unsigned take;			/* so many more, then none; UINT_MAX: all */
+	bool spoof;			/* any address may send */
 };
 
 void fp_init(struct fake_port *p);

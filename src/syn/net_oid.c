@@ -292,7 +292,7 @@ static uint32_t set_mac(struct nic *n, const uint8_t *utf16, uint32_t bytes)
 	}
 	if (any == 0 || mac[0] & 1)
 		return NDIS_INVALID_DATA;
-	if (!n->mac_changes && memcmp(mac, n->port->mac, 6) != 0)
+	if (memcmp(mac, n->port->mac, 6) != 0 && !port_may_spoof(n->port))
 		return NDIS_NOT_ACCEPTED;
 	memcpy(n->mac, mac, 6);
 	return NDIS_SUCCESS;

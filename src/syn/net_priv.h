@@ -132,7 +132,6 @@ struct nic {
 	struct chan_ops ops;		/* [const] */
 	struct port *port;		/* [const] */
 	unsigned max_sub;		/* [const] */
-	bool mac_changes;		/* [const] */
 	pthread_mutex_t lock;
 	struct nic_chan chans[NIC_MAX_CHANS];
 

@@ -256,6 +256,8 @@ static void the_address_changes_only_where_allowed(void **s)
 	CHECK_EQ(set_mac(b, "01aabbccddee"), NDIS_INVALID_DATA);
 	CHECK_EQ(set_mac(b, "000000000000"), NDIS_INVALID_DATA);
 	OK(set_mac(b, "02AabbCCddee"));
+	b->port.spoof = false;			/* the policy follows while the guest runs */
+	CHECK_EQ(set_mac(b, "02AabbCCddef"), NDIS_NOT_ACCEPTED);
 	OK(nb_query(b, OID_CURRENT_ADDRESS, NULL, 0, &len));
 	CHECK_MEM(b->msg + 24, ((uint8_t[]){ 2, 0xaa, 0xbb, 0xcc, 0xdd, 0xee }), 6);
 	OK(nb_query(b, OID_PERMANENT_ADDRESS, NULL, 0, &len));

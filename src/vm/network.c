@@ -190,7 +190,6 @@ static int plug(struct vm *vm, unsigned i, const struct net_opt *o, struct err *
 		rc = write_down(p, o, err);
 	if (rc < 0)
 		return rc;
-	conf.mac_changes = o->policy.policy.mac_spoofing;
 	conf.port = p->port;
 	return nic_new(vm->vmbus, &conf, &p->nic, err);
 }
