@@ -7,23 +7,7 @@ export XDG_CONFIG_HOME=$d/config XDG_RUNTIME_DIR=$d/runtime
 mkdir -m 700 "$d/config" "$d/runtime"
 pid=
 trap '[ -z "$pid" ] || kill "$pid" 2> /dev/null; rm -rf "$d"' EXIT
-expect() {	# STATUS PATTERN COMMAND...
-	local want=$1 pattern=$2 out rc
-	shift 2
-	out=$("$@" 2>&1 < /dev/null)
-	rc=$?
-	if [ $rc != "$want" ] || ! grep -qE -- "$pattern" <<< "$out"; then
-		echo "status $rc (wanted $want), no match for \"$pattern\": $*"
-		sed 's/^/    /' <<< "$out"
-		bad=1
-	fi
-}
-one_sentence() {	# PATTERN COMMAND...: status 2, exactly one line
-	expect 2 "$@"
-	local n
-	n=$("${@:2}" 2>&1 < /dev/null | wc -l)
-	[ "$n" = 1 ] || { echo "$n lines: ${*:2}"; bad=1; }
-}
+. "$(dirname "$0")/expect"
 defs=$d/config/genvisor/switches
 
 expect 0 '^$' "$g" switch list

@@ -4,23 +4,7 @@ set -u
 g=$1 bad=0
 d=$(mktemp -d)
 trap 'rm -rf "$d"' EXIT
-expect() {	# STATUS PATTERN COMMAND...
-	local want=$1 pattern=$2 out rc
-	shift 2
-	out=$("$@" 2>&1 < /dev/null)
-	rc=$?
-	if [ $rc != "$want" ] || ! grep -qE -- "$pattern" <<< "$out"; then
-		echo "status $rc (wanted $want), no match for \"$pattern\": $*"
-		sed 's/^/    /' <<< "$out"
-		bad=1
-	fi
-}
-one_sentence() {	# PATTERN COMMAND...: status 2, exactly one line
-	expect 2 "$@"
-	local n
-	n=$("${@:2}" 2>&1 < /dev/null | wc -l)
-	[ "$n" = 1 ] || { echo "$n lines: ${*:2}"; bad=1; }
-}
+. "$(dirname "$0")/expect"
 printf 'nonsense, not a disk, but long enough to be looked at %4096s' x > "$d/nonsense"
 : > "$d/empty"
 head -c 100000 /dev/urandom > "$d/kernel"
