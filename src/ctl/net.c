@@ -155,8 +155,25 @@ static long long number(const json_t *o, const char *key)
 	return (long long)json_integer_value(json_object_get(o, key));
 }
 
+/* What is not 0, behind its kind. */
+static void print_counters(const char *indent, json_t *counts)
+{
+	const char *name, *before = " ";
+	json_t *n;
+
+	printf("%s%s", indent, link_text(counts, "kind"));
+	json_object_foreach(counts, name, n) {
+		if (json_integer_value(n) == 0)
+			continue;
+		printf("%s%s %lld", before, name, (long long)json_integer_value(n));
+		before = ", ";
+	}
+	putchar('\n');
+}
+
 static void print_port(json_t *port)
 {
+	json_t *owner = json_object_get(port, "owner");
 	const char *why, *before = "    dropped ";
 	json_t *n, *rule;
 	size_t i;
@@ -175,6 +192,8 @@ static void print_port(json_t *port)
 	}
 	if (*before == ',')
 		putchar('\n');
+	if (owner != NULL)
+		print_counters("    ", owner);
 }
 
 static void print_switch(json_t *sw)

@@ -2,7 +2,8 @@
  * roster.c - a switch and its ports as people know them
  *
  * Lock     roster.lock around the list of ports and their words; inside it
- *          those of the switch and of captures.  No owner calls in here.
+ *          those of the switch and of captures, and what an owner needs to
+ *          count.  No owner calls in here with such a lock.
  */
 #include "net/roster.h"
 #include "net/acl_opt.h"
@@ -24,6 +25,9 @@ struct entry {
 	char *words;			/* [const] owned; the owner's */
 	struct port_opt now;		/* [lock] what counts */
 	struct pcapng *file;		/* [lock] of the capture that it is in */
+	const char *kind;		/* [lock] of the owner, with count */
+	roster_counters *count;		/* [lock] NULL: it does not count */
+	void *owner;			/* [lock] */
 };
 
 struct roster {
@@ -156,17 +160,38 @@ int roster_port(struct roster *r, const struct roster_port *conf, struct port **
 	return rc;
 }
 
+/* [lock] Where the entry of P hangs. */
+static struct entry **entry_of(struct roster *r, const struct port *p)
+{
+	struct entry **at = &r->first;
+
+	while (*at != NULL && capture_port((*at)->capture) != p)
+		at = &(*at)->next;
+	BUG_IF(*at == NULL);
+	return at;
+}
+
+void roster_count(struct roster *r, struct port *p, const char *kind, roster_counters *fn, void *owner)
+{
+	struct entry *e;
+
+	pthread_mutex_lock(&r->lock);
+	e = *entry_of(r, p);
+	e->kind = kind;
+	e->count = fn;
+	e->owner = owner;
+	pthread_mutex_unlock(&r->lock);
+}
+
 void roster_port_free(struct roster *r, struct port *p)
 {
-	struct entry **at = &r->first, *e;
+	struct entry **at, *e;
 
 	if (p == NULL)
 		return;
 	pthread_mutex_lock(&r->lock);
-	while (*at != NULL && capture_port((*at)->capture) != p)
-		at = &(*at)->next;
+	at = entry_of(r, p);
 	e = *at;
-	BUG_IF(e == NULL);
 	*at = e->next;
 	pthread_mutex_unlock(&r->lock);
 	entry_free(e);
@@ -225,6 +250,15 @@ static json_t *drops_json(const struct port_stats *st)
 	return drops;
 }
 
+static void add_owner(json_t *port, const struct entry *e)
+{
+	json_t *counts = e->count(e->owner);
+
+	if (counts != NULL && json_object_set_new(counts, "kind", json_string(e->kind)) == 0)
+		json_object_set(port, "owner", counts);
+	json_decref(counts);
+}
+
 static json_t *port_json(const struct roster *r, const struct entry *e)
 {
 	static const char *const roles[] = { "adapter", "host", "uplink" };
@@ -241,6 +275,8 @@ static json_t *port_json(const struct roster *r, const struct entry *e)
 			"received", (json_int_t)st.received, "received_bytes", (json_int_t)st.received_bytes,
 			"drops", drops_json(&st));
 	free(policy);
+	if (e->count != NULL)
+		add_owner(json_object_get(msg, "port"), e);
 	return msg;
 }
 

@@ -33,11 +33,17 @@ MUST_CHECK int roster_define(struct roster *r, const struct switch_def *d, struc
 MUST_CHECK int roster_port(struct roster *r, const struct roster_port *conf, struct port **ret_p, struct err *err);
 void roster_port_free(struct roster *r, struct port *p);	/* NULL is fine */
 
+/* What the owner of a port counts itself, as an object; NULL: no memory. */
+typedef json_t *roster_counters(void *owner);
+/* It is shown with P, as of KIND (static).  FN NULL: no more, and when this returns it does not run. */
+void roster_count(struct roster *r, struct port *p, const char *kind, roster_counters *fn, void *owner);
+
 /* Takes MSG, which may be NULL (no memory); below 0 ends the tale. */
 typedef int roster_emit(void *arg, json_t *msg);
 /*
  * {"switch": {...}}, then {"port": {...}} each followed by its {"rule": {...}}, then
- * {"learned": [...]} of some addresses each.
+ * {"learned": [...]} of some addresses each.  With a port is "owner": {"kind", ...} where
+ * that counts, too.
  */
 MUST_CHECK int roster_show(struct roster *r, roster_emit *emit, void *arg);
 

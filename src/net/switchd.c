@@ -13,6 +13,7 @@
 #include "net/switchd.h"
 #include "base/log.h"
 #include "dev/clock.h"
+#include "net/counters.h"
 #include "net/link_priv.h"
 #include "net/nat.h"
 #include "net/netctl.h"
@@ -158,7 +159,11 @@ static int open_tap(struct switchd *d, const char *tap, enum port_role role, con
 		conf.mac[0] = 0x02;
 	}
 	rc = roster_port(d->roster, &conf, &w->port, err);
-	return rc < 0 ? rc : tap_new(tap, w->port, &w->tap, err);
+	if (rc == 0)
+		rc = tap_new(tap, w->port, &w->tap, err);
+	if (rc == 0)
+		roster_count(d->roster, w->port, "tap", counters_tap, w->tap);
+	return rc;
 }
 
 static int open_nat(struct switchd *d, struct err *err)
@@ -177,6 +182,8 @@ static int open_nat(struct switchd *d, struct err *err)
 		rc = roster_port(d->roster, &conf, &w->port, err);
 	if (rc == 0)
 		rc = nat_new(nat, w->port, &w->nat, err);
+	if (rc == 0)
+		roster_count(d->roster, w->port, "nat", counters_nat, w->nat);
 	free(nat);
 	return rc;
 }

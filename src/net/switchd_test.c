@@ -777,6 +777,45 @@ static void what_happens_can_be_seen(void **s)
 	sw_end();
 }
 
+/* What the owner of PORT counts as NAME; -1: nothing. */
+static json_int_t owner_counts(const char *port, const char *kind, const char *name)
+{
+	json_int_t n = -1;
+	int sock;
+
+	for (json_t *msg = ask("show", &sock);; CHECK_EQ(link_recv(sock, &msg, NULL), 0)) {
+		json_t *p = json_object_get(msg, "port"), *owner = json_object_get(p, "owner");
+		bool end = json_object_get(msg, "end") != NULL;
+
+		if (owner != NULL && strcmp(link_text(p, "name"), port) == 0 && strcmp(link_text(owner, "kind"), kind) == 0)
+			n = json_integer_value(json_object_get(owner, name));
+		json_decref(msg);
+		if (end)
+			break;
+	}
+	close(sock);
+	return n;
+}
+
+static void a_way_out_counts(void **s)
+{
+	json_int_t before, now = 0;
+
+	(void)s;
+	sw_begin("{\"kind\": \"nat\"}", 0);
+	plug(0, "");
+	before = owner_counts("nat", "nat", "from-guests");
+	CHECK(before >= 0);
+	CHECK_EQ(owner_counts("p0", "nat", "from-guests"), -1);
+	craft_udp4(&craft, UINT64_C(0xffffffffffff), mac_of(0), 100);
+	CHECK(put(0, 0));
+	for (unsigned i = 0; i < WAIT_MS && now <= before; i++, usleep(1000))
+		now = owner_counts("nat", "nat", "from-guests");
+	CHECK_EQ(now, before + 1);
+	unplug(0);
+	sw_end();
+}
+
 static void a_capture_comes_and_goes(void **s)
 {
 	char path[96];
@@ -901,6 +940,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_descriptors_it_waits, begin, end),
 		cmocka_unit_test_setup_teardown(no_socket_is_inherited, begin, end),
 		cmocka_unit_test_setup_teardown(what_happens_can_be_seen, begin, end),
+		cmocka_unit_test_setup_teardown(a_way_out_counts, begin, end),
 		cmocka_unit_test_setup_teardown(a_capture_comes_and_goes, begin, end),
 		cmocka_unit_test_setup_teardown(a_new_definition_counts_at_once, begin, end),
 		cmocka_unit_test_setup_teardown(it_ends_when_nobody_is_left, begin, end),
