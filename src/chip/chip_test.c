@@ -169,6 +169,7 @@ static void a_window_in_use_is_an_error_of_every_chip(void **s)
 			struct piix4_conf piix4;
 			struct piix4_pm_conf piix4_pm;
 			struct fwcfg_conf fwcfg;
+			struct dec21140_conf dec21140;
 		} conf;
 		const char *taken = NULL;
 
@@ -200,6 +201,8 @@ static void a_window_in_use_is_an_error_of_every_chip(void **s)
 			conf.i440bx = (struct i440bx_conf){ .bios_end = GIB, .bios_len = KIB };
 		else if (zoo[i].ops == &piix4_pm_dev)
 			conf.piix4_pm.devfn = PCI_DEVFN(7, 3), taken = "00:07.3 is taken";
+		else if (zoo[i].ops == &dec21140_dev)
+			conf.dec21140.devfn = PCI_DEVFN(10, 0), taken = "00:0a.0 is taken";
 		CHECK_EQ(dev_new(zoo[i].ops, &r->env, &conf, &second, &err), -EBUSY);
 		CHECK(strstr(err.msg, taken != NULL ? taken : "overlaps dut") != NULL);
 		CHECK(second == NULL);

@@ -6,6 +6,7 @@
 #define CHIP_CHIP_ZOO_H
 
 #include "chip/chip_rig.h"
+#include "chip/dec21140_rig.h"
 #include "chip/fdc.h"
 #include "chip/ide.h"
 #include "chip/vga.h"
@@ -21,6 +22,7 @@ struct zoo_bench {
 	void *dma;
 	uint8_t devfn;			/* its PCI function; 0 is the host bridge, if any */
 	struct fake_blk disk[2], dvd;	/* of the IDE controller */
+	struct dr_port port;		/* of the network adapter */
 };
 
 static inline void zoo_vp(void *self, unsigned vp) { (void)self, (void)vp; }
@@ -248,6 +250,19 @@ static inline void zoo_biosdbg(struct zoo_bench *b)
 	rig_put(&b->r, &biosdbg_dev, &(struct biosdbg_conf){ zoo_line, NULL });
 }
 
+static inline void zoo_dec21140(struct zoo_bench *b)
+{
+	b->devfn = PCI_DEVFN(10, 0);
+	rig_pci(&b->r);
+	rig_put(&b->r, &dec21140_dev, &(struct dec21140_conf){ .devfn = b->devfn });
+	dr_init(&b->port);
+	dec21140_plug(b->r.dev, &b->port.port);
+	pci_cfg_write(b->r.pci, b->devfn, 0x10, 4, 0xc000);
+	pci_cfg_write(b->r.pci, b->devfn, 0x14, 4, 0xf4000000);
+	pci_cfg_write(b->r.pci, b->devfn, PCI_COMMAND, 2,
+		      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
 static const struct zoo_row {
 	const struct dev_ops *ops;
 	void (*put)(struct zoo_bench *b);
@@ -278,6 +293,8 @@ static const struct zoo_row {
 	{ &piix4_pm_dev, zoo_piix4_pm, { { false, 0xcf8, 8 }, { false, 0x700, 16 } } },
 	{ &fwcfg_dev, zoo_fwcfg, { { false, 0x510, 2 }, { false, 0x514, 8 } } },
 	{ &biosdbg_dev, zoo_biosdbg, { { false, 0x402, 1 } } },
+	{ &dec21140_dev, zoo_dec21140, { { false, 0xc000, 128 }, { true, 0xf4000000, 128 },
+					 { false, 0xcf8, 8 } } },
 };
 
 static inline void zoo_open(struct zoo_bench *b, const struct zoo_row *row)
@@ -374,6 +391,29 @@ static inline void zoo_poke_fdc(struct zoo_bench *b, uint32_t what, uint8_t val)
 	(void)fake_blk_finish(&b->disk[1]);
 }
 
+/* A frame comes, the switch has room or not; and sometimes lists are where they should be. */
+static inline void zoo_poke_dec21140(struct zoo_bench *b, uint32_t what, uint8_t val)
+{
+	uint8_t bytes[2100], g[16];
+
+	memset(bytes, val, sizeof(bytes));
+	if ((what & 3) == 0) {
+		(void)dr_deliver(&b->port, bytes, 14 + (what >> 9) % 2080);
+	} else if ((what & 3) == 1) {
+		b->port.take = val;
+		b->port.client->link(b->port.dev, (what & 4) != 0, 0);
+		b->port.client->resume(b->port.dev);
+	} else {
+		st32(g, DES_OWN);
+		st32(g + 4, what * 0x9e3779b1u & ~(uint32_t)DES1_CHAINED);
+		st32(g + 8, val << 8);
+		st32(g + 12, 0x1000);
+		BUG_IF(gmem_write(b->r.mem, val % 16 * 16u, g, sizeof(g)) < 0);
+		rig_out(&b->r, (uint16_t)(0xc000 + ((what & 4) != 0 ? 0x18 : 0x20)), 4, 0);
+		rig_out(&b->r, 0xc030, 4, 0x2002);
+	}
+}
+
 /* Everything that is not a register: pins, buttons, keys, events, messages' ends. */
 static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
 {
@@ -395,6 +435,10 @@ static inline void zoo_poke(struct zoo_bench *b, uint32_t what, uint8_t val)
 	}
 	if (b->r.ops == &fdc_dev) {
 		zoo_poke_fdc(b, what, val);
+		return;
+	}
+	if (b->r.ops == &dec21140_dev && (what & 0x100) == 0) {
+		zoo_poke_dec21140(b, what, val);
 		return;
 	}
 	if (b->r.ops == &i8042_dev) {
