@@ -57,10 +57,14 @@ void gmem_code_notify(struct gmem *m, _Atomic uint32_t *state);
  */
 void gmem_code_cool(struct gmem *m, _Atomic uint32_t *state,
 		    bool (*have_seen)(void *self, uint64_t seq), void *self);
-/* Whether blocks of the page are to be forgotten, whatever its bytes say. */
+/*
+ * Whether blocks of the page are to be forgotten, whatever its bytes say: also while
+ * somebody who decodes it still waits for the last right to write without a look.
+ */
 static inline bool gmem_code_gone(const _Atomic uint32_t *state)
 {
-	return (atomic_load(state) & (GMEM_HAS_CODE | GMEM_COOLING)) != GMEM_HAS_CODE;
+	return (atomic_load(state) & (GMEM_HAS_CODE | GMEM_COOLING | GMEM_WRITE_CACHED)) !=
+	       GMEM_HAS_CODE;
 }
 /* The slow half of gmem_page_written. */
 void gmem_code_written(struct gmem *m, _Atomic uint32_t *state);

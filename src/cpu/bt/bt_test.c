@@ -170,6 +170,34 @@ static void cools_down_together(void **state)
 	itest_close(&t);
 }
 
+/* What is remembered of a page goes while somebody may still write there unseen. */
+static void kept_only_when_all_is_seen(void **state)
+{
+	static const uint8_t ret = 0xc3, call[] = { 0xff, 0xd3, 0xf4 };
+	struct gmem_page page;
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	CHECK(gmem_page_of(t.mem, ITEST_DATA, &page));
+	itest_put(&t, ITEST_DATA, &ret, 1);
+	t.c->gpr[CPU_RBX] = ITEST_DATA;
+	ITEST_CODE_IS(&t, call);
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t killed = BT_OF(t.c)->stats.invalidated;
+
+		if (i == 1)
+			atomic_fetch_or(page.state, GMEM_WRITE_CACHED);
+		gmem_code_notify(t.mem, page.state);
+		t.c->rip = ITEST_CODE;
+		t.c->halted = 0;
+		CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+		CHECK_EQ(BT_OF(t.c)->stats.invalidated - killed, i);
+	}
+	itest_close(&t);
+}
+
 static void handlers_keep_vectors(void **state)
 {
 	static const uint8_t wrmsr[] = { 0x0f, 0x30 };
@@ -501,6 +529,7 @@ int main(void)
 		cmocka_unit_test(cpuid_among_r14),
 		cmocka_unit_test(store_to_code_keeps_vectors),
 		cmocka_unit_test(cools_down_together),
+		cmocka_unit_test(kept_only_when_all_is_seen),
 		cmocka_unit_test(handlers_keep_vectors),
 		cmocka_unit_test(stack_after_operand),
 		cmocka_unit_test(two_pages_of_the_stack),

@@ -174,6 +174,16 @@ static uint8_t *cpuid(struct bt *b, struct bt_site *s)
 }
 
 /*
+ * Whether the TLB has the right to write at LIN.  Then whoever decodes the page waits
+ * until we are at the next look for events, behind the store.  That the page holds no
+ * code now is not enough: it may before the store is made.
+ */
+static bool may_store(struct bt *b, uint64_t lin)
+{
+	return tlb_slot(&b->c, interp_set(&b->c), lin)->wtag == (lin & ~PAGE_MASK);
+}
+
+/*
  * An access on two pages of RAM.  When they lie side by side in the host too,
  * nothing is special about it; a load may read from a copy.
  */
@@ -191,8 +201,7 @@ static bool across(struct bt *b, struct bt_site *s, uint64_t lin)
 	    x[0].hva == NULL || x[1].hva == NULL)
 		return false;
 	if (x[1].hva == x[0].hva + first) {
-		if (s->access == ACCESS_WRITE &&
-		    ((atomic_load(x[0].state) | atomic_load(x[1].state)) & GMEM_HAS_CODE))
+		if (s->access == ACCESS_WRITE && !(may_store(b, lin) && may_store(b, next)))
 			return false;
 		b->delta = (uint64_t)(uintptr_t)x[0].hva - lin;
 		return true;
@@ -217,7 +226,7 @@ static bool beside_code(struct bt *b, const struct bt_site *s, const struct xlat
 	struct gmem *m = b->c.conf.mem;
 	unsigned off = (unsigned)(lin & PAGE_MASK);
 
-	if (b->lock != NULL || gmem_code_listeners(m) != 1)
+	if (b->lock != NULL || gmem_code_listeners(m) != 1 || !(atomic_load(x->state) & GMEM_HAS_CODE))
 		return false;
 	if (!(atomic_load(gmem_code_pieces(m, x->state)) & gmem_pieces_mask(off, s->size))) {
 		/* The interpreter's blocks look at the word, whatever the bits say. */
@@ -297,8 +306,7 @@ static uint8_t *memory(struct bt *b, struct bt_site *s)
 			return NULL;
 		return by_handler(b, s, s->after);
 	}
-	if (s->access == ACCESS_WRITE && (atomic_load(x.state) & GMEM_HAS_CODE) &&
-	    !beside_code(b, s, &x, lin))
+	if (s->access == ACCESS_WRITE && !may_store(b, lin) && !beside_code(b, s, &x, lin))
 		return by_handler(b, s, s->after);
 	return found(b, s, x.hva, false);
 }
@@ -349,7 +357,7 @@ static uint8_t *group(struct bt *b, struct bt_site *s)
 	if ((lin & PAGE_MASK) + s->size > PAGE_SIZE || !lin_canonical(lin) || c->watch ||
 	    interp_translate(c, lin, (enum access)s->access, interp_set(c), &x, &code) != 0 ||
 	    x.hva == NULL ||
-	    (s->access == ACCESS_WRITE && (atomic_load(x.state) & GMEM_HAS_CODE)))
+	    (s->access == ACCESS_WRITE && !may_store(b, lin)))
 		return without_groups(b, s);
 	return found(b, s, x.hva, true);
 }
