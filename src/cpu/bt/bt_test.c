@@ -198,6 +198,33 @@ static void kept_only_when_all_is_seen(void **state)
 	itest_close(&t);
 }
 
+/* A register far from the one it was made of: the difference is no displacement. */
+static void far_from_its_base(void **state)
+{
+	static const uint8_t code[] = {
+		0x48, 0x8d, 0x98, 1, 0, 0, 0x80,	/* lea rbx, [rax-0x7fffffff] */
+		0x48, 0x8b, 0x8b, 0x10, 0, 0, 0x80,	/* mov rcx, [rbx-0x7ffffff0] */
+		0x48, 0x8b, 0x93, 0x18, 0, 0, 0x80,	/* mov rdx, [rbx-0x7fffffe8] */
+		0xf4,
+	};
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	/* 4 GiB higher the same memory once more. */
+	itest_put64(&t, ITEST_PML4 + 0x1000 + 4 * 8, 0x700000 | 0x67);
+	itest_put64(&t, 0x700000, 0xe7);
+	itest_put64(&t, ITEST_DATA, 1);
+	itest_put64(&t, ITEST_DATA + 8, 2);
+	t.c->gpr[CPU_RAX] = ITEST_DATA + UINT64_C(0xffffffef);
+	ITEST_CODE_IS(&t, code);
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RCX], 1);
+	CHECK_EQ(t.c->gpr[CPU_RDX], 2);
+	CHECK_EQ(BT_OF(t.c)->stats.faults, 0);
+	itest_close(&t);
+}
+
 static void handlers_keep_vectors(void **state)
 {
 	static const uint8_t wrmsr[] = { 0x0f, 0x30 };
@@ -530,6 +557,7 @@ int main(void)
 		cmocka_unit_test(store_to_code_keeps_vectors),
 		cmocka_unit_test(cools_down_together),
 		cmocka_unit_test(kept_only_when_all_is_seen),
+		cmocka_unit_test(far_from_its_base),
 		cmocka_unit_test(handlers_keep_vectors),
 		cmocka_unit_test(stack_after_operand),
 		cmocka_unit_test(two_pages_of_the_stack),

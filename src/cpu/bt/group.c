@@ -17,6 +17,7 @@
 #define MAX_ENTRIES (BT_MAX_INSNS * 2)
 #define FIXED 1			/* base of an address without registers */
 #define FIRST_VERSION 2
+#define FAR (INT64_C(1) << 29)	/* of what is followed: differences must fit a displacement */
 
 /* What a register is known to be: some value nobody knows, plus OFF. */
 struct sym {
@@ -64,6 +65,11 @@ static void all_fresh(struct grouping *g)
 		g->seg[i] = (struct sym){ g->next++, 0 };
 }
 
+static bool too_far(int64_t off)
+{
+	return off < -FAR || off > FAR;
+}
+
 static void add_access(struct grouping *g, unsigned at, struct scan_mem *m)
 {
 	struct entry e = { .m = m, .at = at };
@@ -84,6 +90,8 @@ static void add_access(struct grouping *g, unsigned at, struct scan_mem *m)
 	} else {
 		e.version = g->reg[m->base].version;
 		e.off = g->reg[m->base].off + m->disp;
+		if (too_far(e.off))
+			return;
 	}
 	g->entry[g->nr++] = e;
 }
@@ -153,6 +161,8 @@ static void system_effects(struct grouping *g, const struct scan_insn *i)
 
 static void effects(struct grouping *g, const struct scan_insn *i)
 {
+	bool known;
+
 	switch (i->cls) {
 	case SCAN_PUSH:
 		g->reg[CPU_RSP].off -= 8;
@@ -182,10 +192,9 @@ static void effects(struct grouping *g, const struct scan_insn *i)
 	default:
 		return;
 	}
-	if (known_change(g, i))
-		return;
+	known = known_change(g, i);
 	for (unsigned r = 0; r < 16; r++)
-		if (i->gpr_out >> r & 1)
+		if ((i->gpr_out >> r & 1) && (!known || too_far(g->reg[r].off)))
 			fresh(g, r);
 }
 
