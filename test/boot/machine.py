@@ -1,14 +1,17 @@
 """A machine under test: starts genvisor, talks to its serial port, waits for words."""
+import json
 import os
 import re
 import select
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 
 PROMPT = 'root@genvisor:~# '
+MIB = 1 << 20
 
 
 class Failed(Exception):
@@ -87,6 +90,52 @@ def guest_args(guest, disk, *, cpus=2, append='', memory='512M', root='/dev/sda'
     return ['run', '--generation', '2', '--memory', memory, '--cpus', str(cpus), '--disk', disk,
             '--kernel', f'{guest}/vmlinuz', '--initrd', f'{guest}/initrd.img',
             '--append', f'root={root} console=ttyS0 panic=-1 {append}', '--com1', 'stdio']
+
+
+def expect(what, got, want):
+    if got != want:
+        raise Failed(f'{what}: {got!r}, expected {want!r}')
+
+
+def program_disk(scratch, sources, *flags):
+    """A static program of C files, as the content of a disk; its size in bytes."""
+    out = f'{scratch}/program'
+    r = subprocess.run([os.environ.get('CC', 'cc'), '-O2', '-static', *flags, '-o', out, *sources],
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if r.returncode != 0:
+        raise Failed(f'the program for the guest does not compile:\n{r.stdout}')
+    with open(out, 'rb') as f:
+        content = f.read()
+    sectors = (len(content) + MIB - 1) // MIB * MIB // 512
+    with open(f'{out}.raw', 'wb') as f:
+        # One partition from 1 MiB on: a disk as others know it.
+        f.write(bytes(446) + struct.pack('<8sII', bytes([0, 0, 2, 0, 0x83, 0, 2, 0]), MIB // 512, sectors) + bytes(48) + b'\x55\xaa')
+        f.seek(MIB)
+        f.write(content)
+        f.truncate(MIB + sectors * 512)
+    return f'{out}.raw', len(content)
+
+
+class Net:
+    """The command line of the networks, in folders of our own."""
+    def __init__(self, genvisor, scratch):
+        self.genvisor = genvisor
+        for name in ('config', 'runtime'):
+            os.mkdir(f'{scratch}/{name}', 0o700)
+        os.environ['XDG_CONFIG_HOME'] = f'{scratch}/config'
+        os.environ['XDG_RUNTIME_DIR'] = f'{scratch}/runtime'
+
+    def __call__(self, *args):
+        r = subprocess.run([self.genvisor, *args], capture_output=True, text=True, timeout=30)
+        if r.returncode != 0:
+            raise Failed(f'{args} gave status {r.returncode}: {r.stderr}')
+        return r.stdout
+
+    def show(self, name):
+        return json.loads(self('net', 'show', '--json', name))['switches'][0]
+
+    def port(self, name, port):
+        return next(p for p in self.show(name)['ports'] if p['name'] == port)
 
 
 def main(test):

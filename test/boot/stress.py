@@ -2,17 +2,14 @@
 import glob
 import os
 import shutil
-import struct
-import subprocess
 import sys
 
-from machine import PROMPT, Failed, Machine, guest_args, main
+from machine import PROMPT, Failed, Machine, guest_args, main, program_disk
 
 MINUTES = float(sys.argv[3]) if len(sys.argv) > 3 else 1 / 3
 CPUS = int(sys.argv[4]) if len(sys.argv) > 4 else 4
 MORE = sys.argv[5:]         # options of genvisor run
 HERE = os.path.dirname(os.path.abspath(__file__))
-MIB = 1 << 20
 
 # They load without a word.  With each round the kernel patches its own code, for static keys too.
 MODULES = 'crc7 crc_itu_t ts_kmp ts_bm sha3_generic wp512 serpent_generic fat lz4hc'
@@ -29,29 +26,10 @@ echo $n > /dev/shm/loads
 '''
 
 
-def program(scratch):
-    """The stress program, as the content of a disk; its size in bytes."""
-    out = f'{scratch}/stress'
-    r = subprocess.run([os.environ.get('CC', 'cc'), '-O2', '-static', '-pthread', '-o', out, *glob.glob(f'{HERE}/stress*.c')],
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if r.returncode != 0:
-        raise Failed(f'the stress program does not compile:\n{r.stdout}')
-    with open(out, 'rb') as f:
-        content = f.read()
-    sectors = (len(content) + MIB - 1) // MIB * MIB // 512
-    with open(f'{out}.raw', 'wb') as f:
-        # One partition from 1 MiB on: a disk as others know it.
-        f.write(bytes(446) + struct.pack('<8sII', bytes([0, 0, 2, 0, 0x83, 0, 2, 0]), MIB // 512, sectors) + bytes(48) + b'\x55\xaa')
-        f.seek(MIB)
-        f.write(content)
-        f.truncate(MIB + sectors * 512)
-    return f'{out}.raw', len(content)
-
-
 def test(genvisor, guest, scratch):
     disk = f'{scratch}/root.vhdx'
     shutil.copy(f'{guest}/root.vhdx', disk)
-    raw, size = program(scratch)
+    raw, size = program_disk(scratch, glob.glob(f'{HERE}/stress*.c'), '-pthread')
     m = Machine(genvisor, *guest_args(guest, disk, cpus=CPUS, memory='1G', root='LABEL=genvisor-root'), '--disk', raw, *MORE)
     m.wait_for(PROMPT)
     if m.run('nproc').strip() != str(CPUS):

@@ -1,5 +1,4 @@
 """Two machines on one shared switch: traffic, each policy both ways, captures, and the sudden death of either side."""
-import json
 import os
 import re
 import shutil
@@ -8,38 +7,11 @@ import struct
 import subprocess
 import time
 
-from machine import PROMPT, Failed, Machine, guest_args, main
+from machine import PROMPT, Machine, Net, expect, guest_args, main
 
 MAC = ['00:15:5d:0c:00:01', '00:15:5d:0c:00:02']
 OTHER_MAC = '02:00:00:00:00:02'
 SIZE = 100 * 1000 * 1000
-
-
-def expect(what, got, want):
-    if got != want:
-        raise Failed(f'{what}: {got!r}, expected {want!r}')
-
-
-class Net:
-    """The command line of the networks, in folders of our own."""
-    def __init__(self, genvisor, scratch):
-        self.genvisor = genvisor
-        for name in ('config', 'runtime'):
-            os.mkdir(f'{scratch}/{name}', 0o700)
-        os.environ['XDG_CONFIG_HOME'] = f'{scratch}/config'
-        os.environ['XDG_RUNTIME_DIR'] = f'{scratch}/runtime'
-
-    def __call__(self, *args):
-        r = subprocess.run([self.genvisor, *args], capture_output=True, text=True, timeout=30)
-        if r.returncode != 0:
-            raise Failed(f'{args} gave status {r.returncode}: {r.stderr}')
-        return r.stdout
-
-    def show(self, name):
-        return json.loads(self('net', 'show', '--json', name))['switches'][0]
-
-    def port(self, name, port):
-        return next(p for p in self.show(name)['ports'] if p['name'] == port)
 
 
 def up(m, n):
