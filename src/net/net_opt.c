@@ -49,6 +49,14 @@ static int port_name(const char *val, char *ret_name, struct err *err)
 	return 0;
 }
 
+static int adapter(const char *val, enum net_adapter *ret_adapter, struct err *err)
+{
+	if (strcmp(val, "synthetic") != 0 && strcmp(val, "legacy") != 0)
+		return err_set(err, -EINVAL, "adapter=%.60s: expected synthetic or legacy", val);
+	*ret_adapter = strcmp(val, "legacy") == 0 ? NET_LEGACY : NET_SYNTHETIC;
+	return 0;
+}
+
 static int one_word(struct gather *g, const char *word, struct err *err)
 {
 	struct net_opt *o = g->o;
@@ -61,6 +69,8 @@ static int one_word(struct gather *g, const char *word, struct err *err)
 		return take_text("capture", word + 8, &o->capture, err);
 	if (strncmp(word, "port=", 5) == 0)
 		return port_name(word + 5, o->port, err);
+	if (strncmp(word, "adapter=", 8) == 0)
+		return adapter(word + 8, &o->adapter, err);
 	rc = port_opt_word(&o->policy, word, err);
 	if (rc == 0)
 		append(g->words, word);
@@ -81,7 +91,7 @@ static int kind_of(struct net_opt *o, const char *own, struct err *err)
 		return nat_parse(own, &o->nat, err);
 	}
 	if (rest != NULL)
-		return err_set(err, -EINVAL, "'%.60s': expected mac=, port=, capture=, spoof=, vlan=, trunk=, native=, "
+		return err_set(err, -EINVAL, "'%.60s': expected adapter=, mac=, port=, capture=, spoof=, vlan=, trunk=, native=, "
 			       "pvlan=, dhcp-guard, router-guard, addr-guard, mirror=, storm=, max-out=, max-in=, min-weight=, min-out= or "
 			       "acl=", rest + 1);
 	if (strcmp(own, "private") == 0) {

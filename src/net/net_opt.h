@@ -3,8 +3,8 @@
  *
  *	private | nat[,...] | tap=NAME | switch=NAME
  *
- * then, in any order, mac=ADDRESS, capture=FILE, port=NAME and what port_opt.h
- * has.  A comma in a word is written twice.
+ * then, in any order, adapter=synthetic|legacy, mac=ADDRESS, capture=FILE,
+ * port=NAME and what port_opt.h has.  A comma in a word is written twice.
  */
 #ifndef NET_NET_OPT_H
 #define NET_NET_OPT_H
@@ -15,9 +15,11 @@
 #include "net/tap.h"
 
 enum net_kind { NET_PRIVATE, NET_NAT, NET_TAP, NET_SWITCH };
+enum net_adapter { NET_SYNTHETIC, NET_LEGACY };	/* on VMBus; a 21140 */
 
 struct net_opt {
 	enum net_kind kind;
+	enum net_adapter adapter;
 	struct nat_conf nat;		/* with NET_NAT */
 	char tap[TAP_NAME_MAX + 1];	/* with NET_TAP */
 	char sw[SWITCH_NAME_MAX];	/* with NET_SWITCH */

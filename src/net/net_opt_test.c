@@ -245,6 +245,7 @@ static void what_an_adapter_is_plugged_into(void **s)
 	(void)s;
 	CHECK_EQ(net_opt_parse("private", &o, &err), 0);
 	CHECK_EQ(o.kind, NET_PRIVATE);
+	CHECK_EQ(o.adapter, NET_SYNTHETIC);
 	CHECK_STR(o.words, "");
 	net_opt_fini(&o);
 	CHECK_EQ(net_opt_parse("switch=lan,mac=00:15:5d:00:00:09,vlan=5,port=web,capture=a,,b.pcapng,acl=deny in", &o, &err), 0);
@@ -263,6 +264,13 @@ static void what_an_adapter_is_plugged_into(void **s)
 	CHECK_EQ(o.nat.net, 0x0a030000);
 	CHECK_STR(o.words, "max-out=10M,dhcp-guard");
 	net_opt_fini(&o);
+	CHECK_EQ(net_opt_parse("nat,adapter=legacy,vlan=3", &o, &err), 0);
+	CHECK_EQ(o.adapter, NET_LEGACY);
+	CHECK_STR(o.words, "vlan=3");
+	net_opt_fini(&o);
+	CHECK_EQ(net_opt_parse("private,adapter=legacy,adapter=synthetic", &o, &err), 0);
+	CHECK_EQ(o.adapter, NET_SYNTHETIC);
+	net_opt_fini(&o);
 	CHECK_EQ(net_opt_parse("tap=tap0,spoof=on", &o, &err), 0);
 	CHECK_STR(o.tap, "tap0");
 	net_opt_fini(&o);
@@ -273,7 +281,7 @@ static void wrong_plugs_are_said(void **s)
 	static const struct { const char *text, *say; } bad[] = {
 		{ "", "network \"\": expected none, private" },
 		{ "bridge", "network \"bridge\"" },
-		{ "private,hostfwd=tcp::1-:1", "'hostfwd=tcp::1-:1': expected mac=" },
+		{ "private,hostfwd=tcp::1-:1", "'hostfwd=tcp::1-:1': expected adapter=, mac=" },
 		{ "nat,hostfwd=nothing", "hostfwd=nothing" },
 		{ "nat,tftp=a,,b", "'tftp=a,b': a comma cannot be part of it" },
 		{ "switch=", "switch '': expected a name" },
@@ -282,6 +290,7 @@ static void wrong_plugs_are_said(void **s)
 		{ "private,mac=00:15:5d", "mac=00:15:5d: expected the address of one station" },
 		{ "private,mac=01:00:5e:00:00:01", "expected the address of one station" },
 		{ "private,capture=", "capture=: nothing there" },
+		{ "nat,adapter=e1000", "adapter=e1000: expected synthetic or legacy" },
 		{ "private,port=a b", "port=a b: expected a name" },
 		{ "private,vlan=x", "'vlan=x'" },
 		{ "tap=", "tap=" },

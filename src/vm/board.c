@@ -362,6 +362,17 @@ static int make_biosdbg(const struct making *m)
 	return made(m, &(struct biosdbg_conf){ on_bios_line, m->vm });
 }
 
+/* What it is plugged into comes later: network.c. */
+static int make_dec21140(const struct making *m)
+{
+	unsigned i = (unsigned)(m->slot->base >> 3) - VM_LEGACY_SLOT;
+	int rc = made(m, &(struct dec21140_conf){ .devfn = (uint8_t)m->slot->base });
+
+	if (rc == 0)
+		m->vm->legacy[i] = *m->ret_dev;
+	return rc;
+}
+
 /* How each kind of device is made, and where the machine remembers it. */
 static const struct {
 	const struct dev_ops *ops;
@@ -386,6 +397,7 @@ static const struct {
 	{ &ide_dev, make_ide, offsetof(struct vm, ide) },
 	{ &piix4_pm_dev, make_piix4_pm, 0 },
 	{ &vga_dev, make_vga, 0 },
+	{ &dec21140_dev, make_dec21140, 0 },
 	{ &fwcfg_dev, make_fwcfg, 0 },
 	{ &biosdbg_dev, make_biosdbg, 0 },
 };
@@ -417,7 +429,7 @@ int board_devices(struct vm *vm, struct err *err)
 		const struct slot *s = &vm->board->slots[i];
 		int rc;
 
-		if (s->present != NULL && !s->present(&vm->conf))
+		if (s->present != NULL && !s->present(vm, s))
 			continue;
 		rc = device(vm, i, err);
 		if (rc < 0)

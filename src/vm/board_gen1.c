@@ -8,12 +8,21 @@
  * BASE is a port, a guest physical address, or of PCI functions their place.
  *
  * Spec     machines.md 2.1 address map, 2.2 devices, 2.4 PM block
- * Missing  the second floppy controller, 21140, battery, watchdog, IRQ 13
+ * Missing  the second floppy controller, battery, watchdog, IRQ 13
  * Lock     none: constant
  */
 #include "vm/vm_priv.h"
 
-static bool has_vga(const struct vm_conf *c) { return !c->no_vga; }
+static bool has_vga(const struct vm *vm, const struct slot *s)
+{
+	(void)s;
+	return !vm->conf.no_vga;
+}
+
+static bool has_legacy(const struct vm *vm, const struct slot *s)
+{
+	return (s->base >> 3) - VM_LEGACY_SLOT < vm->nr_legacy;
+}
 
 static const struct slot gen1[] = {
 	/* name		kind		at		irq	present */
@@ -36,6 +45,10 @@ static const struct slot gen1[] = {
 	{ "ide",	&ide_dev,	PCI_DEVFN(7, 1), 14,	NULL },	/* and 15 */
 	{ "piix4-pm",	&piix4_pm_dev,	PCI_DEVFN(7, 3), -1,	NULL },
 	{ "vga",	&vga_dev,	PCI_DEVFN(8, 0), -1,	has_vga },
+	{ "legacy0",	&dec21140_dev,	PCI_DEVFN(10, 0), -1,	has_legacy },
+	{ "legacy1",	&dec21140_dev,	PCI_DEVFN(11, 0), -1,	has_legacy },
+	{ "legacy2",	&dec21140_dev,	PCI_DEVFN(12, 0), -1,	has_legacy },
+	{ "legacy3",	&dec21140_dev,	PCI_DEVFN(13, 0), -1,	has_legacy },
 	{ "fwcfg",	&fwcfg_dev,	0x510,		-1,	NULL },
 	{ "biosdbg",	&biosdbg_dev,	0x402,		-1,	NULL },
 	{ "absent",	&absorb_dev,	0,		-1,	NULL },

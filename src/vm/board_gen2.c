@@ -11,9 +11,23 @@
  */
 #include "vm/vm_priv.h"
 
-static bool has_com1(const struct vm_conf *c) { return c->com1 != NULL; }
-static bool has_com2(const struct vm_conf *c) { return c->com2 != NULL; }
-static bool has_test(const struct vm_conf *c) { return c->test_devices; }
+static bool has_com1(const struct vm *vm, const struct slot *s)
+{
+	(void)s;
+	return vm->conf.com1 != NULL;
+}
+
+static bool has_com2(const struct vm *vm, const struct slot *s)
+{
+	(void)s;
+	return vm->conf.com2 != NULL;
+}
+
+static bool has_test(const struct vm *vm, const struct slot *s)
+{
+	(void)s;
+	return vm->conf.test_devices;
+}
 
 static const struct slot gen2[] = {
 	/* name		kind		at		irq	present */

@@ -1,5 +1,5 @@
 /*
- * network.c - the machine's synthetic network adapters and what they are plugged into
+ * network.c - the machine's network adapters and what they are plugged into
  *
  * "private" is one switch of the machine's own for all adapters that say so:
  * nobody else is on it.  "nat" and "tap=NAME" are a switch each, with the
@@ -32,9 +32,12 @@
 #include <unistd.h>
 
 struct network {
+	struct net_opt opt[VM_MAX_NICS];	/* what was asked for; until network_open ends */
+	unsigned nr_opts;
 	struct roster *private_switch;	/* NULL: no adapter wants one */
 	struct roster *shown[VM_MAX_NICS + 1];
 	unsigned nr_shown;
+	unsigned nr_plugged;		/* legacy adapters */
 	struct place place;		/* with ctl */
 	char name[24];
 	struct netctl *ctl;		/* NULL: nobody can ask */
@@ -190,24 +193,39 @@ static int plug(struct vm *vm, unsigned i, const struct net_opt *o, struct err *
 		rc = write_down(p, o, err);
 	if (rc < 0)
 		return rc;
+	if (o->adapter == NET_LEGACY) {
+		p->legacy = vm->legacy[vm->network->nr_plugged++];
+		dec21140_plug(p->legacy, p->port);
+		return 0;
+	}
 	conf.port = p->port;
 	return nic_new(vm->vmbus, &conf, &p->nic, err);
 }
 
-static int adapter(struct vm *vm, unsigned i, struct err *err)
+static int read_one(struct vm *vm, unsigned i, struct err *err)
 {
-	struct net_opt *o = new0(struct net_opt);
-	int rc;
+	struct net_opt *o = &vm->network->opt[i];
+	int rc = net_opt_parse(vm->conf.nics[i].net, o, err);
 
-	if (o == NULL)
-		return err_set(err, -ENOMEM, "no memory for an adapter");
-	rc = net_opt_parse(vm->conf.nics[i].net, o, err);
-	if (rc == 0) {
-		rc = plug(vm, i, o, err);
-		net_opt_fini(o);
-	}
-	free(o);
-	return rc < 0 ? err_prefix(err, rc, "--net") : 0;
+	if (rc < 0)
+		return rc;
+	vm->network->nr_opts++;
+	if (o->adapter != NET_LEGACY)
+		return 0;
+	if (vm->board->generation != 1)
+		return err_set(err, -ENOTSUP, "generation 2 has no legacy network adapter: leave out "
+			       "adapter=legacy");
+	if (vm->nr_legacy == VM_MAX_LEGACY)
+		return err_set(err, -E2BIG, "more than %u legacy network adapters: leave out "
+			       "adapter=legacy for the others", VM_MAX_LEGACY);
+	vm->nr_legacy++;
+	return 0;
+}
+
+static void forget_options(struct network *n)
+{
+	while (n->nr_opts > 0)
+		net_opt_fini(&n->opt[--n->nr_opts]);
 }
 
 /* ---- being asked ------------------------------------------------------------ */
@@ -252,7 +270,7 @@ static void answer_end(struct network *n)
 	place_close(&n->place);
 }
 
-int network_open(struct vm *vm, struct err *err)
+int network_read(struct vm *vm, struct err *err)
 {
 	int rc = 0;
 
@@ -263,15 +281,27 @@ int network_open(struct vm *vm, struct err *err)
 	if (vm->network == NULL)
 		return err_set(err, -ENOMEM, "no memory for networks");
 	for (unsigned i = 0; i < vm->conf.nr_nics && rc == 0; i++)
-		rc = adapter(vm, i, err);
+		rc = read_one(vm, i, err);
+	return rc < 0 ? err_prefix(err, rc, "--net") : 0;
+}
+
+int network_open(struct vm *vm, struct err *err)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < vm->conf.nr_nics && rc == 0; i++)
+		rc = plug(vm, i, &vm->network->opt[i], err);
+	forget_options(vm->network);
 	if (rc == 0 && vm->network->nr_shown != 0)
 		answer_begin(vm->network);
-	return rc;
+	return rc < 0 ? err_prefix(err, rc, "--net") : 0;
 }
 
 static void unplug(struct vm_plug *p, const struct network *n)
 {
 	nic_free(p->nic);
+	if (p->legacy != NULL)
+		dec21140_plug(p->legacy, NULL);
 	if (p->nat != NULL)
 		nat_free(p->nat);
 	if (p->tap != NULL)
@@ -292,6 +322,7 @@ void network_close(struct vm *vm)
 	if (vm->network == NULL)
 		return;
 	answer_end(vm->network);
+	forget_options(vm->network);
 	for (unsigned i = 0; i < VM_MAX_NICS; i++)
 		unplug(&vm->nics[i], vm->network);
 	roster_free(vm->network->private_switch);

@@ -208,6 +208,8 @@ static int new_processors(struct vm *vm, struct err *err)
 	if (rc == 0)
 		rc = storage_open_files(vm, err);
 	if (rc == 0)
+		rc = network_read(vm, err);
+	if (rc == 0)
 		rc = board_devices(vm, err);
 	if (rc == 0)
 		rc = services_new(vm->vmbus, &services, &vm->services, err);

@@ -5,6 +5,7 @@
 #define VM_VM_PRIV_H
 
 #include "chip/chips.h"
+#include "chip/dec21140.h"
 #include "chip/fdc.h"
 #include "chip/ide.h"
 #include "chip/lapic.h"
@@ -66,12 +67,14 @@ struct vcpu {
 					   whoever holds debug.lock while it stands */
 };
 
+struct vm;
+
 struct slot {				/* one row of a board: board_gen1.c, board_gen2.c */
 	const char *name;
 	const struct dev_ops *ops;
 	uint64_t base;			/* port, GPA, or PCI slot and function */
 	int irq;			/* ISA line or IOAPIC pin, -1 = none */
-	bool (*present)(const struct vm_conf *conf);	/* NULL = always */
+	bool (*present)(const struct vm *vm, const struct slot *s);	/* NULL = always */
 };
 
 struct board {
@@ -95,7 +98,8 @@ struct vm_seat {			/* a disk's place; place.c */
 };
 
 struct vm_plug {			/* an adapter and what it is plugged into; network.c */
-	struct nic *nic;
+	struct nic *nic;		/* one of these two */
+	void *legacy;			/* of vm->legacy */
 	struct port *port;		/* the adapter's: one of these two, or the capture's in front of it */
 	struct port *plugged;		/* into roster */
 	struct link_port *link;		/* to another process */
@@ -114,6 +118,8 @@ uint8_t floppy_drives(const struct vm *vm);	/* their kinds, as CMOS memory has t
 
 /* network.c */
 
+#define VM_MAX_LEGACY 4u		/* network adapters, in PCI slots from here on */
+#define VM_LEGACY_SLOT 10u
 #define VM_MAX_SLOTS 32
 #define VM_PHYS_BITS 46			/* of the CPUID models */
 #define VM_MAX_MAP 8
@@ -158,6 +164,8 @@ struct vm {
 	struct vm_seat seat[VM_MAX_DISKS];	/* where each of conf.disks is */
 	struct network *network;
 	struct vm_plug nics[VM_MAX_NICS];
+	unsigned nr_legacy;		/* of them that are a 21140 */
+	void *legacy[VM_MAX_LEGACY];	/* some of dev[] */
 	void *dev[VM_MAX_SLOTS];	/* parallel to board->slots; NULL = absent */
 	void *ioapic;			/* one of dev[], as the next ones */
 	void *pic;			/* NULL: this machine has none; so the next ones */
@@ -282,7 +290,8 @@ void storage_retry(struct vm *vm);
 MUST_CHECK int screen_open(struct vm *vm, struct err *err);
 void screen_close(struct vm *vm);
 
-/* network.c */
+/* network.c: what was asked for, before the devices; then what they are plugged into */
+MUST_CHECK int network_read(struct vm *vm, struct err *err);
 MUST_CHECK int network_open(struct vm *vm, struct err *err);
 void network_close(struct vm *vm);
 

@@ -27,6 +27,11 @@ one_sentence '1 to 1024' "$g" run --cpus 0 --kernel "$d/kernel"
 one_sentence 'generation 1 boots through its BIOS' "$g" run --generation 1 --kernel "$d/kernel"
 one_sentence 'expected a floppy image of' "$g" run --generation 1 --floppy "$d/nonsense"
 one_sentence 'generation 2 has no floppy drive' "$g" run --floppy "$d/nonsense" --kernel "$d/kernel"
+one_sentence 'generation 2 has no legacy network adapter' "$g" run --net nat,adapter=legacy --kernel "$d/kernel"
+legacy=(--net private,adapter=legacy)
+one_sentence 'more than 4 legacy' "$g" run --generation 1 "${legacy[@]}" "${legacy[@]}" "${legacy[@]}" \
+	"${legacy[@]}" "${legacy[@]}"
+one_sentence 'expected synthetic or legacy' "$g" run --net nat,adapter=fast
 one_sentence 'cd, ide, net and floppy' "$g" run --generation 1 --boot-order cd,tape
 one_sentence 'a BIOS of 64, 128 or 256 KiB' "$g" run --generation 1 --firmware "$d/nonsense"
 one_sentence 'No such file' "$g" run --kernel "$d/absent"
