@@ -7,8 +7,8 @@
  * and is made here, and lengths of a large send are written, in a copy of the
  * headers.  Writing happens on the switch's thread, as it is a copy into the
  * kernel that does not sleep; reading has a thread of its own.  The same thread
- * hears from the kernel when the interface goes down or up, and tells the switch,
- * which then uses another way if it has one.
+ * hears from the kernel when the interface goes down or up, or loses its carrier, and
+ * tells the switch, which then uses another way if it has one.
  *
  * Spec     Linux Documentation/networking/tuntap.rst; [VIRTIO 1.2] 5.1.6
  * Missing  several queues, macvtap, passing the host's MTU to the switch; that a
@@ -21,8 +21,10 @@
 #include "net/sum.h"
 
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <poll.h>
@@ -218,15 +220,20 @@ static void tap_room(struct tap *t)
 	port_room(t->port);
 }
 
-/* Is the interface up?  If the kernel does not say, it is as it was. */
+/* Is the interface up, with a carrier?  If the kernel does not say, it is as it was. */
 static bool is_up(const struct tap *t)
 {
+	/* IFF_RUNNING may come a second later. */
+	struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
 	struct ifreq ifr = { 0 };
 
 	memcpy(ifr.ifr_name, t->name, sizeof(t->name));
 	if (ioctl(t->news, SIOCGIFFLAGS, &ifr) < 0)
 		return errno == ENODEV ? false : t->carrier;
-	return ifr.ifr_flags & IFF_UP;
+	if (!(ifr.ifr_flags & IFF_UP))
+		return false;
+	ifr.ifr_data = (void *)&link;
+	return ioctl(t->news, SIOCETHTOOL, &ifr) < 0 || link.data != 0;
 }
 
 /* Whatever the news are, only the state matters that they lead to. */
