@@ -180,7 +180,7 @@ static inline void zoo_i8042(struct zoo_bench *b)
 	BUG_IF(input_new(&b->input) < 0);
 	rig_put(&b->r, &i8042_dev, &(struct i8042_conf){
 		.port = 0x60, .kbd_irq = rig_irq(&b->r), .aux_irq = rig_irq(&b->r),
-		.input = b->input, .reset = zoo_note,
+		.input = b->input, .init = zoo_note,
 	});
 }
 
@@ -204,7 +204,8 @@ static inline void zoo_apm(void *arg, uint8_t last, uint8_t val)
 
 static inline void zoo_piix4(struct zoo_bench *b)
 {
-	struct piix4_conf conf = { .devfn = PCI_DEVFN(7, 0), .reset = zoo_note, .apm = zoo_apm };
+	struct piix4_conf conf = { .devfn = PCI_DEVFN(7, 0), .reset = zoo_note, .init = zoo_note,
+				    .apm = zoo_apm };
 
 	for (unsigned i = 0; i < ARRAY_LEN(conf.isa); i++)
 		conf.isa[i] = rig_irq(&b->r);

@@ -69,13 +69,19 @@ struct piix4_conf {
 	uint8_t devfn;
 	struct irq isa[16];
 	void (*reset)(void *arg);	/* chip lock held for all of them: only note it */
-	void (*a20)(void *arg, bool on);	/* port 92's switch, one of two; may be NULL */
+	void (*init)(void *arg);	/* of the processors alone */
+	void (*a20)(void *arg, bool on);	/* address line 20 passes or not; may be NULL */
 	/* VAL was written to port B2, LAST was before it. */
 	void (*apm)(void *arg, uint8_t last, uint8_t val);
 	void *arg;
 };
 extern const struct dev_ops piix4_dev;
 void piix4_pirq(void *self, unsigned pin, bool level);	/* chip lock held; irq.set of PIRQA to D */
+/* Chip lock held, all of them.  A20 is one line with two switches: the other has it here. */
+void piix4_set_a20(void *self, bool on);
+bool piix4_a20(const void *self);
+void piix4_init_processors(void *self);	/* as by port 92 */
+bool piix4_ferr(void *self, bool error);	/* the processor's FERR#; true: IGNNE# is out */
 
 struct piix4_pm_conf {
 	uint8_t devfn;
@@ -103,8 +109,10 @@ struct i8042_conf {
 	uint16_t port;			/* 0x60; and 0x64 */
 	struct irq kbd_irq, aux_irq;
 	struct input *input;		/* where keys come from; may be NULL */
-	void (*reset)(void *arg);	/* chip lock held: only note it */
-	void (*a20)(void *arg, bool on);	/* its switch, one of two; may be NULL */
+	void (*init)(void *arg);	/* chip lock held: resets the processors, only note it */
+	/* Address line 20 has another switch too, so how it stands is asked; may both be NULL. */
+	void (*a20)(void *arg, bool on);
+	bool (*a20_is)(void *arg);
 	void *arg;
 };
 extern const struct dev_ops i8042_dev;

@@ -4,7 +4,8 @@
  * One byte at a time: what a device or the controller itself has to say waits
  * in the output buffer (port 60, status in port 64) until the guest reads it,
  * then the next byte follows. Status bit 5 tells the mouse's from the others.
- * The output port has two lines of the machine itself: reset and A20.
+ * The output port has two lines of the machine itself: the processors' reset,
+ * and A20, which port 92 moves too and which shows here as it stands.
  *
  * Spec     [IBM PS/2] keyboard and auxiliary device controller
  * Missing  password commands, the controller's RAM but for its first byte;
@@ -15,11 +16,13 @@
 #include "chip/ps2.h"
 #include "dev/input.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum { ST_FULL = 1, ST_SYSTEM = 4, ST_COMMAND = 8, ST_UNLOCKED = 0x10, ST_AUX = 0x20 };
 enum { CB_KBD_INT = 1, CB_AUX_INT = 2, CB_SYSTEM = 4, CB_KBD_OFF = 0x10, CB_AUX_OFF = 0x20,
        CB_TRANSLATE = 0x40 };
+/* OP_A20 is in output_port as it was last written; what it shows is the board's. */
 enum { OP_NO_RESET = 1, OP_A20 = 2, OP_KBD = 0x10, OP_AUX = 0x20, OP_CABLES = 0xc0 };
 
 struct i8042 {
@@ -89,18 +92,20 @@ static void answer(struct i8042 *k, uint8_t byte)
 
 static void set_output_port(struct i8042 *k, uint8_t val)
 {
-	bool a20 = (val & OP_A20) != 0, was = (k->output_port & OP_A20) != 0;
-
 	k->output_port = val & (OP_NO_RESET | OP_A20);
-	if (a20 != was && k->conf.a20 != NULL)
-		k->conf.a20(k->conf.arg, a20);
+	if (k->conf.a20 != NULL)
+		k->conf.a20(k->conf.arg, (val & OP_A20) != 0);
 	if ((val & OP_NO_RESET) == 0)
-		k->conf.reset(k->conf.arg);
+		k->conf.init(k->conf.arg);
 }
 
 static uint8_t output_port(const struct i8042 *k)
 {
-	return (uint8_t)(OP_CABLES | k->output_port | (k->full && !k->aux ? OP_KBD : 0) |
+	bool a20 = k->conf.a20_is == NULL ? (k->output_port & OP_A20) != 0
+					  : k->conf.a20_is(k->conf.arg);
+
+	return (uint8_t)(OP_CABLES | (k->output_port & OP_NO_RESET) | (a20 ? OP_A20 : 0) |
+			 (k->full && !k->aux ? OP_KBD : 0) |
 			 (k->full && k->aux ? OP_AUX : 0));
 }
 
@@ -152,12 +157,17 @@ static void command(struct i8042 *k, uint8_t val)
 	case 0xd0:
 		answer(k, output_port(k));
 		break;
+	case 0xdd:			/* A20 off, on: without a detour by port 60 */
+	case 0xdf:
+		set_output_port(k, (uint8_t)((k->output_port & OP_NO_RESET) |
+					     (val & OP_A20)));
+		break;
 	case 0xe0:
 		answer(k, 0);
 		break;
 	default:
 		if (val >= 0xf0 && (val & 1) == 0)	/* pulses bit 0 low */
-			k->conf.reset(k->conf.arg);
+			k->conf.init(k->conf.arg);
 	}
 	next(k);
 }
@@ -253,12 +263,18 @@ static unsigned key_room(void *self)
 	return n;
 }
 
+/* Any number may come; the least has no negative. */
+static int negated(int v)
+{
+	return v < -INT_MAX ? INT_MAX : -v;
+}
+
 static void on_pointer(void *self, const struct input_motion *m)
 {
 	struct i8042 *k = self;
 
 	pthread_mutex_lock(k->lock);
-	ps2_mouse_move(&k->mouse, m->dx, -m->dy, -m->wheel, (uint8_t)(m->buttons & 7));
+	ps2_mouse_move(&k->mouse, m->dx, negated(m->dy), negated(m->wheel), (uint8_t)(m->buttons & 7));
 	next(k);
 	pthread_mutex_unlock(k->lock);
 }
@@ -273,8 +289,6 @@ static void i8042_reset(void *self)
 	k->command_byte = CB_KBD_OFF | CB_AUX_OFF | CB_TRANSLATE;
 	k->expects = k->was_command = k->full = k->aux = k->broke = 0;
 	k->output_port = OP_NO_RESET | OP_A20;
-	if (k->conf.a20 != NULL)
-		k->conf.a20(k->conf.arg, true);
 	drive(k);
 }
 
@@ -313,8 +327,6 @@ static int i8042_loaded(void *self, struct err *err)
 	    k->own.nr > PS2_QUEUE || (k->output_port & ~(OP_NO_RESET | OP_A20)) != 0 ||
 	    !ps2_kbd_possible(&k->kbd) || !ps2_mouse_possible(&k->mouse))
 		return err_set(err, -EBADMSG, "i8042: registers that cannot be");
-	if (k->conf.a20 != NULL)
-		k->conf.a20(k->conf.arg, (k->output_port & OP_A20) != 0);
 	drive(k);
 	return 0;
 }

@@ -26,6 +26,7 @@ static void on_aux(void *self, unsigned pin, bool level)
 }
 
 static void on_reset(void *arg) { ((struct bench *)arg)->resets++; }
+static bool a20_is(void *arg) { return ((struct bench *)arg)->a20; }
 static void on_a20(void *arg, bool on) { ((struct bench *)arg)->a20 = on; }
 
 static void setup(struct bench *b)
@@ -35,7 +36,7 @@ static void setup(struct bench *b)
 	CHECK_EQ(input_new(&b->input), 0);
 	rig_put(&b->r, &i8042_dev, &(struct i8042_conf){
 		.port = 0x60, .kbd_irq = { on_kbd, b, 1 }, .aux_irq = { on_aux, b, 12 },
-		.input = b->input, .reset = on_reset, .a20 = on_a20, .arg = b,
+		.input = b->input, .init = on_reset, .a20 = on_a20, .a20_is = a20_is, .arg = b,
 	});
 }
 
@@ -179,6 +180,16 @@ static void the_mouse_moves(void **s)
 	EXPECT(&b, true, 0x29, 3, 0xfe);
 	input_pointer(b.input, &(struct input_motion){ .dx = -300 });
 	EXPECT(&b, true, 0x18, 0x01, 0, 0x18, 0xd3, 0);
+	input_pointer(b.input, &(struct input_motion){ .dy = INT_MIN, .wheel = INT_MIN });
+	CHECK_EQ(data_in(&b), 0x08);		/* up, and far */
+	CHECK_EQ(data_in(&b), 0);
+	CHECK_EQ(data_in(&b), 0xff);
+	while (status(&b) & ST_FULL)
+		(void)data_in(&b);
+	mouse_out(&b, 0xf5);
+	EXPECT(&b, true, 0xfa);
+	mouse_out(&b, 0xf4);
+	EXPECT(&b, true, 0xfa);
 	/* 200, 100, 80: there is a wheel. */
 	for (unsigned i = 0; i < 3; i++) {
 		mouse_out(&b, 0xf3);
@@ -239,9 +250,19 @@ static void the_output_port_has_reset_and_a20(void **s)
 
 	(void)s;
 	setup(&b);
-	CHECK(b.a20);
+	b.a20 = true;
 	command_out(&b, 0xd0);
 	EXPECT(&b, false, OP_CABLES | OP_A20 | OP_NO_RESET);
+	b.a20 = false;				/* by port 92 */
+	command_out(&b, 0xd0);
+	EXPECT(&b, false, OP_CABLES | OP_NO_RESET);
+	command_out(&b, 0xd1);
+	data_out(&b, 0xdf);
+	CHECK(b.a20);
+	command_out(&b, 0xdd);
+	CHECK(!b.a20);
+	command_out(&b, 0xdf);
+	CHECK(b.a20);
 	command_out(&b, 0xd1);
 	data_out(&b, 0xdd);
 	CHECK(!b.a20);

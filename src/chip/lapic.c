@@ -101,6 +101,12 @@ void lapic_reset(struct lapic_set *s, unsigned vp, bool init)
 	apic_reset(l);
 }
 
+void lapic_virtual_wire(struct lapic_set *s, unsigned vp)
+{
+	lapic_write(s, vp, LAPIC_SVR, 0x1ff);
+	lapic_write(s, vp, LAPIC_LVT + 16 * LVT_LINT0, 0x700);
+}
+
 int lapic_new(const struct lapic_conf *conf, struct lapic_set **ret_s, struct err *err)
 {
 	struct lapic_set *s;

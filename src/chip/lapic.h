@@ -52,6 +52,8 @@ size_t lapic_save(struct lapic_set *s, unsigned vp, void *buf, size_t cap);
 MUST_CHECK int lapic_load(struct lapic_set *s, unsigned vp, const void *buf, size_t n,
 			  struct err *err);
 
+/* vp's own thread: on, and the 8259s through it, as a BIOS leaves the first one. */
+void lapic_virtual_wire(struct lapic_set *s, unsigned vp);
 /* vp's own thread: registers by xAPIC byte offset (0x20, 0x30, 0x80, ...). */
 uint32_t lapic_read(struct lapic_set *s, unsigned vp, uint32_t off);
 void lapic_write(struct lapic_set *s, unsigned vp, uint32_t off, uint32_t val);

@@ -2,14 +2,27 @@
  * piix4.c - the PIIX4 ISA bridge: PCI interrupts to ISA ones, and resets
  *
  * PCI function 00:07.0. The four PCI interrupt lines go where registers 60 to
- * 63 say, each to one of the sixteen ISA interrupts or nowhere. Port CF9 resets
- * the machine, port 92 the processor, and holds one of the two switches of
- * A20. A byte written to port B2 is a request to the system's management
- * code, which this machine does not have: the board is told instead.
+ * 63 say, each to one of the sixteen ISA interrupts or nowhere. A byte written
+ * to port B2 is a request to the system's management code, which this machine
+ * does not have: the board is told instead.
+ *
+ * Two kinds of reset. Port CF9 with its bit 1 resets the machine; without it, port 92,
+ * the keyboard controller and a shutdown only send the processors to the BIOS,
+ * which looks into CMOS memory for where to go: so 286 programs left protected
+ * mode. Devices and memory stay as they are.
+ *
+ * Line A20 is one, with a switch in port 92 and one in the keyboard controller:
+ * it stands as it was moved last, and both show it. (On Intel's own boards it
+ * passes when either is on; but BIOSes of our kind move one and ask one.) A
+ * reset of the processor opens it, or there would be no BIOS to go to.
+ *
+ * An x87 error, with CR0.NE clear: FERR# raises interrupt 13, whose handler
+ * writes port F0; from then until FERR# goes IGNNE# lets the x87 go on. The
+ * register that switches this off (4E bit 5) is not asked, as SeaBIOS forgets it.
  *
  * Spec     [PIIX4] Intel 290562 4.1, 4.2; reference/machines.md 2.2
- * Missing  IRQ 13 and ports F0, F1; SERIRQ, distributed DMA, the decode enables
- *          (every device of the board is always decoded)
+ * Missing  port F1; SERIRQ, distributed DMA, the decode enables (every device
+ *          of the board is always decoded)
  * Lock     chip
  */
 #include "chip/chips.h"
@@ -34,6 +47,8 @@ struct piix4 {
 	uint8_t pirq[NR_PIRQ];		/* levels of the PCI lines; derived: the bus drives them */
 	uint16_t isa;			/* levels that we drive; derived */
 	uint8_t reset_control, port92, apmc, apms;
+	bool a20;
+	bool ferr, irq13, ignne;	/* the lines */
 };
 
 static void config_written(void *self, unsigned off, unsigned width);
@@ -97,15 +112,76 @@ static void config_written(void *self, unsigned off, unsigned width)
 		route(self);
 }
 
-/* ---- ports ---------------------------------------------------------------------------- */
-
 static uint64_t cf9_read(void *self, uint32_t off, unsigned width)
 {
 	(void)width;
 	return off == 1 ? ((struct piix4 *)self)->reset_control : 0xff;
 }
 
-/* The reset comes as the processor's bit rises; which kind makes no difference here. */
+/* ---- lines of the processors ----------------------------------------------------------- */
+
+void piix4_set_a20(void *self, bool on)
+{
+	struct piix4 *p = self;
+	bool was = p->a20;
+
+	p->a20 = on;
+	if (on != was && p->conf.a20 != NULL)
+		p->conf.a20(p->conf.arg, on);
+}
+
+bool piix4_a20(const void *self)
+{
+	return ((const struct piix4 *)self)->a20;
+}
+
+void piix4_init_processors(void *self)
+{
+	struct piix4 *p = self;
+
+	piix4_set_a20(p, true);
+	p->conf.init(p->conf.arg);
+}
+
+static void set_irq13(struct piix4 *p, bool level)
+{
+	p->irq13 = level;
+	irq_set(&p->conf.isa[13], level);
+}
+
+bool piix4_ferr(void *self, bool error)
+{
+	struct piix4 *p = self;
+	bool was = p->ferr;
+
+	p->ferr = error;
+	if (!error)
+		p->ignne = false;
+	else if (!was)
+		set_irq13(p, true);
+	return p->ignne;
+}
+
+static uint64_t f0_read(void *self, uint32_t off, unsigned width)
+{
+	(void)self, (void)off, (void)width;
+	return 0xff;
+}
+
+static void f0_write(void *self, uint32_t off, unsigned width, uint64_t val)
+{
+	struct piix4 *p = self;
+
+	(void)width, (void)val;
+	if (off != 0)
+		return;
+	set_irq13(p, false);
+	p->ignne = p->ferr;
+}
+
+/* ---- ports ---------------------------------------------------------------------------- */
+
+/* The reset comes as the processor's bit rises. */
 static void cf9_write(void *self, uint32_t off, unsigned width, uint64_t val)
 {
 	struct piix4 *p = self;
@@ -115,14 +191,20 @@ static void cf9_write(void *self, uint32_t off, unsigned width, uint64_t val)
 	if (off != 1)
 		return;
 	p->reset_control = val & (RC_HARD | RC_CPU | RC_FULL);
-	if ((val & RC_CPU) != 0 && (was & RC_CPU) == 0)
+	if ((val & RC_CPU) == 0 || (was & RC_CPU) != 0)
+		return;
+	if ((val & RC_HARD) != 0)
 		p->conf.reset(p->conf.arg);
+	else
+		piix4_init_processors(p);
 }
 
 static uint64_t port92_read(void *self, uint32_t off, unsigned width)
 {
+	const struct piix4 *p = self;
+
 	(void)off, (void)width;
-	return ((struct piix4 *)self)->port92;
+	return (uint64_t)(p->port92 | (p->a20 ? P92_A20 : 0));
 }
 
 static void port92_write(void *self, uint32_t off, unsigned width, uint64_t val)
@@ -131,11 +213,10 @@ static void port92_write(void *self, uint32_t off, unsigned width, uint64_t val)
 	uint8_t was = p->port92;
 
 	(void)off, (void)width;
-	p->port92 = val & (P92_INIT | P92_A20);
-	if (((p->port92 ^ was) & P92_A20) != 0 && p->conf.a20 != NULL)
-		p->conf.a20(p->conf.arg, (p->port92 & P92_A20) != 0);
+	p->port92 = val & P92_INIT;
+	piix4_set_a20(p, (val & P92_A20) != 0);
 	if ((p->port92 & P92_INIT) != 0 && (was & P92_INIT) == 0)
-		p->conf.reset(p->conf.arg);
+		piix4_init_processors(p);
 }
 
 static uint64_t apm_read(void *self, uint32_t off, unsigned width)
@@ -162,6 +243,7 @@ static void apm_write(void *self, uint32_t off, unsigned width, uint64_t val)
 
 static const struct io_ops cf9_io = { IO_W1, cf9_read, cf9_write };
 static const struct io_ops port92_io = { IO_W1, port92_read, port92_write };
+static const struct io_ops f0_io = { IO_W1, f0_read, f0_write };
 static const struct io_ops apm_io = { IO_W1, apm_read, apm_write };
 
 /* The PCI functions take their interrupts back themselves. */
@@ -170,8 +252,9 @@ static void piix4_reset(void *self)
 	struct piix4 *p = self;
 
 	p->reset_control = p->port92 = p->apmc = p->apms = 0;
-	if (p->conf.a20 != NULL)
-		p->conf.a20(p->conf.arg, false);
+	piix4_set_a20(p, true);
+	p->ferr = p->ignne = false;
+	set_irq13(p, false);
 	pci_reset(&p->pci);
 	route(p);
 }
@@ -183,6 +266,8 @@ static int piix4_init(void *self, const struct dev_env *env, const void *conf, s
 
 	memcpy(&p->conf, conf, sizeof(p->conf));
 	rc = bus_add(env->pio, env->name, 0x92, 1, &port92_io, p, err);
+	if (rc == 0)
+		rc = bus_add(env->pio, env->name, 0xf0, 2, &f0_io, p, err);
 	if (rc == 0)
 		rc = bus_add(env->pio, env->name, 0xb2, 2, &apm_io, p, err);
 	if (rc == 0)
@@ -198,13 +283,14 @@ static int piix4_loaded(void *self, struct err *err)
 	int rc;
 
 	if ((p->reset_control & ~(RC_HARD | RC_CPU | RC_FULL)) != 0 ||
-	    (p->port92 & ~(P92_INIT | P92_A20)) != 0)
+	    (p->port92 & ~P92_INIT) != 0 || (p->ignne && !p->ferr))
 		return err_set(err, -EBADMSG, "piix4: registers that cannot be");
 	rc = pci_loaded(&p->pci, err);
 	if (rc < 0)
 		return rc;
 	if (p->conf.a20 != NULL)
-		p->conf.a20(p->conf.arg, (p->port92 & P92_A20) != 0);
+		p->conf.a20(p->conf.arg, p->a20);
+	set_irq13(p, p->irq13);
 	route(p);
 	return 0;
 }
@@ -213,6 +299,8 @@ static const struct state_field piix4_state[] = {
 	PCI_STATE(1, struct piix4, pci),
 	STATE(3, struct piix4, reset_control), STATE(4, struct piix4, port92),
 	STATE(5, struct piix4, apmc), STATE(6, struct piix4, apms),
+	STATE(7, struct piix4, a20), STATE(8, struct piix4, ferr),
+	STATE(9, struct piix4, irq13), STATE(10, struct piix4, ignne),
 	{ 0 },
 };
 

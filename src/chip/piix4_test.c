@@ -12,7 +12,7 @@
 struct bench {
 	struct rig r;
 	void *isa, *pm;
-	unsigned changes, resets, applied;
+	unsigned changes, resets, inits, applied;
 	uint16_t pm_base;
 	bool pm_on, a20;
 	bool irq[16];
@@ -21,6 +21,7 @@ struct bench {
 
 static void on_changed(void *arg) { ((struct bench *)arg)->changes++; }
 static void on_reset(void *arg) { ((struct bench *)arg)->resets++; }
+static void on_init(void *arg) { ((struct bench *)arg)->inits++; }
 static void on_a20(void *arg, bool on) { ((struct bench *)arg)->a20 = on; }
 
 static void on_apm(void *arg, uint8_t last, uint8_t val)
@@ -50,7 +51,7 @@ static void setup(struct bench *b)
 	static const struct gmem_range ranges[] = {
 		{ 0, 0xa0000 }, { 0xc0000, 0x140000 }, { BIOS_GPA, 0x40000 },
 	};
-	struct piix4_conf isa = { .devfn = ISA, .reset = on_reset, .a20 = on_a20, .apm = on_apm,
+	struct piix4_conf isa = { .devfn = ISA, .reset = on_reset, .init = on_init, .a20 = on_a20, .apm = on_apm,
 				  .arg = b };
 	const struct piix4_pm_conf pm = { PM, on_move, b };
 	uint8_t rom[16] = "BIOS";
@@ -231,12 +232,25 @@ static void resets_and_switches(void **s)
 	CHECK_EQ(rig_in(&b.r, 0xcf9, 1), 6);
 	rig_out(&b.r, 0xcf9, 1, 0xe);		/* it rises only once */
 	CHECK_EQ(b.resets, 1);
-	rig_out(&b.r, 0x92, 1, 2);
+	rig_out(&b.r, 0xcf9, 1, 0);
+	rig_out(&b.r, 0xcf9, 1, 4);		/* of the processors only */
+	CHECK_EQ(b.resets, 1);
+	CHECK_EQ(b.inits, 1);
+	CHECK_EQ(rig_in(&b.r, 0x92, 1), 2);	/* a reset opens A20 */
+	rig_out(&b.r, 0x92, 1, 0);
+	CHECK(!b.a20);
+	CHECK_EQ(rig_in(&b.r, 0x92, 1), 0);
+	piix4_set_a20(b.isa, true);		/* the keyboard controller's switch */
 	CHECK(b.a20);
 	CHECK_EQ(rig_in(&b.r, 0x92, 1), 2);
+	rig_out(&b.r, 0x92, 1, 0);
+	CHECK(!piix4_a20(b.isa));
 	rig_out(&b.r, 0x92, 1, 1);
-	CHECK(!b.a20);
-	CHECK_EQ(b.resets, 2);
+	CHECK_EQ(b.inits, 2);
+	CHECK(b.a20);
+	rig_out(&b.r, 0x92, 1, 1);
+	CHECK_EQ(b.inits, 2);
+	CHECK_EQ(b.resets, 1);
 	rig_out(&b.r, 0xb3, 1, 0x55);
 	CHECK_EQ(b.applied, 0);
 	rig_out(&b.r, 0xb2, 1, 'E');
@@ -245,6 +259,27 @@ static void resets_and_switches(void **s)
 	CHECK_EQ(b.last, 'E');
 	CHECK_EQ(b.val, 'T');
 	CHECK_EQ(rig_in(&b.r, 0xb2, 2), 0x5500 | 'T');
+	teardown(&b);
+}
+
+static void x87_errors_are_interrupt_13(void **s)
+{
+	struct bench b;
+
+	(void)s;
+	setup(&b);
+	rig_out(&b.r, 0xf0, 1, 0);		/* no error: nothing to ignore */
+	CHECK(!piix4_ferr(b.isa, true));
+	CHECK(b.irq[13]);
+	rig_out(&b.r, 0xf1, 1, 0);
+	CHECK(b.irq[13]);
+	rig_out(&b.r, 0xf0, 1, 0);
+	CHECK(!b.irq[13]);
+	CHECK(piix4_ferr(b.isa, true));		/* the same error still: ignored, no interrupt */
+	CHECK(!b.irq[13]);
+	CHECK(!piix4_ferr(b.isa, false));
+	CHECK(!piix4_ferr(b.isa, true));	/* the next one */
+	CHECK(b.irq[13]);
 	teardown(&b);
 }
 
@@ -288,6 +323,7 @@ int main(void)
 		cmocka_unit_test(the_bridge_has_two_faces),
 		cmocka_unit_test(pci_lines_go_where_they_are_routed),
 		cmocka_unit_test(resets_and_switches),
+		cmocka_unit_test(x87_errors_are_interrupt_13),
 		cmocka_unit_test(power_management_is_where_firmware_puts_it),
 	};
 

@@ -139,6 +139,9 @@ struct cpu_hypercall {
 	bool long_mode;		/* EFER.LMA and CS.L */
 };
 
+/* Raise #MF, for the wire leads nowhere; wait for an interrupt; go on as if nothing was (IGNNE#). */
+enum cpu_ferr { CPU_FERR_RAISE, CPU_FERR_WAIT, CPU_FERR_IGNORE };
+
 struct cpu_client {
 	uint64_t (*io_read)(void *self, uint16_t port, unsigned width);
 	void (*io_write)(void *self, uint16_t port, unsigned width, uint64_t val);
@@ -159,6 +162,11 @@ struct cpu_client {
 	bool (*irq_ready)(void *self);
 	uint8_t (*tpr_get)(void *self);		/* CR8: task priority class 0..15 */
 	void (*tpr_set)(void *self, uint8_t cr8);
+	/*
+	 * With CR0.NE clear: an x87 error is met (FERR#), or has gone.  What the
+	 * instruction that met it does; NULL: #MF.
+	 */
+	enum cpu_ferr (*ferr)(void *self, bool error);
 };
 
 struct cpu_conf {
@@ -206,6 +214,11 @@ struct cpu_engine {
 	 * that became read only.  NULL: the engine knows no such pages.
 	 */
 	void (*tlb_flush_soon)(struct cpu *c);
+	/*
+	 * Whether address line 20 leaves the processor, or is always 0.  As
+	 * tlb_flush_soon.  NULL: it always does.
+	 */
+	void (*a20)(struct cpu *c, bool on);
 	void (*reset)(struct cpu *c, bool init);	/* power-on, or INIT (FPU, MTRR kept) */
 	void (*get_regs)(struct cpu *c, struct cpu_regs *ret_r);
 	int (*set_regs)(struct cpu *c, const struct cpu_regs *r, struct err *err);

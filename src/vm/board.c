@@ -6,9 +6,7 @@
  * which is input 2 of the IOAPIC. A line that several pull (two serial ports,
  * an ISA device and a PCI one) is up while one of them pulls.
  *
- * Missing  A20 is always on, whatever its two switches say; a reset of the
- *          processor alone (port 92, the i8042) resets the machine; the frame
- *          buffer's RAM does not leave F8000000 when its BAR does
+ * Missing  the frame buffer's RAM does not leave F8000000 when its BAR does
  * Lock     none; runs while the machine is built or stands still, but for
  *          what devices call (on_..., set_...): chip
  */
@@ -155,6 +153,20 @@ static void on_map_changed(void *arg)
 			vm->engine->tlb_flush_soon(vm->vcpus[i].cpu);
 }
 
+static void on_init(void *arg) { vcpus_init(arg); }
+static void on_kbd_init(void *arg) { piix4_init_processors(((struct vm *)arg)->piix4); }
+static void on_kbd_a20(void *arg, bool on) { piix4_set_a20(((struct vm *)arg)->piix4, on); }
+static bool kbd_a20(void *arg) { return piix4_a20(((struct vm *)arg)->piix4); }
+
+static void on_a20(void *arg, bool on)
+{
+	struct vm *vm = arg;
+
+	for (unsigned i = 0; vm->vcpus != NULL && i < vm->conf.cpus; i++)
+		if (vm->vcpus[i].cpu != NULL && vm->engine->a20 != NULL)
+			vm->engine->a20(vm->vcpus[i].cpu, on);
+}
+
 static void on_pm_move(void *arg, uint16_t base, bool on)
 {
 	pm_move(((struct vm *)arg)->pm, base, on);
@@ -274,7 +286,8 @@ static int make_i8042(const struct making *m)
 	return made(m, &(struct i8042_conf){
 		.port = (uint16_t)m->slot->base, .kbd_irq = line(m->vm, m->slot, m->slot->irq),
 		.aux_irq = line(m->vm, m->slot, 12),
-		.input = m->vm->input, .reset = on_reset, .arg = m->vm,
+		.input = m->vm->input, .init = on_kbd_init,
+		.a20 = on_kbd_a20, .a20_is = kbd_a20, .arg = m->vm,
 	});
 }
 
@@ -311,7 +324,8 @@ static int make_i440bx(const struct making *m)
 static int make_piix4(const struct making *m)
 {
 	struct piix4_conf c = {
-		.devfn = (uint8_t)m->slot->base, .reset = on_reset, .apm = on_apm, .arg = m->vm,
+		.devfn = (uint8_t)m->slot->base, .reset = on_reset, .init = on_init,
+		.a20 = on_a20, .apm = on_apm, .arg = m->vm,
 	};
 
 	for (int i = 0; i < (int)ARRAY_LEN(c.isa); i++)

@@ -8,7 +8,7 @@
  * BASE is a port, a guest physical address, or of PCI functions their place.
  *
  * Spec     machines.md 2.1 address map, 2.2 devices, 2.4 PM block
- * Missing  the second floppy controller, battery, watchdog, IRQ 13
+ * Missing  the second floppy controller, battery, watchdog
  * Lock     none: constant
  */
 #include "vm/vm_priv.h"
@@ -54,9 +54,9 @@ static const struct slot gen1[] = {
 	{ "absent",	&absorb_dev,	0,		-1,	NULL },
 };
 
-/* Coprocessor error, ISA delay, another hypervisor's door, game port. */
+/* ISA delay, another hypervisor's door, game port. */
 static const struct absorb_range absent[] = {
-	{ 0xf0, 2 }, { 0xed, 1 }, { 0x5658, 4 }, { 0x201, 1 },
+	{ 0xed, 1 }, { 0x5658, 4 }, { 0x201, 1 },
 };
 
 const struct board board_gen1 = {

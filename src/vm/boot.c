@@ -80,8 +80,7 @@ int vm_load(struct vm *vm, struct err *err)
 	if (rc < 0)
 		return rc;
 	if (vm->pic != NULL) {		/* virtual wire, as a BIOS leaves it */
-		lapic_write(vm->lapics, 0, 0xf0, 0x1ff);
-		lapic_write(vm->lapics, 0, 0x350, 0x700);
+		lapic_virtual_wire(vm->lapics, 0);
 	}
 	bsp->engine->get_regs(bsp, &regs);
 	rc = fw_boot(vm->mem, &boot, &regs, err);

@@ -172,6 +172,20 @@ static bool irq_ready(void *self)
 	return lapic_ready(v->vm->lapics, v->index);
 }
 
+/* Only the boot processor's is wired; without a bridge nobody's is. */
+static enum cpu_ferr ferr(void *self, bool error)
+{
+	struct vcpu *v = self;
+	bool ignore;
+
+	if (v->index != 0 || v->vm->piix4 == NULL)
+		return CPU_FERR_RAISE;
+	pthread_mutex_lock(&v->vm->chip_lock);
+	ignore = piix4_ferr(v->vm->piix4, error);
+	pthread_mutex_unlock(&v->vm->chip_lock);
+	return ignore ? CPU_FERR_IGNORE : CPU_FERR_WAIT;
+}
+
 static uint8_t tpr_get(void *self)
 {
 	struct vcpu *v = self;
@@ -189,7 +203,8 @@ static void tpr_set(void *self, uint8_t cr8)
 const struct cpu_client vm_cpu_client = {
 	.io_read = io_read, .io_write = io_write, .mmio_read = mmio_read, .mmio_write = mmio_write,
 	.cpuid = cpuid, .msr_read = msr_read, .msr_write = msr_write, .hypercall = hypercall,
-	.irq_take = irq_take, .irq_ready = irq_ready, .tpr_get = tpr_get, .tpr_set = tpr_set,
+	.irq_take = irq_take, .irq_ready = irq_ready, .ferr = ferr,
+	.tpr_get = tpr_get, .tpr_set = tpr_set,
 };
 
 /* ---- local APICs -------------------------------------------------------- */

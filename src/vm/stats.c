@@ -81,13 +81,15 @@ static int irq_take(void *self)
 }
 
 static bool irq_ready(void *self) { return vm_cpu_client.irq_ready(self); }
+static enum cpu_ferr ferr(void *self, bool error) { return vm_cpu_client.ferr(self, error); }
 static uint8_t tpr_get(void *self) { return vm_cpu_client.tpr_get(self); }
 static void tpr_set(void *self, uint8_t cr8) { vm_cpu_client.tpr_set(self, cr8); }
 
 const struct cpu_client vm_stats_client = {
 	.io_read = io_read, .io_write = io_write, .mmio_read = mmio_read, .mmio_write = mmio_write,
 	.cpuid = cpuid, .msr_read = msr_read, .msr_write = msr_write, .hypercall = hypercall,
-	.irq_take = irq_take, .irq_ready = irq_ready, .tpr_get = tpr_get, .tpr_set = tpr_set,
+	.irq_take = irq_take, .irq_ready = irq_ready, .ferr = ferr,
+	.tpr_get = tpr_get, .tpr_set = tpr_set,
 };
 
 void stats_exit(struct vcpu *v, enum cpu_exit exit)

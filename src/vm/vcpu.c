@@ -51,6 +51,13 @@ void vcpu_ask(struct vcpu *v, unsigned what, uint8_t vector)
 	vcpu_wake(v);
 }
 
+void vcpus_init(struct vm *vm)
+{
+	for (unsigned i = 0; vm->vcpus != NULL && i < vm->conf.cpus; i++)
+		if (vm->vcpus[i].cpu != NULL)
+			vcpu_ask(&vm->vcpus[i], VCPU_INIT | VCPU_PIN, 0);
+}
+
 static bool vm_flag(struct vm *vm, const bool *flag)
 {
 	bool on;
@@ -150,33 +157,14 @@ static void answer(struct vcpu *v)
 		lapic_reset(v->vm->lapics, v->index, true);
 		v->wait_sipi = v->index != 0;
 	}
+	/* Whoever goes through a reset to leave protected mode still wants its interrupts. */
+	if ((asked & VCPU_PIN) && v->index == 0)
+		lapic_virtual_wire(v->vm->lapics, 0);
 	/* A SIPI to a processor that does not wait for one is lost, as on hardware. */
 	if ((asked & VCPU_SIPI) && v->wait_sipi) {
 		v->wait_sipi = false;
 		start_at(v, vector);
 	}
-}
-
-static void triple_fault(struct vcpu *v)
-{
-	struct cpu_regs r;
-
-	if (atomic_load(&v->vm->over))		/* of a machine that ends already */
-		return;
-	v->cpu->engine->get_regs(v->cpu, &r);
-	if (atomic_fetch_add(&v->vm->nr_triple, 1) < 10)
-		log_warn("guest", "processor %u: triple fault at %#llx; the machine resets",
-			 v->index, (unsigned long long)r.rip);
-	vm_request(v->vm, REQ_RESET);
-}
-
-static void engine_failed(struct vcpu *v)
-{
-	char text[200];
-
-	snprintf(text, sizeof(text), "processor %u: %.160s", v->index,
-		 v->cpu->engine->error(v->cpu));
-	vm_fail(v->vm, text);
 }
 
 /* After a request that stops the machine: idle until main parks us. */
@@ -186,6 +174,38 @@ static void wait_for_stop(struct vcpu *v)
 	while (!vm_flag(v->vm, &v->vm->stopping))
 		pthread_cond_wait(&v->wake, &v->lock);
 	pthread_mutex_unlock(&v->lock);
+}
+
+static void triple_fault(struct vcpu *v)
+{
+	struct cpu_regs r;
+
+	if (atomic_load(&v->vm->over)) {	/* of a machine that ends already */
+		wait_for_stop(v);
+		return;
+	}
+	v->cpu->engine->get_regs(v->cpu, &r);
+	if (atomic_fetch_add(&v->vm->nr_triple, 1) < 10)
+		log_warn("guest", "processor %u: triple fault at %#llx; the %s", v->index,
+			 (unsigned long long)r.rip,
+			 v->vm->piix4 != NULL ? "BIOS is asked" : "machine resets");
+	if (v->vm->piix4 == NULL) {
+		vm_request(v->vm, REQ_RESET);
+		wait_for_stop(v);
+		return;
+	}
+	pthread_mutex_lock(&v->vm->chip_lock);
+	piix4_init_processors(v->vm->piix4);
+	pthread_mutex_unlock(&v->vm->chip_lock);
+}
+
+static void engine_failed(struct vcpu *v)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "processor %u: %.160s", v->index,
+		 v->cpu->engine->error(v->cpu));
+	vm_fail(v->vm, text);
 }
 
 static void *vcpu_thread(void *arg)
@@ -216,7 +236,6 @@ static void *vcpu_thread(void *arg)
 			break;
 		case CPU_EXIT_SHUTDOWN:
 			triple_fault(v);
-			wait_for_stop(v);
 			break;
 		case CPU_EXIT_ERROR:
 			engine_failed(v);

@@ -3,8 +3,8 @@
  *
  * The main thread sleeps on `changed` and does what others ask by vm_request:
  * devices, vCPUs and signal helpers only note what shall happen.  A reset
- * stops every vCPU, drops the VMBus session and all hypervisor state, clears
- * memory and loads the kernel again, in this same process.
+ * stops every vCPU, drops the VMBus session and all hypervisor state, and starts
+ * the BIOS, or clears memory and loads the kernel again, in this same process.
  *
  * On hardware nothing runs after the write that resets or turns off.  Here
  * the vCPU that wrote waits at once and the others within moments; what they
@@ -356,7 +356,8 @@ static int reset(struct vm *vm, struct err *err)
 	hv_reset(vm->hv);
 	board_reset(vm);
 	debug_forget_stops(vm);
-	gmem_clear(vm->mem);
+	if (vm->board->generation == 2)		/* a PC's memory does not notice */
+		gmem_clear(vm->mem);
 	vcpus_reset(vm);
 	rc = vm_load(vm, err);
 	if (rc < 0)

@@ -45,7 +45,8 @@ enum vm_stat { STAT_KICK, STAT_HLT, STAT_DEBUG, STAT_IO_READ, STAT_IO_WRITE, STA
 	       STAT_MMIO_WRITE, STAT_CPUID, STAT_MSR_READ, STAT_MSR_WRITE, STAT_HYPERCALL,
 	       STAT_IRQ, VM_NR_STATS };
 
-enum { VCPU_INIT = 1, VCPU_SIPI = 2 };	/* struct vcpu.asked */
+/* struct vcpu.asked; VCPU_PIN: INIT by the board's wire, not from another processor */
+enum { VCPU_INIT = 1, VCPU_SIPI = 2, VCPU_PIN = 4 };
 
 struct vcpu {
 	struct vm *vm;			/* [const] */
@@ -252,6 +253,7 @@ void vcpus_free(struct vm *vm);		/* after everything that raises interrupts */
 void vcpus_stop(struct vm *vm);		/* on return none runs guest code */
 void vcpus_go(struct vm *vm);
 void vcpus_reset(struct vm *vm);	/* while stopped: power-on state, APs wait for SIPI */
+void vcpus_init(struct vm *vm);		/* INIT by wire, to all; any thread */
 void vcpu_wake(struct vcpu *v);
 void vcpu_ask(struct vcpu *v, unsigned what, uint8_t vector);
 

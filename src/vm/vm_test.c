@@ -307,10 +307,27 @@ static void a_bios_resets_the_machine(void **s)
 	begin_rom(&r, BYTES(0xba, 0xf9, 0x0c, 0xb0, 6, 0xee, 0xf4));
 	r.c.no_reboot = true;
 	CHECK_EQ(run_rom(&r), VM_END_RESET);
-	/* mov al, fe; out 64, al: the keyboard controller can too */
-	begin_rom(&r, BYTES(0xb0, 0xfe, 0xe6, 0x64, 0xf4));
+}
+
+/* The keyboard controller and a shutdown reset the processor alone: what was counted stays. */
+static void a_bios_resets_its_processor(void **s)
+{
+	struct rom r;
+
+	(void)s;
+	begin_rom(&r, BYTES(
+		0xb0, 0x50, 0xe6, 0x70, 0xe4, 0x71,		/* CMOS memory 50... */
+		0x40, 0xe6, 0x71, 0x3c, 0x03, 0x74, 0x14,	/* ...plus 1; three: off */
+		0xfe, 0x06, 0x00, 0x05,				/* inc byte [500] */
+		0x3c, 0x02, 0x74, 0x05,
+		0xb0, 0xfe, 0xe6, 0x64, 0xf4,			/* first the one */
+		0x2e, 0x0f, 0x01, 0x1e, 0x38, 0x00, 0xcc,	/* then an IDT of nothing */
+		0x80, 0x3e, 0x00, 0x05, 0x02, 0x75, 0x09,	/* off, if memory says two, too */
+		0xb0, 'E', 0xe6, 0xb2, 0xb0, 'T', 0xe6, 0xb2, 0xf4,
+		0xba, 0xf9, 0x0c, 0xb0, 6, 0xee, 0xf4,		/* else a reset */
+		0, 0, 0, 0, 0, 0, 0, 0));
 	r.c.no_reboot = true;
-	CHECK_EQ(run_rom(&r), VM_END_RESET);
+	CHECK_EQ(run_rom(&r), VM_END_POWER_OFF);
 }
 
 /*
@@ -334,7 +351,7 @@ static void shadow_ram_opens_and_closes(void **s)
 		0xc6, 0x06, 0x00, 0x80, 0x77,			/* mov [8000], 77: lost */
 		0x80, 0x3e, 0x00, 0x80, 0x66, 0x75, 0x09,	/* cmp [8000], 66; jne reset */
 		0xb0, 'E', 0xe6, 0xb2, 0xb0, 'T', 0xe6, 0xb2, 0xf4,
-		0xb0, 0xfe, 0xe6, 0x64, 0xf4));			/* reset: */
+		0xba, 0xf9, 0x0c, 0xb0, 6, 0xee, 0xf4));	/* reset: */
 	r.c.no_reboot = true;
 	CHECK_EQ(run_rom(&r), VM_END_POWER_OFF);
 }
@@ -867,6 +884,7 @@ int main(void)
 		cmocka_unit_test(cpuid_hides_a_local_apic_that_is_off),
 		cmocka_unit_test(a_bios_turns_the_machine_off),
 		cmocka_unit_test(a_bios_resets_the_machine),
+		cmocka_unit_test(a_bios_resets_its_processor),
 		cmocka_unit_test(shadow_ram_opens_and_closes),
 		cmocka_unit_test(impossible_machines_are_refused),
 		cmocka_unit_test(any_allocation_may_fail),

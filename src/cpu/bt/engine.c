@@ -264,6 +264,7 @@ const struct cpu_engine cpu_engine_translate = {
 	.nmi = interp_engine_nmi,
 	.tlb_flush = interp_engine_tlb_flush,
 	.tlb_flush_soon = interp_engine_tlb_flush_soon,
+	.a20 = interp_engine_a20,
 	.reset = interp_engine_reset,
 	.get_regs = interp_engine_get_regs,
 	.set_regs = interp_engine_set_regs,

@@ -166,6 +166,12 @@ void interp_engine_tlb_flush_soon(struct cpu *cpu)
 	atomic_fetch_or(&INTERP_OF(cpu)->events, EVENT_FLUSH);
 }
 
+void interp_engine_a20(struct cpu *cpu, bool on)
+{
+	atomic_store(&INTERP_OF(cpu)->gpa_off, on ? 0 : UINT64_C(1) << 20);
+	interp_engine_tlb_flush_soon(cpu);
+}
+
 void interp_engine_reset(struct cpu *cpu, bool init)
 {
 	struct interp *c = INTERP_OF(cpu);
@@ -297,6 +303,7 @@ int interp_engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err
 	atomic_fetch_and(&c->events, ~(uint32_t)(EVENT_NMI | EVENT_NMI_2ND));
 	c->irq_wait = 1;
 	memcpy(c->xsave, r->xsave, sizeof(c->xsave));
+	c->ferr = 0;			/* the next waiting instruction meets it again */
 	interp_xsave_loaded(c);
 	interp_mode_changed(c);
 	interp_debug_changed(c);
@@ -353,6 +360,7 @@ const struct cpu_engine cpu_engine_interpret = {
 	.nmi = interp_engine_nmi,
 	.tlb_flush = interp_engine_tlb_flush,
 	.tlb_flush_soon = interp_engine_tlb_flush_soon,
+	.a20 = interp_engine_a20,
 	.reset = interp_engine_reset,
 	.get_regs = interp_engine_get_regs,
 	.set_regs = interp_engine_set_regs,

@@ -28,6 +28,7 @@ void interp_engine_notify(struct cpu *cpu);
 void interp_engine_nmi(struct cpu *cpu);
 void interp_engine_tlb_flush(struct cpu *cpu);
 void interp_engine_tlb_flush_soon(struct cpu *cpu);
+void interp_engine_a20(struct cpu *cpu, bool on);
 void interp_engine_reset(struct cpu *cpu, bool init);
 void interp_engine_get_regs(struct cpu *cpu, struct cpu_regs *r);
 int interp_engine_set_regs(struct cpu *cpu, const struct cpu_regs *r, struct err *err);

@@ -122,6 +122,9 @@ struct interp {
 	_Atomic uint8_t running;
 	_Atomic uint64_t code_seen;	/* [translator] gmem's log of written code is read up to here */
 	_Atomic uint32_t *code_state;	/* of the page the running block lies on */
+	_Atomic uint64_t gpa_off;	/* bits of addresses that do not leave the processor: A20 */
+	uint8_t ferr;			/* an x87 error was reported by FERR#: steps, until it is gone */
+	uint16_t fsw_kept;		/* flags that IGNNE# made the present instruction not see */
 	struct cpu_seg seg[CPU_NR_SREG];
 	struct cpu_table gdt, idt;
 	uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
@@ -190,6 +193,7 @@ void decode_common(const struct zin *z, struct insn *out);
 
 /* Jumps to the run loop, which delivers.  The _code form carries an error code. */
 NORETURN void interp_raise(struct interp *c, unsigned vector);
+#define INTERP_FREEZE 0xffu	/* no vector: waits for an interrupt before this instruction */
 NORETURN void interp_raise_code(struct interp *c, unsigned vector, uint32_t code);
 static inline NORETURN void interp_gp(struct interp *c) { interp_raise_code(c, X86_GP, 0); }
 static inline NORETURN void interp_ud(struct interp *c) { interp_raise(c, X86_UD); }
@@ -225,6 +229,8 @@ static inline bool interp_real(const struct interp *c) { return !interp_protecte
 
 /* Loads PKRU or, when not, PKRS; what the TLB knows by the old rights goes. */
 void interp_set_keys(struct interp *c, bool user, uint32_t v);
+/* While FERR# is out, after each instruction: flags come back, and FERR# goes with the error. */
+void interp_ferr_settle(struct interp *c);
 /* After xsave came from outside (fpu/fpu_state.c): what XSTATE_BV leaves out is initial. */
 void interp_xsave_loaded(struct interp *c);
 

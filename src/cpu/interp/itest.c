@@ -297,7 +297,7 @@ static void start(struct itest *t)
 	t->irq = -1;
 	t->client = (struct cpu_client){
 		t_io_read, t_io_write, t_mmio_read, t_mmio_write, t_cpuid, t_msr_read, t_msr_write,
-		t_hypercall, t_irq_take, t_irq_ready, t_tpr_get, t_tpr_set,
+		t_hypercall, t_irq_take, t_irq_ready, t_tpr_get, t_tpr_set, NULL,
 	};
 	CHECK_EQ(t->engine->create(&conf, &t->cpu, &err), 0);
 	t->c = INTERP_OF(t->cpu);

@@ -172,6 +172,12 @@ bool interp_deliver_raised(struct interp *c)
 	account(c);
 	c->in_delivery = 0;
 	c->watch_hit = 0;
+	if (unlikely(c->ferr))
+		interp_ferr_settle(c);
+	if (unlikely(c->exc_vector == INTERP_FREEZE)) {
+		c->halted = 1;
+		return true;
+	}
 	if (c->debugger != NULL)
 		interp_debug_raised(c);
 	return interp_deliver(c, c->exc_vector, DELIVER_EXC, c->exc_has_code, c->exc_code) == 0;
@@ -267,7 +273,7 @@ bool interp_boundary(struct interp *c, enum cpu_exit *ret_exit)
 
 bool interp_must_step(const struct interp *c)
 {
-	return c->shadow || c->slow || (c->rflags & (X86_TF | X86_RF)) ||
+	return c->shadow || c->slow || c->ferr || (c->rflags & (X86_TF | X86_RF)) ||
 	       (c->debugger != NULL && interp_debug_steps(c)) ||
 	       (c->conf.trace != NULL && c->conf.trace->insns) ||
 	       (atomic_load_explicit(&c->events, memory_order_relaxed) & EVENT_TRACE);
@@ -330,6 +336,8 @@ void interp_step_slow(struct interp *c)
 		interp_trace_insn(c);
 	c->shadow = 0;
 	mnemonic = interp_step(c);
+	if (unlikely(c->ferr))
+		interp_ferr_settle(c);
 	if ((before & X86_RF) && !sets_rf(mnemonic))
 		c->rflags &= ~(uint64_t)X86_RF;
 	/* MOV SS and POP SS hold back the debug traps of the instruction before, and their own. */

@@ -19,6 +19,108 @@ static uint64_t frame_rip(struct itest *t, unsigned error_bytes)
 	return itest_get64(t, t->c->gpr[CPU_RSP] + error_bytes);
 }
 
+/* ---- what the board wires to the processor ------------------------------------------- */
+
+/* Line 20 as it is when switched off: data, code and page tables 1 MiB up are those below. */
+static void test_a20(void **state)
+{
+	static const uint8_t code[] = {
+		0x48, 0x8b, 0x06,		/* mov rax, [rsi] */
+		0x48, 0x89, 0x1e, 0xf4,		/* mov [rsi], rbx; hlt */
+	};
+	static const uint8_t low[] = { 0x90, 0xb0, 0x11, 0xf4 }, high[] = { 0x90, 0xb0, 0x22, 0xf4 };
+	const uint64_t up = ITEST_DATA + MIB;
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_64);
+	ITEST_CODE_IS(&t, code);
+	t.c->gpr[CPU_RSI] = up;
+	t.c->gpr[CPU_RBX] = 3;
+	itest_put64(&t, ITEST_DATA, 1);
+	itest_put64(&t, up, 2);
+	CHECK_EQ(go(&t, ITEST_CODE), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 2);
+	t.engine->a20(t.cpu, false);
+	CHECK_EQ(go(&t, ITEST_CODE), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX], 1);
+	CHECK_EQ(itest_get64(&t, ITEST_DATA), 3);
+	itest_put(&t, ITEST_DATA + 0x100, low, sizeof(low));
+	itest_put(&t, up + 0x100, high, sizeof(high));
+	CHECK_EQ(go(&t, up + 0x100), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX] & 0xff, 0x11);
+	t.engine->a20(t.cpu, true);
+	CHECK_EQ(go(&t, up + 0x100), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX] & 0xff, 0x22);
+	/* A table that lies above is walked below; without paging it is the same. */
+	t.c->cr3 = ITEST_PML4 + MIB;
+	t.engine->a20(t.cpu, false);
+	CHECK_EQ(go(&t, up + 0x100), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX] & 0xff, 0x11);
+	itest_mode(&t, ITEST_32);
+	CHECK_EQ(go(&t, up + 0x100), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->gpr[CPU_RAX] & 0xff, 0x11);
+	itest_close(&t);
+}
+
+static enum cpu_ferr ferr_answer;
+static unsigned ferrs, ferr_ends;
+
+static enum cpu_ferr on_ferr(void *self, bool error)
+{
+	(void)self;
+	*(error ? &ferrs : &ferr_ends) += 1;
+	return ferr_answer;
+}
+
+/* With CR0.NE clear: an interrupt from outside, and the way on that IGNNE# opens. */
+static void test_ferr(void **state)
+{
+	static const uint8_t code[] = {
+		0xdb, 0xe3, 0xd9, 0x2e,		/* fninit; fldcw [esi] */
+		0xd9, 0xe8, 0xd9, 0xee,		/* fld1; fldz */
+		0xde, 0xf9,			/* fdivp: division by zero */
+		0x90,
+		0xd9, 0xe8,			/* 11: fld1, which meets the error */
+		0xdf, 0xe0,			/* fnstsw ax */
+		0xdb, 0xe2,			/* fnclex */
+		0x9b, 0xf4,			/* fwait; hlt */
+	};
+	uint32_t eip;
+	struct itest t;
+
+	(void)state;
+	itest_open(&t, ITEST_32);
+	t.client.ferr = on_ferr;
+	ferr_answer = CPU_FERR_WAIT;
+	ferrs = ferr_ends = 0;
+	ITEST_CODE_IS(&t, code);
+	itest_put64(&t, ITEST_DATA, 0x37b);
+	t.c->gpr[CPU_RSI] = ITEST_DATA;
+	t.c->rflags |= X86_IF;
+	t.c->cr0 &= ~(uint64_t)(X86_CR0_NE | X86_CR0_TS | X86_CR0_EM);
+	CHECK_EQ(go(&t, ITEST_CODE), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->rip, ITEST_CODE + 11);
+	CHECK_EQ(ferrs, 1);
+	t.irq = 0x75;
+	t.c->irq_wait = 1;
+	CHECK_EQ(itest_go(&t, 1000), CPU_EXIT_HLT);
+	CHECK_EQ(itest_caught(&t), 0x75);
+	itest_get(&t, t.c->gpr[CPU_RSP], &eip, 4);
+	CHECK_EQ(eip, ITEST_CODE + 11);
+	ferr_answer = CPU_FERR_IGNORE;
+	CHECK_EQ(go(&t, ITEST_CODE + 11), CPU_EXIT_HLT);
+	CHECK_EQ(t.c->rip, ITEST_CODE + sizeof(code));
+	CHECK_EQ(t.c->gpr[CPU_RAX] & 0xffff, 0xa884);
+	CHECK_EQ(ferr_ends, 1);
+	/* With NE set, or where nobody listens, it is an exception. */
+	t.c->cr0 |= X86_CR0_NE;
+	CHECK_EQ(go(&t, ITEST_CODE), CPU_EXIT_HLT);
+	CHECK_EQ(itest_caught(&t), X86_MF);
+	CHECK_EQ(ferr_ends, 1);
+	itest_close(&t);
+}
+
 /* ---- blocks -------------------------------------------------------------------------- */
 
 /* mov ecx, 1000; 1: add rax, rcx; dec ecx; jnz 1b; hlt */
@@ -559,6 +661,8 @@ int main(void)
 #endif
 		cmocka_unit_test(test_rep),
 		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_a20),
+		cmocka_unit_test(test_ferr),
 		cmocka_unit_test(test_trace),
 #ifndef ITEST_TRANSLATE	/* bounded, or counts instructions, or looks at blocks */
 		cmocka_unit_test(test_fault),

@@ -45,6 +45,12 @@ struct walking {
 	bool nx;
 };
 
+/* Of the switches of A20 only these addresses know; the TLB is flushed when one moves. */
+static uint64_t a20_mask(const struct interp *c)
+{
+	return ~atomic_load_explicit(&c->gpa_off, memory_order_relaxed);
+}
+
 /* The page that holds the entry at GPA; NULL where there is no RAM. */
 static const struct gmem_page *table_page(struct interp *c, uint64_t gpa)
 {
@@ -61,7 +67,7 @@ static const struct gmem_page *table_page(struct interp *c, uint64_t gpa)
 
 static bool step_read(struct interp *c, const struct paging *p, uint64_t gpa, struct step *s)
 {
-	const struct gmem_page *page = table_page(c, gpa);
+	const struct gmem_page *page = table_page(c, gpa & a20_mask(c));
 
 	if (page == NULL)
 		return false;
@@ -238,10 +244,10 @@ static bool set_ad(struct interp *c, struct walking *w, enum access a)
 	return true;
 }
 
-static int walk_unpaged(uint64_t lin, struct walk *ret_w)
+static int walk_unpaged(const struct interp *c, uint64_t lin, struct walk *ret_w)
 {
 	*ret_w = (struct walk){
-		.gpa = lin & 0xffffffff, .page_size = PAGE_SIZE,
+		.gpa = lin & 0xffffffff & a20_mask(c), .page_size = PAGE_SIZE,
 		.writable = true, .user = true, .dirty = true,
 	};
 	return 0;
@@ -258,7 +264,7 @@ int interp_walk_set(struct interp *c, uint64_t lin, enum access a, unsigned set,
 
 	*ret_code = 0;
 	if (!(c->cr0 & X86_CR0_PG))
-		return walk_unpaged(lin, ret_w);
+		return walk_unpaged(c, lin, ret_w);
 	w.p = !(c->cr4 & X86_CR4_PAE) ? &paging_32 : interp_long(c) ? &paging_4l : &paging_pae;
 	if (a == ACCESS_EXEC && ((c->cr4 & X86_CR4_SMEP) ||
 				 (w.p->entry == 8 && (c->efer & X86_EFER_NXE))))
@@ -284,7 +290,7 @@ int interp_walk_set(struct interp *c, uint64_t lin, enum access a, unsigned set,
 		.nx = w.nx,
 		.dirty = a == ACCESS_WRITE || (w.step[w.leaf].val & X86_PTE_D),
 	};
-	ret_w->gpa = leaf_gpa(&w, lin, &ret_w->page_size);
+	ret_w->gpa = leaf_gpa(&w, lin, &ret_w->page_size) & a20_mask(c);
 	return 0;
 }
 

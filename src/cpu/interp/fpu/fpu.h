@@ -61,7 +61,9 @@ static inline struct fxsave *fx(struct interp *c)
 /* ---- may this class of instruction run?  [SDM 3] table 2-2, 13.1 ------------------------ */
 
 NORETURN void sse_refuse(struct interp *c);
-NORETURN void mmx_refuse(struct interp *c);
+void mmx_refuse(struct interp *c);
+/* An error is pending: raises, freezes, or hides it from this instruction. */
+void x87_report(struct interp *c);
 
 static inline void sse_gate(struct interp *c)
 {
@@ -90,7 +92,7 @@ static inline void x87_gate(struct interp *c)
 static inline void x87_wait(struct interp *c)
 {
 	if (unlikely(x87_pending(c)))
-		interp_raise(c, X86_MF);
+		x87_report(c);
 }
 
 /* ---- operands --------------------------------------------------------------------------- */

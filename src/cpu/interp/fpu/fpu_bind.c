@@ -10,8 +10,6 @@
  * not, so the map is asked first.
  *
  * Spec     [SDM 3] table 2-2 and 13.1, [SDM 2] 2.4 exception classes
- * Missing  the external FERR# way of reporting x87 errors (CR0.NE = 0): a
- *          Generation 2 machine has no IRQ 13, so #MF is raised as with NE = 1
  * Lock     none: a processor belongs to its thread
  */
 #include "cpu/interp/fpu/avx.h"
@@ -23,13 +21,13 @@ NORETURN void sse_refuse(struct interp *c)
 	interp_raise(c, X86_NM);
 }
 
-NORETURN void mmx_refuse(struct interp *c)
+void mmx_refuse(struct interp *c)
 {
 	if (c->cr0 & X86_CR0_EM)
 		interp_ud(c);
 	if (c->cr0 & X86_CR0_TS)
 		interp_raise(c, X86_NM);
-	interp_raise(c, X86_MF);
+	x87_report(c);
 }
 
 static enum opnd kind_of(const ZydisDecodedOperand *o)

@@ -39,6 +39,44 @@ void x87_init_state(struct fxsave *f)
 	f->fdp = 0;
 }
 
+/* ---- errors the old way: FERR#, IRQ 13, IGNNE# ----------------------------------------------- */
+
+/*
+ * With CR0.NE clear the error is a wire's affair (FERR#): the board makes IRQ 13 of
+ * it, and the instruction that met it waits for that.  The handler answers at
+ * port F0, whereupon IGNNE# lets instructions run in spite of the error, until
+ * the error is gone.  Those must not see its flags (x87.c): they are put aside.
+ */
+void x87_report(struct interp *c)
+{
+	const struct cpu_client *client = interp_client(c);
+	enum cpu_ferr what = CPU_FERR_RAISE;
+
+	if (!(c->cr0 & X86_CR0_NE) && client->ferr != NULL)
+		what = client->ferr(c->conf.self, true);
+	if (what == CPU_FERR_RAISE)
+		interp_raise(c, X86_MF);
+	c->ferr = 1;
+	if (what == CPU_FERR_WAIT)
+		interp_raise(c, INTERP_FREEZE);
+	c->stop = 1;
+	c->fsw_kept = fx(c)->fsw & FPU_FLAGS;
+	fx(c)->fsw &= (uint16_t)~(FPU_FLAGS | FSW_ES | FSW_B);
+}
+
+void interp_ferr_settle(struct interp *c)
+{
+	fx(c)->fsw |= c->fsw_kept;
+	c->fsw_kept = 0;
+	x87_summary(fx(c));
+	if (x87_pending(c))
+		return;
+	c->ferr = 0;
+	(void)interp_client(c)->ferr(c->conf.self, false);
+}
+
+/* ---- control --------------------------------------------------------------------------------- */
+
 static void fninit(struct interp *c, const struct insn *in)
 {
 	(void)in;
@@ -226,6 +264,7 @@ static void fldenv(struct interp *c, const struct insn *in)
 	memcpy(&sw, buf + in->osz, 2);
 	x87_rotate(c, (sw & FSW_TOP) >> FSW_TOP_SHIFT);
 	env_get(c, fx(c), in->osz, buf);
+	c->fsw_kept = 0;
 }
 
 static void fnsave(struct interp *c, const struct insn *in)
@@ -253,6 +292,7 @@ static void frstor(struct interp *c, const struct insn *in)
 	env_get(c, fx(c), in->osz, buf);
 	for (unsigned k = 0; k < 8; k++)
 		memcpy(fx(c)->st[k], buf + n + 10 * k, 10);
+	c->fsw_kept = 0;
 }
 
 /* ---- binding ------------------------------------------------------------------------------- */
