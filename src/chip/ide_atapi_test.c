@@ -106,6 +106,7 @@ static void a_drive_says_what_it_is(void **s)
 	for (unsigned i = 0; i < 40; i++)
 		text[i] = (char)buf[(54 + i) ^ 1];
 	CHECK_STR(text, "Virtual CD                              ");
+	CHECK_EQ(ld16(buf + 2 * 62), 0);
 	CHECK_EQ(ld16(buf + 2 * 63), 0x0407);
 	CHECK_EQ(RUN(&b, SCSI_INQUIRY, 0, 0, 0, 255), 36);
 	CHECK_EQ(buf[0], 5);

@@ -9,7 +9,8 @@
  *
  * Active goes off when the last region is used up.  A transfer that is shorter
  * than the list leaves it on, a longer one leaves the drive waiting.  A list
- * must not cross 64 KiB; one that does goes on at their beginning.
+ * must not cross 64 KiB; one that does goes on at their beginning, also in the
+ * middle of an entry.
  *
  * Spec     [SFF-8038i] 2 and 3; [82371AB] 2.6 bus master IDE I/O registers
  * Lock     chip
@@ -81,13 +82,19 @@ static void stop(struct ide_chan *c, uint8_t why)
 	c->bm_status = (uint8_t)((c->bm_status & ~BM_ACTIVE) | why);
 }
 
+static uint32_t in_list(uint32_t at, unsigned n)
+{
+	return (at & 0xffff0000) | ((at + n) & 0xffff);
+}
+
 /* The next region of the list; false: the engine stopped. */
 static bool fetch(struct ide_chan *c)
 {
 	uint8_t prd[PRD_LEN];
 	uint32_t flags;
 
-	if (gmem_read(c->ide->mem, c->bm_next, prd, sizeof(prd)) < 0) {
+	if (gmem_read(c->ide->mem, c->bm_next, prd, 4) < 0 ||
+	    gmem_read(c->ide->mem, in_list(c->bm_next, 4), prd + 4, 4) < 0) {
 		stop(c, BM_ERROR);
 		return false;
 	}
@@ -97,7 +104,7 @@ static bool fetch(struct ide_chan *c)
 	if (c->bm_left == 0)
 		c->bm_left = 0x10000;
 	c->bm_last = (flags & PRD_END) != 0;
-	c->bm_next = (c->bm_next & 0xffff0000) | ((c->bm_next + PRD_LEN) & 0xffff);
+	c->bm_next = in_list(c->bm_next, PRD_LEN);
 	return true;
 }
 

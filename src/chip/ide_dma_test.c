@@ -157,7 +157,7 @@ static void check_stuck(struct ide_bench *b, uint8_t bm)
 
 static void bad_lists_are_errors_of_the_bus(void **s)
 {
-	static const uint32_t nowhere[] = { RIG_RAM, RIG_RAM - 4, 0xfffffffc, 0xfffffff8, 0xf0000000 };
+	static const uint32_t nowhere[] = { RIG_RAM, 0xfffffffc, 0xfffffff8, 0xf0000000 };
 	static const uint32_t bad[] = { RIG_RAM - 2, RIG_RAM, 0xfffffffe, 0xffffff00, 0xe0000000 };
 	struct ide_bench b;
 
@@ -205,6 +205,14 @@ static void bad_lists_are_errors_of_the_bus(void **s)
 	settle(&b);
 	check_done(&b);
 	check_ram(&b, 0x50000, b.hd[0].bytes + 5 * 512 + 256, 256);
+	/* An entry may lie on both ends. */
+	CHECK_EQ(gmem_write(b.r.mem, 0x2fffc, "\0\0\6\0" "\0\1\0\x80", 8), 0);
+	CHECK_EQ(gmem_write(b.r.mem, 0x20000, "\0\2\0\x80", 4), 0);
+	command(&b, 0, ATA_READ_DMA, 5, 1);
+	bm_start(&b, 0x2fffc, true);
+	settle(&b);
+	check_done(&b);
+	check_ram(&b, 0x60000, b.hd[0].bytes + 5 * 512, 512);
 	bench_fini(&b);
 }
 

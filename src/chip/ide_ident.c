@@ -176,6 +176,7 @@ static void identify_dvd(const struct ide_drive *d, uint8_t *b)
 	put_text(b, 27, 20, "Virtual CD");
 	put_modes(d, b);
 	put_word(b, 53, 0x0006);
+	put_word(b, 62, 0);		/* of ATA-7 on: packets need no DMADIR */
 	put_word(b, 82, 0x0218);	/* DEVICE RESET, PACKET, power management */
 	put_word(b, 83, 0x4000);
 	put_word(b, 84, 0x4000);
