@@ -167,12 +167,23 @@ static uint64_t type_on(struct control *c, uint64_t now)
 	return next;
 }
 
+/* Who broke by an answer will not be heard of again: nothing to wait for. */
+static void close_broken(struct control *c)
+{
+	for (unsigned i = 0; i < MAX_PEERS; i++)
+		if (c->peer[i].fd >= 0 && c->peer[i].broken) {
+			close(c->peer[i].fd);
+			c->peer[i].fd = -1;
+		}
+}
+
 static void wait_once(struct control *c)
 {
 	struct pollfd p[MAX_PEERS + 2];
 	uint64_t now = base_monotonic_ns(), next = type_on(c, now);
 	int ms = next == 0 ? -1 : next <= now ? 0 : (int)((next - now) / 1000000) + 1;
 
+	close_broken(c);
 	for (unsigned i = 0; i < MAX_PEERS; i++)
 		p[i] = (struct pollfd){ .fd = c->peer[i].fd,
 					.events = c->peer[i].waits ? 0 : POLLIN };
@@ -187,11 +198,8 @@ static void wait_once(struct control *c)
 			peer_read(c, peer);
 		else if (peer->fd >= 0 && (p[i].revents & (POLLHUP | POLLERR)) != 0)
 			peer->broken = true;
-		if (peer->fd >= 0 && peer->broken) {
-			close(peer->fd);
-			peer->fd = -1;
-		}
 	}
+	close_broken(c);
 	if (p[MAX_PEERS].revents != 0)
 		take_caller(c);
 }

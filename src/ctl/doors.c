@@ -32,10 +32,10 @@ static int open_control(struct doors *d, const struct doors_conf *conf, struct e
 		return 0;
 	if (conf->control == NULL) {
 		c.where = where;
-		rc = control_default(conf->first_disk, where, sizeof(where));
-		if (rc == 0)
-			rc = control_new(&c, &d->control, &why);
-		if (rc < 0 && rc != -ENOENT)
+		if (control_default(conf->first_disk, where, sizeof(where)) < 0)
+			return 0;		/* nowhere to put it */
+		rc = control_new(&c, &d->control, &why);
+		if (rc < 0)
 			log_warn("control", "no control socket: %s", why.msg);
 		return 0;
 	}
