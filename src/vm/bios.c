@@ -26,6 +26,7 @@
 #define SEAVGABIOS "/usr/share/seabios/vgabios-stdvga.bin"
 #define MAX_BIOS (256 * KIB)
 #define MAX_ITEMS 24u
+#define MAX_ORDER 512u
 #define KEY_UUID 0x02u
 #define KEY_MEMORY 0x03u
 #define KEY_NOGRAPHIC 0x04u
@@ -59,6 +60,8 @@ struct bios {
 	struct e820_row e820[VM_MAX_MAP];
 	le64 memory, forever, sercon;
 	le16 nr_cpus, menu;
+	char boot_order[MAX_ORDER];
+	size_t boot_order_len;
 	uint8_t irq0_override;
 	struct acpi_rsdp rsdp;		/* made with the tables */
 	struct loader_row loader;
@@ -144,19 +147,33 @@ static void cmos_memory(uint8_t *c, const struct vm *vm)
 	c[0x5d] = (uint8_t)(high >> 16);
 }
 
-/*
- * Three kinds of devices in three nibbles, as SeaBIOS reads them where no file
- * names devices one by one; the fourth comes last. Bit 0 of the first byte: a
- * floppy boots without the signature that a disk must have.
- */
-static void cmos_boot_order(uint8_t *c, const uint8_t order[VM_MAX_BOOT])
+/* All four kinds: those that were asked for, then the others as Hyper-V has them. */
+static void whole_order(const struct vm *vm, uint8_t ret_order[VM_MAX_BOOT])
 {
 	static const uint8_t hyperv[VM_MAX_BOOT] = {
 		VM_BOOT_CD, VM_BOOT_IDE, VM_BOOT_NET, VM_BOOT_FLOPPY,
 	};
+	unsigned nr = 0;
 
-	if (order[0] == 0)
-		order = hyperv;
+	while (nr < VM_MAX_BOOT && vm->conf.boot_order[nr] != 0) {
+		ret_order[nr] = vm->conf.boot_order[nr];
+		nr++;
+	}
+	for (unsigned i = 0; i < VM_MAX_BOOT && nr < VM_MAX_BOOT; i++)
+		if (memchr(ret_order, hyperv[i], nr) == NULL)
+			ret_order[nr++] = hyperv[i];
+}
+
+/*
+ * Three kinds of devices in three nibbles, for who reads them instead of our
+ * file; the fourth comes last. Bit 0 of the first byte: a floppy boots without
+ * the signature that a disk must have.
+ */
+static void cmos_boot_order(uint8_t *c, const struct vm *vm)
+{
+	uint8_t order[VM_MAX_BOOT];
+
+	whole_order(vm, order);
 	c[0x3d] = (uint8_t)(order[1] << 4 | order[0]);
 	c[0x38] = (uint8_t)(order[2] << 4 | 1);
 }
@@ -168,7 +185,7 @@ const uint8_t *bios_cmos(const struct vm *vm)
 
 	cmos_memory(c, vm);
 	c[0x10] = floppy_drives(vm);
-	cmos_boot_order(c, vm->conf.boot_order);
+	cmos_boot_order(c, vm);
 	c[0x14] = (c[0x10] & 15 ? 0x41 : 0x01) | 0x06 | (vm->conf.no_vga ? 0x30 : 0);	/* floppies, coprocessor, mouse; display */
 	c[0x5f] = (uint8_t)(vm->conf.cpus - 1);
 	for (unsigned i = 0x10; i < 0x2e; i++)
@@ -211,8 +228,62 @@ static void put_tables(struct bios *b)
 	put_file(b, "etc/smbios/smbios-tables", b->smbios.tables, b->smbios.len);
 }
 
-static void put_boot(struct bios *b, const struct vm *vm)
+/* ---- what to boot from ---------------------------------------------------------------- */
+
+/* A PCI function's path, and a drive's on it; NULL: it has none. */
+static void order_line(struct bios *b, const char *bus, unsigned at, const char *drive, unsigned k)
 {
+	char *end = b->boot_order + b->boot_order_len;
+	size_t room = sizeof(b->boot_order) - b->boot_order_len;
+	int n = drive == NULL ? snprintf(end, room, "/pci@i0cf8/%s%x\n", bus, at)
+			      : snprintf(end, room, "/pci@i0cf8/%s%x%s%x\n", bus, at, drive, k);
+
+	BUG_IF(n < 0 || (size_t)n >= room);
+	b->boot_order_len += (size_t)n;
+}
+
+static void order_ide(struct bios *b, const struct ide_conf *c, bool dvd)
+{
+	for (unsigned i = 0; i < 4; i++)
+		if (c->unit[i / 2][i % 2].dvd == dvd && (dvd || c->unit[i / 2][i % 2].blk != NULL))
+			order_line(b, "ide@7,1/drive@", i / 2, "/disk@", i % 2);
+}
+
+/*
+ * The devices one by one, by the paths that SeaBIOS gives them, and its word for
+ * the end.  Without that it goes on to kinds of which this machine has none.
+ * Network adapters sit from slot 10 on, those that there are; a path that leads
+ * nowhere does no harm.
+ */
+static void put_boot_order(struct bios *b, struct vm *vm)
+{
+	struct ide_conf ide = { 0 };
+	uint8_t order[VM_MAX_BOOT];
+
+	storage_ide_conf(vm, &ide);
+	whole_order(vm, order);
+	for (unsigned i = 0; i < VM_MAX_BOOT; i++)
+		switch (order[i]) {
+		case VM_BOOT_FLOPPY:
+			for (unsigned k = 0; k < 2; k++)
+				if (floppy_drives(vm) & (k == 0 ? 0xf0 : 0x0f))
+					order_line(b, "isa@", 7, "/fdc@03f0/floppy@", k);
+			break;
+		case VM_BOOT_NET:
+			for (unsigned k = 0; k < 4; k++)
+				order_line(b, "ethernet@", 10 + k, NULL, 0);
+			break;
+		default:
+			order_ide(b, &ide, order[i] == VM_BOOT_CD);
+		}
+	BUG_IF(sizeof(b->boot_order) - b->boot_order_len < sizeof("HALT"));
+	memcpy(b->boot_order + b->boot_order_len, "HALT", sizeof("HALT"));
+	put_file(b, "bootorder", b->boot_order, b->boot_order_len + sizeof("HALT"));
+}
+
+static void put_boot(struct bios *b, struct vm *vm)
+{
+	put_boot_order(b, vm);
 	b->forever = le64_of(0xffffffff);
 	b->menu = le16_of(vm->conf.boot_menu);
 	put(b, KEY_BOOT_MENU, NULL, &b->menu, sizeof(b->menu));
