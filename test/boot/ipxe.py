@@ -7,14 +7,9 @@ import shutil
 import sys
 import threading
 
-from machine import Failed, Machine, main
+from machine import Failed, Machine, Quiet, main
 
 ISO = '/usr/lib/ipxe/ipxe.iso'
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 def boot(genvisor, folder, url):

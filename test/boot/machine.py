@@ -1,9 +1,11 @@
 """A machine under test: starts genvisor, talks to its serial port, waits for words."""
+import http.server
 import json
 import os
 import re
 import select
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -95,6 +97,17 @@ def guest_args(guest, disk, *, cpus=2, append='', memory='512M', root='/dev/sda'
 def expect(what, got, want):
     if got != want:
         raise Failed(f'{what}: {got!r}, expected {want!r}')
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
 
 
 def program_disk(scratch, sources, *flags):

@@ -6,20 +6,14 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 import urllib.request
 
-from machine import PROMPT, Failed, Machine, guest_args, main
+from machine import PROMPT, Machine, Quiet, expect, free_port, guest_args, main
 
 MAC = ['00:15:5d:0a:0b:01', '00:15:5d:0a:0b:02']
 SIZE = 30000000
-
-
-def expect(what, got, want):
-    if got != want:
-        raise Failed(f'{what}: {got!r}, expected {want!r}')
 
 
 def up(m, mtu=1500):
@@ -53,17 +47,6 @@ def traffic(m, size=SIZE):
 def counters(m, ns, dev):
     return [int(m.run(f'ip netns exec {ns} cat /sys/class/net/{dev}/statistics/{c}'))
             for c in ('tx_packets', 'tx_bytes', 'rx_packets', 'rx_bytes', 'rx_errors', 'tx_errors')]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 def nat(m, scratch, forwarded):

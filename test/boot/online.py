@@ -13,13 +13,13 @@ import sys
 import threading
 import time
 
-from machine import PROMPT, Failed, Machine, guest_args, main
+from machine import PROMPT, Machine, Quiet, expect, free_port, guest_args, main
 
 MIB = int(sys.argv[3]) if len(sys.argv) > 3 else 48
 CPUS = 2
 
 
-class Files(http.server.SimpleHTTPRequestHandler):
+class Files(Quiet):
     """A folder to read, and a count and hash of what is put."""
     put = {}
 
@@ -31,20 +31,6 @@ class Files(http.server.SimpleHTTPRequestHandler):
         self.put[self.path] = h.hexdigest()
         self.send_response(200)
         self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-def expect(what, got, want):
-    if got != want:
-        raise Failed(f'{what}: {got!r}, expected {want!r}')
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 def repository(web):
