@@ -13,6 +13,7 @@
  * Lock     none
  */
 #include "disk/fresh.h"
+#include "disk/import.h"
 #include "disk/vhdx.h"
 
 #include <stdlib.h>
@@ -229,4 +230,30 @@ int vhdx_create(const char *path, const struct vhdx_create *conf, struct err *er
 		return err_prefix(err, rc, path);
 	}
 	return fresh_publish(&f, path, err);
+}
+
+static int import_format(struct aio *a, const void *conf, struct err *err)
+{
+	return vhdx_format(a, conf, err);
+}
+
+static int import_open(struct aio *a, const char *name, struct blk **ret_b, struct err *err)
+{
+	return vhdx_open(a, name, 0, ret_b, err);
+}
+
+int vhdx_import(const char *path, const struct vhdx_create *conf, struct blk *src,
+		void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,
+		struct err *err)
+{
+	struct vhdx_create c = *conf;
+	struct import_to to = { .conf = &c, .format = import_format, .open = import_open };
+
+	if (c.size == 0)
+		c.size = src->size;
+	if (c.logical == 0)
+		c.logical = src->logical == 4096 ? 4096 : 512;
+	to.size = c.size;
+	to.logical = c.logical;
+	return import_disk(path, &to, src, progress, arg, err);
 }

@@ -1,5 +1,5 @@
 /*
- * vhdx_import.c - another disk's content as a new VHDX
+ * import.c - another disk's content as a new image
  *
  * A few pieces of 1 MiB are on their way at once: read, looked through in
  * steps of 64 KiB, and what is not zero written.  The target gets its name
@@ -9,8 +9,9 @@
  *          has no way to ask for them
  * Lock     im->lock guards the slots' states and the result
  */
+#include "disk/import.h"
+
 #include "disk/fresh.h"
-#include "disk/vhdx.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -196,7 +197,7 @@ static int fill(struct import *im, void (*progress)(void *, uint64_t, uint64_t),
 }
 
 /* Opens F's file for I/O; F keeps its own descriptor to give it a name later. */
-static int open_target(const struct fresh *f, const char *path, const struct vhdx_create *conf,
+static int open_target(const struct fresh *f, const char *path, const struct import_to *to,
 		       struct blk **ret_b, struct err *err)
 {
 	struct aio *a;
@@ -205,43 +206,38 @@ static int open_target(const struct fresh *f, const char *path, const struct vhd
 	rc = fd < 0 ? -errno : aio_open(fd, false, &a);
 	if (rc < 0)
 		return err_set(err, rc, "%s: %s", path, strerror(-rc));
-	rc = vhdx_format(a, conf, err);
+	rc = to->format(a, to->conf, err);
 	if (rc < 0) {
 		aio_close(a);
 		return err_prefix(err, rc, path);
 	}
-	return vhdx_open(a, path, 0, ret_b, err);
+	return to->open(a, path, ret_b, err);
 }
 
-static int check_conf(const char *path, struct vhdx_create *c, const struct blk *src,
+static int check_conf(const char *path, const struct import_to *to, const struct blk *src,
 		      struct err *err)
 {
-	if (c->size == 0)
-		c->size = src->size;
-	if (c->logical == 0)
-		c->logical = src->logical == 4096 ? 4096 : 512;
-	if (c->size < src->size)
+	if (to->size < src->size)
 		return err_set(err, -EINVAL,
 			       "%s: found a size of %llu, expected at least the %llu of the"
 			       " source",
-			       path, (unsigned long long)c->size, (unsigned long long)src->size);
+			       path, (unsigned long long)to->size, (unsigned long long)src->size);
 	/* A partition table counts in sectors. */
-	if (!src->optical && c->logical != src->logical)
+	if (!src->optical && to->logical != src->logical)
 		return err_set(err, -EINVAL,
 			       "%s: found sectors of %u bytes, expected %u as in the source:"
 			       " its partition table counts in them",
-			       path, c->logical, src->logical);
+			       path, to->logical, src->logical);
 	return 0;
 }
 
-int vhdx_import(const char *path, const struct vhdx_create *conf, struct blk *src,
+int import_disk(const char *path, const struct import_to *to, struct blk *src,
 		void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,
 		struct err *err)
 {
-	struct vhdx_create c = *conf;
 	struct import *im;
 	struct fresh f;
-	int rc = check_conf(path, &c, src, err);
+	int rc = check_conf(path, to, src, err);
 
 	if (rc == 0)
 		rc = fresh_open(&f, path, err);
@@ -255,7 +251,7 @@ int vhdx_import(const char *path, const struct vhdx_create *conf, struct blk *sr
 	im->src = src;
 	pthread_mutex_init(&im->lock, NULL);
 	pthread_cond_init(&im->cond, NULL);
-	rc = open_target(&f, path, &c, &im->dst, err);
+	rc = open_target(&f, path, to, &im->dst, err);
 	if (rc == 0 && (rc = fill(im, progress, arg)) < 0)
 		err_set(err, rc, "%s: cannot copy: %s", path, strerror(-rc));
 	pthread_cond_destroy(&im->cond);
