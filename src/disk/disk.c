@@ -16,6 +16,9 @@
 #include "disk/disk_priv.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -143,7 +146,7 @@ void disk_trouble(struct blk *b, int rc, const char *what)
 /* ---- opening --------------------------------------------------------------- */
 
 #define A_VHD "a VHD, which a Generation 2 machine cannot use: convert it to VHDX"
-#define OTHER(what) what " image, expected VHDX, ISO or raw: convert it to VHDX"
+#define OTHER(what) what " image, expected VHDX, VHD, ISO or raw: convert it to VHDX"
 
 static const struct magic {
 	uint32_t off;
@@ -154,7 +157,7 @@ static const struct magic {
 } magics[] = {
 	{ 0, "vhdxfile", 8, NULL, DISK_VHDX },
 	{ ISO_MAGIC_OFF, "CD001", 5, NULL, DISK_ISO },
-	{ 0, "conectix", 8, A_VHD, 0 },
+	{ 0, "conectix", 8, NULL, DISK_VHD },
 	{ 0, "vhdsetv1", 8, "a VHD Set, expected the VHDX it names", 0 },
 	{ 0, "QFI\xfb", 4, OTHER("a QCOW"), 0 },
 	{ 0, "KDMV", 4, OTHER("a VMDK"), 0 },
@@ -182,6 +185,54 @@ static int ends_as_vhd(struct aio *a, uint64_t size, bool *ret_vhd)
 	return rc;
 }
 
+static bool ends_with(const char *path, const char *what)
+{
+	size_t n = strlen(path), k = strlen(what);
+
+	return n >= k && strcasecmp(path + n - k, what) == 0;
+}
+
+/*
+ * A guest writes what it likes to the first sector of a fixed VHD, and to the
+ * last bytes of a VHDX: where a file is both, its name decides.
+ */
+static int both(const char *path, enum disk_kind *ret_kind, struct err *err)
+{
+	if (ends_with(path, ".vhd") || ends_with(path, ".avhd"))
+		*ret_kind = DISK_VHD;
+	else if (ends_with(path, ".vhdx") || ends_with(path, ".avhdx"))
+		*ret_kind = DISK_VHDX;
+	else
+		return refuse(path, "a VHDX's beginning and a VHD's end, expected a name in .vhd or"
+			      " .vhdx to tell which it is", err);
+	return 0;
+}
+
+static int kind_of(const uint8_t *head, bool vhd, const char *path, unsigned flags,
+		   enum disk_kind *ret_kind, struct err *err)
+{
+	if (vhd && memcmp(head, "vhdxfile", 8) == 0)
+		return both(path, ret_kind, err);
+	*ret_kind = DISK_VHD;
+	if (vhd)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(magics); i++) {
+		const struct magic *m = &magics[i];
+
+		if (memcmp(head + m->off, m->bytes, m->len) != 0)
+			continue;
+		if (m->what != NULL)
+			return refuse(path, m->what, err);
+		*ret_kind = m->kind;
+		return 0;
+	}
+	*ret_kind = DISK_RAW;
+	if (flags & DISK_RAW_OK)
+		return 0;
+	return err_set(err, -ENOTSUP, "%s: found an unknown first sector, expected VHDX, VHD, ISO or"
+		       " a partitioned disk, or to be told that it is a raw disk", path);
+}
+
 static int probe(struct aio *a, const char *path, unsigned flags, enum disk_kind *ret_kind,
 		 struct err *err)
 {
@@ -196,25 +247,10 @@ static int probe(struct aio *a, const char *path, unsigned flags, enum disk_kind
 		rc = ends_as_vhd(a, size, &vhd);
 	if (rc < 0)
 		return err_set(err, rc, "%s: cannot read: %s", path, strerror(-rc));
-	for (size_t i = 0; i < ARRAY_LEN(magics); i++) {
-		const struct magic *m = &magics[i];
-
-		if (memcmp(head + m->off, m->bytes, m->len) != 0)
-			continue;
-		if (m->what != NULL)
-			return refuse(path, m->what, err);
-		if (m->kind == DISK_RAW && vhd)
-			break;
-		*ret_kind = m->kind;
-		return 0;
-	}
-	if (vhd)
+	rc = kind_of(head, vhd, path, flags, ret_kind, err);
+	if (rc == 0 && *ret_kind == DISK_VHD && (flags & DISK_NO_VHD))
 		return refuse(path, A_VHD, err);
-	*ret_kind = DISK_RAW;
-	if (flags & DISK_RAW_OK)
-		return 0;
-	return err_set(err, -ENOTSUP, "%s: found an unknown first sector, expected VHDX, ISO or a"
-		       " partitioned disk, or to be told that it is a raw disk", path);
+	return rc;
 }
 
 #define LOCK_TRIES 100			/* of 5 ms each */
@@ -283,17 +319,100 @@ static int open_probed(const char *path, unsigned flags, struct aio **ret_a,
 	return rc;
 }
 
-int disk_open(const char *path, unsigned flags, struct blk **ret_b, struct err *err)
+/* ---- disks with parents ------------------------------------------------------ */
+
+#define MAX_DEPTH 256
+
+/* The file behind A goes into *D; -ELOOP where it is its own ancestor. */
+static int enter(struct aio *a, const char *path, struct descent *d, struct err *err)
 {
+	struct stat st;
+
+	if (fstat(a->fd, &st) < 0)
+		return err_set(err, -errno, "%s: %s", path, strerror(errno));
+	d->dev = st.st_dev;
+	d->ino = st.st_ino;
+	d->depth = d->child == NULL ? 0 : d->child->depth + 1;
+	for (const struct descent *c = d->child; c != NULL; c = c->child)
+		if (c->dev == d->dev && c->ino == d->ino)
+			return err_set(err, -ELOOP, "%s: found a loop: it is its own ancestor", path);
+	if (d->depth > MAX_DEPTH)
+		return err_set(err, -ELOOP, "%s: found more than %u parents", path, MAX_DEPTH);
+	return 0;
+}
+
+static int open_vhd(struct aio *a, const char *path, unsigned flags, struct descent *d,
+		    struct blk **ret_b, struct err *err)
+{
+	int rc = enter(a, path, d, err);
+
+	if (rc < 0) {
+		aio_close(a);
+		return rc;
+	}
+	return vhd_open(a, path, flags, d, ret_b, err);
+}
+
+/* The folder that holds PATH; the caller frees it. */
+static char *folder_of(const char *path)
+{
+	char *real = realpath(path, NULL), *slash;
+
+	if (real == NULL)
+		return NULL;
+	slash = strrchr(real, '/');
+	slash[slash == real] = '\0';
+	return real;
+}
+
+int disk_open_parent(const char *path, unsigned flags, const struct descent *child,
+		     struct blk **ret_b, struct err *err)
+{
+	struct descent d = { .folder = child->folder, .child = child };
 	enum disk_kind kind;
 	struct aio *a;
+	int rc = open_probed(path, flags | DISK_READ_ONLY | DISK_RAW_OK, &a, &kind, err);
+
+	if (rc < 0)
+		return rc;
+	if (kind != DISK_VHD) {
+		aio_close(a);
+		return err_set(err, -EINVAL, "%s: found no VHD, expected one as its child is", path);
+	}
+	return open_vhd(a, path, flags | DISK_READ_ONLY, &d, ret_b, err);
+}
+
+int disk_open_under(const char *path, unsigned flags, const char *parents, struct blk **ret_b,
+		    struct err *err)
+{
+	struct descent d = { 0 };
+	enum disk_kind kind;
+	struct aio *a;
+	char *folder;
 	int rc = open_probed(path, flags, &a, &kind, err);
 
 	if (rc < 0)
 		return rc;
 	if (kind == DISK_VHDX)
 		return vhdx_open(a, path, flags, ret_b, err);
-	return raw_open(a, path, kind, flags, ret_b, err);
+	if (kind != DISK_VHD)
+		return raw_open(a, path, kind, flags, ret_b, err);
+	folder = parents != NULL ? realpath(parents, NULL) : folder_of(path);
+	if (folder == NULL) {
+		rc = err_set(err, -errno, "%s: the folder for its parents, %s: %s", path,
+			     parents != NULL ? parents : "its own", strerror(errno));
+		aio_close(a);
+		return rc;
+	}
+	d.folder = folder;
+	rc = open_vhd(a, path, flags, &d, ret_b, err);
+	free(folder);
+	return rc;
+}
+
+int disk_open(const char *path, unsigned flags, struct blk **ret_b, struct err *err)
+{
+	return disk_open_under(path, flags, NULL, ret_b, err);
 }
 
 int disk_inspect(const char *path, struct disk_info *ret_info, struct err *err)
@@ -307,6 +426,8 @@ int disk_inspect(const char *path, struct disk_info *ret_info, struct err *err)
 		return rc;
 	if (kind == DISK_VHDX)
 		return vhdx_inspect(a, path, ret_info, err);
+	if (kind == DISK_VHD)
+		return vhd_inspect(a, path, ret_info, err);
 	*ret_info = (struct disk_info){ .kind = kind };
 	rc = aio_size(a, &ret_info->file_size);
 	if (rc < 0) {

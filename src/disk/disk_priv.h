@@ -70,7 +70,26 @@ MUST_CHECK int vhdx_open(struct aio *aio, const char *name, unsigned flags, stru
 MUST_CHECK int vhdx_inspect(struct aio *aio, const char *name, struct disk_info *ret_info,
 			    struct err *err);
 
+/* A disk that is being opened, and above it those it is the parent of. */
+struct descent {
+	const char *folder;		/* a real path; all parents lie beneath it */
+	const struct descent *child;
+	uint64_t dev, ino;
+	unsigned depth;
+};
+
+/* FROM says where parents may lie; it goes before vhd_open returns. */
+MUST_CHECK int vhd_open(struct aio *aio, const char *name, unsigned flags,
+			const struct descent *from, struct blk **ret_b, struct err *err);
+/* Looks for no parent. */
+MUST_CHECK int vhd_inspect(struct aio *aio, const char *name, struct disk_info *ret_info,
+			   struct err *err);
+/* PATH, read-only, as the parent of CHILD. */
+MUST_CHECK int disk_open_parent(const char *path, unsigned flags, const struct descent *child,
+				struct blk **ret_b, struct err *err);
+
 /* Writes an empty image onto an empty file, not yet synced. */
+MUST_CHECK int vhd_format(struct aio *aio, const struct vhd_create *conf, struct err *err);
 MUST_CHECK int vhdx_format(struct aio *aio, const struct vhdx_create *conf, struct err *err);
 
 #endif

@@ -53,9 +53,10 @@ static void what_it_is_its_bytes_say(void **s)
 		{ MIB, 0, "hello", 5, 0, -ENOTSUP, "unknown first sector" },
 		{ MIB, 0, "hello", 5, DISK_RAW_OK, 0, "" },
 		{ MIB, 0x8001, "CD001", 5, DISK_READ_ONLY, 0, "" },
-		{ MIB, 0, "conectix", 8, DISK_RAW_OK, -ENOTSUP, "VHD" },
-		{ MIB, MIB - 512, "conectix", 8, DISK_RAW_OK, -ENOTSUP, "VHD" },
-		{ MIB, MIB - 511, "conectix", 8, DISK_RAW_OK, -ENOTSUP, "convert it to VHDX" },
+		{ MIB, 0, "conectix", 8, DISK_RAW_OK, -EBADMSG, "checksum" },
+		{ MIB, MIB - 512, "conectix", 8, DISK_RAW_OK, -EBADMSG, "checksum" },
+		{ MIB, MIB - 511, "conectix", 8, DISK_RAW_OK, -EBADMSG, "checksum" },
+		{ MIB, MIB - 511, "conectix", 8, DISK_NO_VHD, -ENOTSUP, "convert it to VHDX" },
 		{ MIB, 0, "vhdsetv1", 8, DISK_RAW_OK, -ENOTSUP, "VHD Set" },
 		{ MIB, 0, "QFI\xfb", 4, DISK_RAW_OK, -ENOTSUP, "QCOW" },
 		{ MIB, 0, "KDMV", 4, DISK_RAW_OK, -ENOTSUP, "VMDK" },
@@ -82,6 +83,33 @@ static void what_it_is_its_bytes_say(void **s)
 	CHECK_EQ(mkfifo(path, 0600), 0);
 	CHECK_EQ(try_open(DISK_READ_ONLY, &(struct blk *){ NULL }, "a special file"), -EINVAL);
 	unlink(path);
+}
+
+/* A guest may write one format's signature where another's is: the name decides. */
+static void a_file_that_is_both_is_what_its_name_says(void **s)
+{
+	const struct vhd_create conf = { .kind = VHD_MAKE_FIXED, .size = 4 * MIB };
+	char vhd[160], any[160];
+	struct err err;
+	struct blk *b;
+
+	(void)s;
+	snprintf(vhd, sizeof(vhd), "%s/guest.VHD", dir);
+	snprintf(any, sizeof(any), "%s/guest.img", dir);
+	CHECK_EQ(vhd_create(vhd, &conf, NULL), 0);
+	CHECK_EQ(disk_open(vhd, 0, &b, NULL), 0);
+	memset(buf, 0, sizeof(buf));
+	memcpy(buf, "vhdxfile", 8);
+	memcpy(buf + 0x8001, "CD001", 5);
+	CHECK_EQ(blk_rw_wait(b, BLK_WRITE, 0, buf, sizeof(buf)), 0);
+	blk_close(b);
+	CHECK_EQ(disk_open(vhd, 0, &b, NULL), 0);
+	CHECK_EQ(b->size, 4 * MIB);
+	blk_close(b);
+	CHECK_EQ(rename(vhd, any), 0);
+	CHECK_EQ(disk_open(any, 0, &b, &err), -ENOTSUP);
+	CHECK(strstr(err.msg, "expected a name in .vhd or .vhdx") != NULL);
+	unlink(any);
 }
 
 /* Readers share, a writer is alone; the lock goes with the disk. */
@@ -310,6 +338,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_it_is_its_bytes_say),
+		cmocka_unit_test(a_file_that_is_both_is_what_its_name_says),
 		cmocka_unit_test(one_writer_or_many_readers),
 		cmocka_unit_test(a_raw_disk),
 		cmocka_unit_test(an_iso_is_optical_and_read_only),

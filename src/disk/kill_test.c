@@ -1,7 +1,7 @@
 /*
  * kill_test.c - kill -9 at random moments: what was flushed is there
  *
- * A child writes 4-KiB blocks of a VHDX, each full of the write's own number,
+ * A child writes 4-KiB blocks of an image, each full of the write's own number,
  * flushes, and only then says through a pipe up to which number all is
  * durable.  The parent kills it, opens the disk (the log replays) and looks
  * at every block: it must hold a write meant for it, none older than the last
@@ -105,15 +105,11 @@ static void check_disk(const char *path, const uint64_t *durable, uint64_t limit
 	free(buf);
 }
 
-static void what_was_flushed_survives_kill(void **state)
+/* PATH is a new image. */
+static void survives(const char *path)
 {
-	const struct vhdx_create conf = { .size = (uint64_t)NR_BLOCKS * BLOCK, .block_size = MIB };
 	uint64_t *durable = calloc(NR_BLOCKS, sizeof(*durable)), acknowledged = 0;
-	char path[64];
 
-	(void)state;
-	snprintf(path, sizeof(path), "/tmp/gvkill%d.vhdx", (int)getpid());
-	CHECK_EQ(vhdx_create(path, &conf, NULL), 0);
 	srandom(seed);
 	for (unsigned i = 0; i < kills; i++) {
 		uint64_t first = (uint64_t)(i + 1) * ROUND;
@@ -130,10 +126,41 @@ static void what_was_flushed_survives_kill(void **state)
 	free(durable);
 }
 
+static void what_was_flushed_survives_kill(void **state)
+{
+	const struct vhdx_create conf = { .size = (uint64_t)NR_BLOCKS * BLOCK, .block_size = MIB };
+	char path[64];
+
+	(void)state;
+	snprintf(path, sizeof(path), "/tmp/gvkill%d.vhdx", (int)getpid());
+	CHECK_EQ(vhdx_create(path, &conf, NULL), 0);
+	survives(path);
+}
+
+/* A dynamic disk, then one on an empty parent. */
+static void so_it_does_in_a_vhd(void **state)
+{
+	const struct vhd_create conf = { .size = (uint64_t)NR_BLOCKS * BLOCK, .block_size = 512 * KIB };
+	struct vhd_create diff = { .kind = VHD_MAKE_DIFFERENCING };
+	char path[64], parent[64];
+
+	(void)state;
+	snprintf(path, sizeof(path), "/tmp/gvkill%d.vhd", (int)getpid());
+	snprintf(parent, sizeof(parent), "/tmp/gvkillp%d.vhd", (int)getpid());
+	CHECK_EQ(vhd_create(path, &conf, NULL), 0);
+	survives(path);
+	CHECK_EQ(vhd_create(parent, &conf, NULL), 0);
+	diff.parent = parent;
+	CHECK_EQ(vhd_create(path, &diff, NULL), 0);
+	survives(path);
+	unlink(parent);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_flushed_survives_kill),
+		cmocka_unit_test(so_it_does_in_a_vhd),
 	};
 
 	if (argc > 1)

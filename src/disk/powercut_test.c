@@ -7,14 +7,15 @@
  * is rebuilt as a cut could have left it: all that was synced, and of the
  * rest nothing, everything, a torn prefix, or any subset torn by sector.
  * Whatever a flush had answered for must be there, and no sector may hold
- * anything the guest did not put there.
+ * anything the guest did not put there; a child's sectors that nobody wrote
+ * must be its parent's.
  *
- * powercut_test [CUTS [SEED]]: `make test` runs a slice, 2000 or more is the
- * whole.
+ * powercut_test [CUTS [SEED]]: `make test` runs a slice, 2000 or more for each
+ * format is the whole.
  */
 #include "base/test.h"
-#include "disk/disk_priv.h"
 #include "disk/fake.h"
+#include "disk/vhd.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -31,6 +32,7 @@
 #define NR_OPS 1400u
 #define DEPTH 8
 #define MAX_VALS 16
+#define OF_PARENT NR_OPS		/* as if a write after the last one */
 
 /* Spread over three pages of the BAT, some side by side. */
 static const uint32_t blocks[] = {
@@ -47,7 +49,17 @@ struct op {
 	uint64_t first, nr;		/* tracked sectors */
 };
 
+/* One format: how its images are made and opened. */
+struct flavour {
+	const char *name;
+	void (*format)(struct aio *a);
+	int (*open)(struct aio *a, unsigned flags, struct blk **ret_b, struct err *err);
+	uint64_t tables;		/* writes below are of metadata */
+	bool has_parent;
+};
+
 struct world {
+	const struct flavour *fl;
 	struct fake *disk;
 	struct blk *b;
 	uint64_t rng;
@@ -180,7 +192,7 @@ static void reopen(struct world *w)
 {
 	if (w->b != NULL)
 		blk_close(w->b);
-	CHECK_EQ(vhdx_open(fake_open(w->disk, true, rnd(&w->rng)), "disk", 0, &w->b, NULL), 0);
+	CHECK_EQ(w->fl->open(fake_open(w->disk, true, rnd(&w->rng)), 0, &w->b, NULL), 0);
 }
 
 static void workload(struct world *w)
@@ -253,7 +265,7 @@ static void judge(const struct world *w, const struct times *t, size_t cut, stru
 		if (w->ops[id].op == BLK_FLUSH && t->done[id] < cut && t->submit[id] > floor)
 			floor = t->submit[id];
 	for (size_t s = 0; s < NR_SECTORS; s++)
-		a[s] = (struct allowed){ .v = { 0 }, .nr = 1 };
+		a[s] = (struct allowed){ .v = { w->fl->has_parent ? OF_PARENT + 1 : 0 }, .nr = 1 };
 	for (uint32_t id = 0; id < NR_OPS && t->submit[id] < cut; id++) {
 		const struct op *o = &w->ops[id];
 		bool durable = t->done[id] < floor || (o->fua && t->done[id] < cut);
@@ -304,11 +316,12 @@ static bool check_content(struct blk *b, const struct allowed *a, uint8_t *buf)
 	return true;
 }
 
-static void open_or_die(struct fake *f, unsigned flags, struct blk **ret_b)
+static void open_or_die(const struct flavour *fl, struct fake *f, unsigned flags,
+			struct blk **ret_b)
 {
 	struct err err = { .msg = "" };
 
-	if (vhdx_open(fake_open(f, false, 0), "cut disk", flags, ret_b, &err) < 0)
+	if (fl->open(fake_open(f, false, 0), flags, ret_b, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -327,7 +340,8 @@ static void write_on(struct blk *b, uint8_t *buf)
  * Read-only first: it must agree and write nothing.  Then a writable open,
  * cut itself in the middle of its recovery; then new writes on what it made.
  */
-static bool check_cut(struct fake *f, const struct allowed *a, uint8_t *buf, uint64_t seed)
+static bool check_cut(const struct flavour *fl, struct fake *f, const struct allowed *a,
+		      uint8_t *buf, uint64_t seed)
 {
 	struct fake *before = fake_clone(f), *again;
 	const struct event *ev;
@@ -335,13 +349,13 @@ static bool check_cut(struct fake *f, const struct allowed *a, uint8_t *buf, uin
 	bool ok;
 	size_t nr, cut, durable;
 
-	open_or_die(f, DISK_READ_ONLY, &b);
+	open_or_die(fl, f, DISK_READ_ONLY, &b);
 	ok = check_content(b, a, buf);
 	blk_close(b);
 	CHECK(fake_same(f, before));
 
 	fake_record(f, true);
-	open_or_die(f, 0, &b);
+	open_or_die(fl, f, 0, &b);
 	write_on(b, buf);
 	ok = ok && check_content(b, a, buf);
 	blk_close(b);
@@ -352,7 +366,7 @@ static bool check_cut(struct fake *f, const struct allowed *a, uint8_t *buf, uin
 	durable = fake_durable(ev, cut);
 	fake_apply(before, ev, 0, durable);
 	again = fake_cut(before, ev, durable, cut, (enum cut_mode)(seed / 7 % NR_CUT_MODES), seed);
-	open_or_die(again, 0, &b);
+	open_or_die(fl, again, 0, &b);
 	ok = ok && check_content(b, a, buf);
 	blk_close(b);
 	fake_free(again);
@@ -360,7 +374,92 @@ static bool check_cut(struct fake *f, const struct allowed *a, uint8_t *buf, uin
 	return ok;
 }
 
-static const struct vhdx_create conf = { .size = 1536 * BLOCK, .block_size = (uint32_t)BLOCK };
+/* ---- the formats ---------------------------------------------------------------- */
+
+static struct fake *parent;
+
+static void vhdx_make(struct aio *a)
+{
+	const struct vhdx_create conf = { .size = 1536 * BLOCK, .block_size = (uint32_t)BLOCK };
+
+	CHECK_EQ(vhdx_format(a, &conf, NULL), 0);
+}
+
+static int vhdx_take(struct aio *a, unsigned flags, struct blk **ret_b, struct err *err)
+{
+	return vhdx_open(a, "disk", flags, ret_b, err);
+}
+
+static void vhd_make(struct aio *a)
+{
+	const struct vhd_create conf = { .size = 1536 * BLOCK, .block_size = 512 * 1024 };
+
+	CHECK_EQ(vhd_format(a, &conf, NULL), 0);
+}
+
+/* A file that grows and shrinks often. */
+static int vhd_take_on(struct aio *a, unsigned flags, struct blk *on, struct blk **ret_b,
+		       struct err *err)
+{
+	int rc = vhd_open_on(a, "disk", flags, on, ret_b, err);
+
+	if (rc == 0)
+		CONTAINER_OF(*ret_b, struct vhd, blk)->grow_step = BLOCK;
+	return rc;
+}
+
+static int vhd_take(struct aio *a, unsigned flags, struct blk **ret_b, struct err *err)
+{
+	return vhd_take_on(a, flags, NULL, ret_b, err);
+}
+
+/* The parent's sectors say whose they are; made once. */
+static void make_parent(void)
+{
+	struct aio *a;
+	struct blk *b;
+	uint8_t *buf = malloc(EDGE * SECTOR);
+
+	CHECK(buf != NULL);
+	parent = fake_new();
+	a = fake_open(parent, false, 0);
+	vhd_make(a);
+	aio_close(a);
+	CHECK_EQ(vhd_take(fake_open(parent, false, 0), 0, &b, NULL), 0);
+	for (uint64_t s = 0; s < NR_SECTORS; s += EDGE) {
+		fill(buf, OF_PARENT, s, EDGE);
+		CHECK_EQ(blk_rw_wait(b, BLK_WRITE, disk_off(s), buf, EDGE * SECTOR), 0);
+	}
+	blk_close(b);
+	free(buf);
+}
+
+static void child_make(struct aio *a)
+{
+	const struct vhd_create conf = { .kind = VHD_MAKE_DIFFERENCING, .block_size = 512 * 1024 };
+	struct vhd_over over = { .size = 1536 * BLOCK, .absolute = "/p", .relative = "./p" };
+	struct vhd_footer foot;
+
+	if (parent == NULL)
+		make_parent();
+	fake_get(parent, 0, &foot, sizeof(foot));
+	over.id = foot.id;
+	CHECK_EQ(vhd_format_over(a, &conf, &over, NULL), 0);
+}
+
+static int child_take(struct aio *a, unsigned flags, struct blk **ret_b, struct err *err)
+{
+	struct blk *on;
+
+	CHECK_EQ(vhd_take(fake_open(parent, false, 0), DISK_READ_ONLY, &on, NULL), 0);
+	return vhd_take_on(a, flags, on, ret_b, err);
+}
+
+static const struct flavour vhdx_flavour = { "vhdx", vhdx_make, vhdx_take, 4 * MIB, false };
+static const struct flavour vhd_flavour = { "vhd", vhd_make, vhd_take, 64 * KIB, false };
+static const struct flavour child_flavour = { "vhd on a vhd", child_make, child_take, 128 * KIB,
+					      true };
+
 static unsigned nr_cuts = 160;
 static uint64_t seed = 1;
 
@@ -372,10 +471,11 @@ static int by_size(const void *a, const void *b)
 }
 
 /*
- * The moments: half of them spread evenly, half where a header, log or BAT
- * write is on its way, because there the order matters most.
+ * The moments: half of them spread evenly, half where a write of a header, log,
+ * table, bitmap or footer is on its way, because there the order matters most.
  */
-static size_t *choose_cuts(const struct event *ev, size_t nr, uint64_t *rng)
+static size_t *choose_cuts(const struct flavour *fl, const struct event *ev, size_t nr,
+			   uint64_t *rng)
 {
 	size_t *hot = new_array(size_t, nr), *cuts = new_array(size_t, nr_cuts);
 	size_t nr_hot = 0, durable = 0;
@@ -387,7 +487,10 @@ static size_t *choose_cuts(const struct event *ev, size_t nr, uint64_t *rng)
 		if (ev[i].kind == EV_SYNC)
 			durable = max_u64(durable, ev[i].covers);
 		for (size_t k = durable; k < i && !meta; k++)
-			meta = ev[k].kind == EV_WRITE && ev[k].off < 4 * MIB;
+			meta = ev[k].kind == EV_TRUNCATE ||
+			       (ev[k].kind == EV_WRITE &&
+				(ev[k].off < fl->tables ||
+				 (ev[k].len == SECTOR && ev[k].off % VHD_ALIGN == VHD_ALIGN - SECTOR)));
 		if (meta)
 			hot[nr_hot++] = i;
 	}
@@ -399,7 +502,7 @@ static size_t *choose_cuts(const struct event *ev, size_t nr, uint64_t *rng)
 	return cuts;
 }
 
-static void everything_flushed_survives(void **state)
+static void everything_flushed_survives(const struct flavour *fl)
 {
 	struct world *w = new0(struct world);
 	struct allowed *a = new_array(struct allowed, NR_SECTORS);
@@ -411,23 +514,24 @@ static void everything_flushed_survives(void **state)
 	struct aio *aio;
 	uint64_t rng;
 
-	(void)state;
 	CHECK(w != NULL && a != NULL && t != NULL && buf != NULL);
+	w->fl = fl;
 	w->disk = fake_new();
 	w->rng = seed;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->cond, NULL);
 	aio = fake_open(w->disk, false, 0);
-	CHECK_EQ(vhdx_format(aio, &conf, NULL), 0);
+	fl->format(aio);
 	aio_close(aio);
 	base = fake_clone(w->disk);
 	fake_record(w->disk, true);
 	workload(w);
 	ev = fake_events(w->disk, &nr);
 	read_marks(ev, nr, t);
-	print_message("seed %llu: %zu events, %u cuts\n", (unsigned long long)seed, nr, nr_cuts);
+	print_message("%s, seed %llu: %zu events, %u cuts\n", fl->name, (unsigned long long)seed, nr,
+		      nr_cuts);
 	rng = seed * 77 + 5;
-	cuts = choose_cuts(ev, nr, &rng);
+	cuts = choose_cuts(fl, ev, nr, &rng);
 	for (unsigned i = 0; i < nr_cuts; i++) {
 		size_t cut = cuts[i], durable = fake_durable(ev, cut);
 		uint64_t r = rnd(&rng);
@@ -439,7 +543,7 @@ static void everything_flushed_survives(void **state)
 		applied = durable;
 		f = fake_cut(base, ev, durable, cut, mode, r);
 		judge(w, t, cut, a);
-		if (!check_cut(f, a, buf, r))
+		if (!check_cut(fl, f, a, buf, r))
 			fail_msg("after event %zu of %zu, mode %d, seed %llu", cut, nr, mode,
 				 (unsigned long long)seed);
 		fake_free(f);
@@ -453,10 +557,31 @@ static void everything_flushed_survives(void **state)
 	free(w);
 }
 
+static void vhdx_survives(void **s)
+{
+	(void)s;
+	everything_flushed_survives(&vhdx_flavour);
+}
+
+static void vhd_survives(void **s)
+{
+	(void)s;
+	everything_flushed_survives(&vhd_flavour);
+}
+
+static void child_vhd_survives(void **s)
+{
+	(void)s;
+	everything_flushed_survives(&child_flavour);
+	fake_free(parent);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(everything_flushed_survives),
+		cmocka_unit_test(vhdx_survives),
+		cmocka_unit_test(vhd_survives),
+		cmocka_unit_test(child_vhd_survives),
 	};
 
 	/* Thousands of small files in memory: do not give pages back between them. */

@@ -1,8 +1,8 @@
 /*
  * storage.c - the machine's disks: files, IDE, synthetic SCSI controllers
  *
- * Raw images are taken for ISO files and by our own choice for tests.  The
- * synthetic controllers have Hyper-V's instance ids, so that a disk keeps its
+ * Raw images are taken for ISO files and by our own choice for tests; a VHD
+ * only by Generation 1.  The synthetic controllers have Hyper-V's instance ids, so that a disk keeps its
  * name across boots and hosts.
  *
  * A disk on IDE is there twice: on the emulated controller (chip/ide.h), from
@@ -40,8 +40,9 @@ static int open_file(struct vm *vm, unsigned i, struct err *err)
 {
 	const struct vm_disk *d = &vm->conf.disks[i];
 	unsigned flags = (d->read_only || d->dvd ? DISK_READ_ONLY : 0) |
-			 (vm->conf.no_uring ? DISK_NO_URING : 0);
-	int rc = disk_open(d->path, flags, &vm->blk[i], err);
+			 (vm->conf.no_uring ? DISK_NO_URING : 0) |
+			 (vm->conf.generation == 2 ? DISK_NO_VHD : 0);
+	int rc = disk_open_under(d->path, flags, d->parents, &vm->blk[i], err);
 
 	if (rc < 0)
 		return rc;

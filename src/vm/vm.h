@@ -29,6 +29,7 @@ struct vm_disk {
 	enum vm_place place;
 	unsigned controller, lun;
 	bool dvd, read_only;
+	const char *parents;		/* where those of a differencing disk may lie; NULL: beside it */
 };
 
 #define VM_MAX_FLOPPIES 2
