@@ -10,11 +10,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+enum disk_type { TYPE_DYNAMIC, TYPE_FIXED, TYPE_DIFFERENCING };
 
 struct disk_opts {
 	struct vhdx_create conf;
-	const char *from;
+	enum disk_type type;
+	const char *from, *parent, *parents;
 	bool quiet;
 };
 
@@ -54,7 +58,38 @@ static int set_physical(void *into, const char *val, struct err *err)
 static int set_fixed(void *into, const char *val, struct err *err)
 {
 	(void)val, (void)err;
-	((struct disk_opts *)into)->conf.fixed = true;
+	((struct disk_opts *)into)->type = TYPE_FIXED;
+	return 0;
+}
+
+static int set_type(void *into, const char *val, struct err *err)
+{
+	static const char *const types[] = {
+		[TYPE_DYNAMIC] = "dynamic", [TYPE_FIXED] = "fixed",
+		[TYPE_DIFFERENCING] = "differencing",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (strcmp(val, types[i]) == 0) {
+			((struct disk_opts *)into)->type = (enum disk_type)i;
+			return 0;
+		}
+	return err_set(err, -EINVAL, "--type: found \"%s\", expected fixed, dynamic or differencing",
+		       val);
+}
+
+static int set_parent(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct disk_opts *)into)->parent = val;
+	((struct disk_opts *)into)->type = TYPE_DIFFERENCING;
+	return 0;
+}
+
+static int set_parents(void *into, const char *val, struct err *err)
+{
+	(void)err;
+	((struct disk_opts *)into)->parents = val;
 	return 0;
 }
 
@@ -73,11 +108,16 @@ static int set_quiet(void *into, const char *val, struct err *err)
 }
 
 static const struct opt new_opts[] = {
-	{ "size", "SIZE", "what the guest sees, e.g. 40G; 3M to 64T", set_size },
-	{ "from", "FILE", "fill it with the content of this disk (raw or VHDX)", set_from },
-	{ "fixed", NULL, "allocate everything now (default: dynamic)", set_fixed },
-	{ "block-size", "SIZE", "1M to 256M, a power of two (default 32M; 1M suits ext4)",
-	  set_block_size },
+	{ "size", "SIZE", "what the guest sees, e.g. 40G; 3M to 64T (VHD: 2040G)", set_size },
+	{ "type", "TYPE", "dynamic (default), fixed: allocate everything now, or differencing:\n"
+			  "what differs from --parent (VHD only)", set_type },
+	{ "parent", "FILE.vhd", "of a differencing disk; it must not change any more", set_parent },
+	{ "from", "FILE", "fill it with the content of this disk (raw, VHD or VHDX)", set_from },
+	{ "parents", "DIR", "where the parents of --from may lie (default: beneath its folder)",
+	  set_parents },
+	{ "fixed", NULL, "as --type fixed", set_fixed },
+	{ "block-size", "SIZE", "1M to 256M, a power of two (default 32M; 1M suits ext4);\n"
+				"VHD: 512K or 2M (default)", set_block_size },
 	{ "logical-sector", "512|4096", "sector size the guest addresses (default 512)",
 	  set_logical },
 	{ "physical-sector", "512|4096", "sector size the guest is told to align to (default 4096)",
@@ -105,26 +145,81 @@ static void show_progress(void *arg, uint64_t done, uint64_t total)
 		(unsigned long long)(total / MIB));
 }
 
+/* A name in .vhd or .avhd asks for a VHD. */
+static bool is_vhd_name(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot != NULL && (strcasecmp(dot, ".vhd") == 0 || strcasecmp(dot, ".avhd") == 0);
+}
+
+/* What only one of the formats has. */
+static int check_opts(const char *path, const struct disk_opts *o, struct err *err)
+{
+	bool vhd = is_vhd_name(path), child = o->type == TYPE_DIFFERENCING;
+
+	if (vhd && (o->conf.logical != 0 || o->conf.physical != 0))
+		return err_set(err, -EINVAL, "%s: a VHD has sectors of 512 bytes, for others name it"
+			       " .vhdx", path);
+	if (child && !vhd)
+		return err_set(err, -ENOTSUP, "%s: differencing disks are made as VHD only so far,"
+			       " expected a name in .vhd or .avhd", path);
+	if (child && o->parent == NULL)
+		return err_set(err, -EINVAL, "%s: a differencing disk needs --parent", path);
+	if (!child && o->parent != NULL)
+		return err_set(err, -EINVAL, "%s: only a differencing disk has a --parent", path);
+	if (child && o->from != NULL)
+		return err_set(err, -EINVAL, "%s: a differencing disk starts as its parent, not"
+			       " --from another disk", path);
+	if (!child && o->conf.size == 0 && o->from == NULL)
+		return err_set(err, -EINVAL, "disk new: give --size or --from");
+	return 0;
+}
+
+static struct vhd_create vhd_conf(const struct disk_opts *o)
+{
+	static const enum vhd_kind kinds[] = {
+		[TYPE_DYNAMIC] = VHD_MAKE_DYNAMIC, [TYPE_FIXED] = VHD_MAKE_FIXED,
+		[TYPE_DIFFERENCING] = VHD_MAKE_DIFFERENCING,
+	};
+
+	return (struct vhd_create){
+		.kind = kinds[o->type], .size = o->conf.size, .block_size = o->conf.block_size,
+		.parent = o->parent,
+	};
+}
+
 static int import(const char *path, struct disk_opts *o, struct err *err)
 {
 	struct progress p = { .t0 = base_monotonic_ns(), .on = !o->quiet && isatty(STDERR_FILENO) };
+	struct vhd_create vhd;
 	struct blk *src;
-	int rc = disk_open(o->from, DISK_READ_ONLY | DISK_RAW_OK, &src, err);
+	int rc = disk_open_under(o->from, DISK_READ_ONLY | DISK_RAW_OK, o->parents, &src, err);
 
 	if (rc < 0)
 		return rc;
 	if (o->conf.size == 0)
 		o->conf.size = src->size;
+	vhd = vhd_conf(o);
 	if (o->conf.size < src->size)
 		rc = err_set(err, -EINVAL, "--size: %llu bytes are less than the %llu of %s",
 			     (unsigned long long)o->conf.size, (unsigned long long)src->size,
 			     o->from);
+	else if (is_vhd_name(path))
+		rc = vhd_import(path, &vhd, src, show_progress, &p, err);
 	else
 		rc = vhdx_import(path, &o->conf, src, show_progress, &p, err);
 	if (p.shown)
 		fputc('\n', stderr);
 	blk_close(src);
 	return rc;
+}
+
+static int create(const char *path, const struct disk_opts *o, struct err *err)
+{
+	const struct vhd_create vhd = vhd_conf(o);
+
+	return is_vhd_name(path) ? vhd_create(path, &vhd, err) : vhdx_create(path, &o->conf, err);
 }
 
 /* Did the work fail, or was it impossible from the beginning? */
@@ -151,18 +246,22 @@ static int new_run(int argc, char **argv)
 
 	if (rc != 0)
 		return rc > 0 ? EXIT_OK : opt_fail(EXIT_USAGE, &err);
-	if (nr != 1 || (o.conf.size == 0 && o.from == NULL)) {
-		err_fill(&err,
-			 nr != 1 ? "disk new: which file?" : "disk new: give --size or --from");
+	if (nr != 1) {
+		err_fill(&err, "disk new: which file?");
 		return opt_fail(EXIT_USAGE, &err);
 	}
-	rc = o.from == NULL ? vhdx_create(rest[0], &o.conf, &err) : import(rest[0], &o, &err);
+	rc = check_opts(rest[0], &o, &err);
+	if (rc < 0)
+		return opt_fail(EXIT_USAGE, &err);
+	o.conf.fixed = o.type == TYPE_FIXED;
+	rc = o.from == NULL ? create(rest[0], &o, &err) : import(rest[0], &o, &err);
 	return rc < 0 ? opt_fail(status_of(rc), &err) : EXIT_OK;
 }
 
 const struct verb verb_disk_new = {
-	.name = "disk new", .args = "FILE.vhdx", .summary = "make a VHDX",
-	.text = "An existing file is never overwritten.\n",
+	.name = "disk new", .args = "FILE", .summary = "make a VHDX, or a VHD (by its name)",
+	.text = "FILE.vhd and FILE.avhd become a VHD, other names a VHDX.  An existing file is\n"
+		"never overwritten.\n",
 	.opts = new_opts, .run = new_run,
 };
 
@@ -172,10 +271,67 @@ static void print_bytes(const char *what, uint64_t n)
 	       (double)n / (double)(n >= GIB ? GIB : MIB), n >= GIB ? "GiB" : "MiB");
 }
 
+static void print_guid(const char *what, const struct guid *g)
+{
+	char text[GUID_TEXT_LEN + 1];
+
+	guid_format(g, text);
+	printf("%-16s %s\n", what, text);
+}
+
+static void print_vhdx(const struct disk_info *d)
+{
+	print_guid("data write id", &d->data_write_guid);
+	printf("%-16s %llu KiB, %s\n", "log", (unsigned long long)(d->log_length / KIB),
+	       d->log_dirty ? "dirty: it will be replayed" : "clean");
+}
+
+static void print_vhd(const struct disk_info *d)
+{
+	time_t made = (time_t)d->vhd.made;
+	char text[32] = "";
+	struct tm tm;
+
+	if (gmtime_r(&made, &tm) != NULL)
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm);
+	printf("%-16s %u cylinders, %u heads, %u sectors\n", "geometry", d->vhd.cylinders,
+	       d->vhd.heads, d->vhd.sectors);
+	printf("%-16s %s\n", "made", text);
+	if (d->vhd.saved_state)
+		printf("%-16s of a machine in saved state: not to be written to\n", "state");
+	if (d->vhd.footer_bad || d->vhd.copy_bad)
+		printf("%-16s %s is damaged: it will be mended\n", "footer",
+		       d->vhd.footer_bad ? "the one at the end" : "the copy at the start");
+}
+
+static void print_info(const struct disk_info *d)
+{
+	static const char *const kinds[] = { "raw", "ISO 9660", "VHDX", "VHD" };
+	bool raw = d->kind != DISK_VHDX && d->kind != DISK_VHD;
+
+	printf("%-16s %s%s\n", "format", kinds[d->kind],
+	       raw ? "" : d->has_parent ? ", differencing" : d->fixed ? ", fixed" : ", dynamic");
+	print_bytes("virtual size", d->size);
+	print_bytes("file size", d->file_size);
+	printf("%-16s %u logical, %u physical\n", "sector bytes", d->logical, d->physical);
+	if (raw)
+		return;
+	if (d->blocks > 0) {
+		print_bytes("block size", d->block_size);
+		printf("%-16s %llu of %llu in the file\n", "blocks", (unsigned long long)d->present,
+		       (unsigned long long)d->blocks);
+	}
+	print_guid("disk id", &d->disk_id);
+	if (d->kind == DISK_VHD && d->has_parent) {
+		printf("%-16s %s\n", "parent", d->parent);
+		print_guid("parent id", &d->parent_id);
+	}
+	(d->kind == DISK_VHD ? print_vhd : print_vhdx)(d);
+	printf("%-16s %s\n", "creator", d->creator);
+}
+
 static int info_run(int argc, char **argv)
 {
-	static const char *const kinds[] = { "raw", "ISO 9660", "VHDX" };
-	char guid[GUID_TEXT_LEN + 1];
 	struct disk_info d;
 	const char *rest[1];
 	struct err err;
@@ -190,24 +346,7 @@ static int info_run(int argc, char **argv)
 	rc = disk_inspect(rest[0], &d, &err);
 	if (rc < 0)
 		return opt_fail(EXIT_USAGE, &err);
-	printf("%-16s %s%s\n", "format", kinds[d.kind],
-	       d.kind != DISK_VHDX ? "" : d.has_parent ? ", differencing" :
-	       d.fixed ? ", fixed" : ", dynamic");
-	print_bytes("virtual size", d.size);
-	print_bytes("file size", d.file_size);
-	printf("%-16s %u logical, %u physical\n", "sector bytes", d.logical, d.physical);
-	if (d.kind != DISK_VHDX)
-		return EXIT_OK;
-	print_bytes("block size", d.block_size);
-	printf("%-16s %llu of %llu in the file\n", "blocks", (unsigned long long)d.present,
-	       (unsigned long long)d.blocks);
-	guid_format(&d.disk_id, guid);
-	printf("%-16s %s\n", "disk id", guid);
-	guid_format(&d.data_write_guid, guid);
-	printf("%-16s %s\n", "data write id", guid);
-	printf("%-16s %llu KiB, %s\n", "log", (unsigned long long)(d.log_length / KIB),
-	       d.log_dirty ? "dirty: it will be replayed" : "clean");
-	printf("%-16s %s\n", "creator", d.creator);
+	print_info(&d);
 	return EXIT_OK;
 }
 
@@ -222,6 +361,8 @@ const struct verb verb_disk_info = {
 #define EXPORT_STEP MIB
 
 static const struct opt export_opts[] = {
+	{ "parents", "DIR", "where parents of FILE may lie (default: beneath its folder)",
+	  set_parents },
 	{ "quiet", NULL, "no progress", set_quiet },
 	{ 0 },
 };
@@ -267,11 +408,12 @@ static int copy_out(struct blk *b, int fd, struct progress *p, struct err *err)
 	return rc < 0 ? err_set(err, rc, "%s", strerror(-rc)) : 0;
 }
 
-static int export(const char *from, const char *to, struct progress *p, struct err *err)
+static int export(const char *from, const char *parents, const char *to, struct progress *p,
+		  struct err *err)
 {
 	struct fresh f;
 	struct blk *b;
-	int rc = disk_open(from, DISK_READ_ONLY | DISK_RAW_OK, &b, err);
+	int rc = disk_open_under(from, DISK_READ_ONLY | DISK_RAW_OK, parents, &b, err);
 
 	if (rc < 0)
 		return rc;
@@ -304,7 +446,7 @@ static int export_run(int argc, char **argv)
 		return opt_fail(EXIT_USAGE, &err);
 	}
 	p.on = !o.quiet && isatty(STDERR_FILENO);
-	rc = export(rest[0], rest[1], &p, &err);
+	rc = export(rest[0], o.parents, rest[1], &p, &err);
 	if (p.shown)
 		fputc('\n', stderr);
 	return rc < 0 ? opt_fail(status_of(rc), &err) : EXIT_OK;

@@ -105,11 +105,18 @@ static int disk_option(struct vm_disk *d, const char *text, struct err *err)
 		d->lun = (unsigned)n;
 		return rc;
 	}
-	return err_set(err, -EINVAL, "\"%s\": expected readonly, controller=0..3, lun=0..63 or "
-		       "at=ide0:0 to at=ide1:1", text);
+	if (strncmp(text, "parents=", 8) == 0 && text[8] != '\0') {
+		d->parents = text + 8;
+		return 0;
+	}
+	return err_set(err, -EINVAL, "\"%s\": expected readonly, controller=0..3, lun=0..63, "
+		       "at=ide0:0 to at=ide1:1 or parents=DIR", text);
 }
 
-/* PATH[,readonly][,controller=N][,lun=N][,at=ideN:N]; a comma in a path is written twice. */
+/*
+ * PATH[,readonly][,controller=N][,lun=N][,at=ideN:N][,parents=DIR]; a comma in a path is
+ * written twice.
+ */
 static int add_disk(struct run *r, const char *val, bool dvd, struct err *err)
 {
 	struct vm_disk *d = &r->disks[r->conf.nr_disks];
@@ -429,9 +436,10 @@ static const struct opt run_opts[] = {
 	{ "generation", "1|2", "which of Hyper-V's machines (default 2)", set_generation },
 	{ "memory", "SIZE", "memory, e.g. 1G (default)", set_memory },
 	{ "cpus", "N", "virtual processors (default 1)", set_cpus },
-	{ "disk", "FILE[,...]", "a VHDX; may be repeated.  Where Hyper-V would put it, or with\n"
-				"at=ide0:0..ide1:1, or with controller=0..3, lun=0..63 (SCSI);\n"
-				"then readonly", set_disk },
+	{ "disk", "FILE[,...]", "a VHDX, or in Generation 1 a VHD; may be repeated.  Where Hyper-V\n"
+				"would put it, or with at=ide0:0..ide1:1, or with controller=0..3,\n"
+				"lun=0..63 (SCSI); then readonly, parents=DIR (of a differencing\n"
+				"disk, if they are not beneath its own folder)", set_disk },
 	{ "dvd", "FILE[,...]", "an ISO image in a DVD drive", set_dvd },
 	{ "net", "KIND[,...]", "a network adapter; may be repeated (default: none).  Kinds: none,\n"
 			       "private (this machine's adapters only), tap=NAME,\n"

@@ -1,6 +1,7 @@
 """Generation 1's IDE controller: GRUB from MBR and El Torito, Linux through ata_piix and through the accelerator.
 
-The disk is the demo guest's root file system in a partition, with GRUB as grub-install would put it.
+The disk is the demo guest's root file system in a partition, with GRUB as grub-install would put it: once a VHD,
+once a VHDX, once a VHD whose content is its parent's.
 """
 import glob
 import hashlib
@@ -16,6 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MKINITRD = os.path.join(HERE, '../../tool/mkinitrd.sh')
 GRUB = '/usr/lib/grub/i386-pc'
 FIRST = 2048            # sector of the partition
+DATA_MIB = 64           # of a second disk
 
 PIIX = 'ata_piix sd_mod sr_mod ext4 crc32c_generic'
 BOTH = 'ata_piix hv_vmbus hv_storvsc sd_mod sr_mod ext4 crc32c_generic'
@@ -65,8 +67,8 @@ class Disks:
         self.modules = glob.glob(f'{scratch}/lib/modules/*')[0]
 
     def mbr(self, name, modules, append):
-        """A disk of one bootable partition; its path."""
-        part, raw, out = f'{self.d}/{name}.part', f'{self.d}/{name}.raw', f'{self.d}/{name}.vhdx'
+        """A disk of one bootable partition, of the kind that NAME ends in; its path."""
+        part, raw, out = f'{self.d}/{name}.part', f'{self.d}/{name}.raw', f'{self.d}/{name}'
         initrd, cfg, core = f'{self.d}/initrd.img', f'{self.d}/grub.cfg', f'{self.d}/core.img'
         subprocess.run([MKINITRD, self.modules, initrd], check=True, env=dict(os.environ, MODULES=modules))
         with open(cfg, 'w') as f:
@@ -86,7 +88,12 @@ class Disks:
              *'biosdisk part_msdos ext2 normal configfile linux serial terminal echo'.split())
         host('dd', f'if={GRUB}/boot.img', f'of={raw}', 'bs=1', 'count=440', 'conv=notrunc')
         host('dd', f'if={core}', f'of={raw}', 'bs=512', 'seek=1', 'conv=notrunc')
-        host(self.genvisor, 'disk', 'new', '--from', raw, out)
+        if out.endswith('.avhd'):
+            base = out.replace('.avhd', '.vhd')
+            host(self.genvisor, 'disk', 'new', '--type', 'fixed', '--from', raw, base)
+            host(self.genvisor, 'disk', 'new', '--parent', base, out)
+        else:
+            host(self.genvisor, 'disk', 'new', '--from', raw, out)
         os.unlink(part)
         os.unlink(raw)
         return out
@@ -108,6 +115,25 @@ class Disks:
             f.write(ISO_CFG)
         host('grub-mkrescue', '-o', f'{self.d}/grub.iso', f'{self.d}/iso')
         return f'{self.d}/grub.iso'
+
+
+def refused_by_generation_2(genvisor, guest, disk):
+    r = subprocess.run([genvisor, 'run', '--kernel', f'{guest}/vmlinuz', '--disk', disk], stdin=subprocess.DEVNULL,
+                       capture_output=True, text=True, timeout=60)
+    if r.returncode != 2 or r.stderr.count('\n') != 1 or 'convert it to VHDX' not in r.stderr:
+        raise Failed(f'Generation 2 said: {r.returncode} {r.stderr}')
+
+
+def synthetic_vhd(m):
+    """Fills the data disk through the synthetic SCSI controller; the sum of what it holds now."""
+    m.run('modprobe hv_storvsc; udevadm settle 2>/dev/null; sleep 2')
+    size = DATA_MIB << 11
+    name = m.run(f'for d in /sys/block/sd*; do [ $(cat $d/size) = {size} ] && echo ${{d##*/}}; done; true').split()
+    if len(name) != 1:
+        raise Failed(f'the data disk is not there once: {name}')
+    m.run(f'dd if=/dev/urandom of=/dev/{name[0]} bs=1M seek=3 count=9 oflag=direct status=none; '
+          f'dd if=/dev/urandom of=/dev/{name[0]} bs=512 seek=100001 count=777 oflag=direct status=none; sync')
+    return m.run(f'sha256sum /dev/{name[0]}').split()[0]
 
 
 def machine(genvisor, *args):
@@ -156,10 +182,12 @@ def el_torito(genvisor, iso):
     m.kill()
 
 
-def piix(genvisor, disks, iso, speed, mib, append=''):
+def piix(genvisor, disks, name, iso, speed, mib, append=''):
     """Everything through the emulated controller."""
-    disk = disks.mbr('piix', PIIX, f'ata_piix.prefer_ms_hyperv=0 {append}')
-    m = boot(genvisor, disk, '--dvd', iso)
+    disk = disks.mbr(name, PIIX, f'ata_piix.prefer_ms_hyperv=0 {append}')
+    data = f'{disks.d}/data.vhd'
+    host(genvisor, 'disk', 'new', '--size', f'{DATA_MIB}M', data)
+    m = boot(genvisor, disk, '--dvd', iso, '--disk', f'{data},controller=0')
     log = well_said(m)
     for words in 'ata1.00: ATA-8: Virtual HD, 1.1.0', 'ata2.00: ATAPI: Virtual CD':
         if words not in log:
@@ -179,13 +207,22 @@ def piix(genvisor, disks, iso, speed, mib, append=''):
         dvd_ioctl(m, move, 0)
         if dvd_ioctl(m, DRIVE_STATUS, 0x7fffffff) != want:
             raise Failed('the tray does not move')
+    want = synthetic_vhd(m)
     off(m)
     disks.check(disk)
+    host(genvisor, 'disk', 'export', '--quiet', data, f'{data}.raw')
+    with open(f'{data}.raw', 'rb') as f:
+        if hashlib.sha256(f.read()).hexdigest() != want:
+            raise Failed('the data disk is not what the guest wrote')
+    host('qemu-img', 'compare', '-f', 'vpc', '-F', 'raw', data, f'{data}.raw')
+    os.unlink(data)
+    os.unlink(f'{data}.raw')
 
 
 def accelerator(genvisor, disks, mib):
     """Linux sees Hyper-V's identity, leaves the disk to VMBus, and both ways lead to the same bytes."""
-    disk = disks.mbr('accel', BOTH, '')
+    disk = disks.mbr('accel.avhd', BOTH, '')
+    refused_by_generation_2(genvisor, disks.guest, disk)
     m = boot(genvisor, disk)
     log = well_said(m)
     if 'Hyper-V Virtual Machine detected, ATA device ignore set' not in log:
@@ -210,8 +247,8 @@ def test(genvisor, guest, scratch):
     disks = Disks(genvisor, guest, scratch)
     iso = disks.iso()
     el_torito(genvisor, iso)
-    piix(genvisor, disks, iso, 'XFER_UDMA_2', MIB)
-    piix(genvisor, disks, iso, 'XFER_PIO_4', min(MIB, 16), 'libata.force=pio4')
+    piix(genvisor, disks, 'piix.vhd', iso, 'XFER_UDMA_2', MIB)
+    piix(genvisor, disks, 'piix.vhdx', iso, 'XFER_PIO_4', min(MIB, 16), 'libata.force=pio4')
     accelerator(genvisor, disks, MIB)
 
 
