@@ -248,7 +248,7 @@ void ic_free(struct ic *ic)
 {
 	if (ic == NULL)
 		return;
-	vdev_remove(ic->vdev);
+	(void)vdev_remove(ic->vdev, 0);
 	pthread_mutex_destroy(&ic->lock);
 	free(ic);
 }

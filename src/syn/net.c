@@ -197,6 +197,9 @@ static void control_message(struct nic_chan *nc, struct chan *c, const struct pk
 	struct nvsp_msg r = *g;
 	unsigned granted = 0;
 
+	pthread_mutex_lock(&n->lock);
+	n->nr_control++;
+	pthread_mutex_unlock(&n->lock);
 	switch (le32_get(g->type)) {
 	case NVSP_INIT:
 		memset(&r.u, 0, sizeof(r.u));
@@ -360,25 +363,58 @@ int nic_new(struct vmbus *bus, const struct nic_conf *conf, struct nic **ret_n, 
 	for (unsigned i = 0; i < NIC_MAX_CHANS; i++)
 		n->chans[i].n = n;
 	session_reset(n);
+	port_bind(n->port, &nic_port_client, n, &caps);	/* a guest that runs opens it at once */
 	rc = vdev_offer(bus, &n->ops, n, &conf->instance, NULL, &n->vdev, err);
 	if (rc < 0) {
+		port_bind(n->port, NULL, NULL, NULL);
 		pthread_mutex_destroy(&n->lock);
 		free(n);
 		return rc;
 	}
-	port_bind(n->port, &nic_port_client, n, &caps);
 	*ret_n = n;
 	return 0;
 }
 
-void nic_free(struct nic *n)
+bool nic_remove(struct nic *n, uint64_t patience_ns)
 {
+	bool nothing_stays;
+
 	if (n == NULL)
-		return;
-	vdev_remove(n->vdev);
+		return true;
+	nothing_stays = vdev_remove(n->vdev, patience_ns);
 	port_bind(n->port, NULL, NULL, NULL);
 	pthread_mutex_destroy(&n->lock);
 	free(n);
+	return nothing_stays;
+}
+
+void nic_free(struct nic *n)
+{
+	(void)nic_remove(n, 0);
+}
+
+bool nic_rests(struct nic *n, uint64_t *mark)
+{
+	bool rests, closed;
+	uint64_t now = atomic_load_explicit(&n->stat[STAT_TX_FRAMES], memory_order_relaxed);
+
+	pthread_mutex_lock(&n->lock);
+	now += n->nr_control;
+	closed = n->chans[0].chan == NULL;
+	rests = closed || (n->running && now == *mark);
+	pthread_mutex_unlock(&n->lock);
+	*mark = now;
+	return rests;
+}
+
+bool nic_in_use(struct nic *n)
+{
+	bool running;
+
+	pthread_mutex_lock(&n->lock);
+	running = n->running;
+	pthread_mutex_unlock(&n->lock);
+	return running;
 }
 
 void nic_get_stats(struct nic *n, struct nic_stats *ret_stats)

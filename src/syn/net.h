@@ -26,8 +26,19 @@ struct nic_stats {
 };
 
 MUST_CHECK int nic_new(struct vmbus *bus, const struct nic_conf *conf, struct nic **ret_n, struct err *err);
-/* After vmbus_reset, or the guest must let go of it first.  The port stays the caller's. */
-void nic_free(struct nic *n);
+/*
+ * Takes it away from a guest that runs: see vdev_remove.  The port stays the caller's, and
+ * nothing of it reaches the guest's memory any more where it was let go of before.  True: its
+ * instance may be used again.  NULL is fine.
+ */
+bool nic_remove(struct nic *n, uint64_t patience_ns);
+void nic_free(struct nic *n);		/* after vmbus_reset, when no guest has it; NULL is fine */
+/*
+ * Whether the guest has nothing under way: it does not use the adapter, or is through with its
+ * setup and has sent nothing since *MARK was set by the last call.
+ */
+bool nic_rests(struct nic *n, uint64_t *mark);
+bool nic_in_use(struct nic *n);		/* a driver is through with its setup */
 void nic_get_stats(struct nic *n, struct nic_stats *ret_stats);
 
 #endif

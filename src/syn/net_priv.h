@@ -144,6 +144,7 @@ struct nic {
 	uint16_t tx_id;			/* [lock] */
 	uint32_t tx_sections;		/* [lock] 0 = none */
 	bool running;			/* [lock] RNDIS is initialised */
+	uint64_t nr_control;		/* [lock] messages of the guest that are no frames */
 	uint32_t filter;		/* [lock] NDIS_FILTER_x */
 	uint8_t mac[6];			/* [lock] */
 	uint8_t multicast[NIC_MAX_MULTICAST][6];	/* [lock] */

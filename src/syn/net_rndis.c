@@ -160,6 +160,7 @@ void nic_control(struct nic *n, const uint8_t *m)
 	uint32_t type = ld32(m);
 
 	pthread_mutex_lock(&n->lock);
+	n->nr_control++;
 	switch (type) {
 	case RNDIS_INITIALIZE:
 		on_initialize(n, m);

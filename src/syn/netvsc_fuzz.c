@@ -5,6 +5,8 @@
  * records {kind, length u16, bytes}.  Every packet that asks for a completion
  * must get exactly one, at the latest when the switch takes everything again;
  * what reaches the switch must be a possible frame, which the bench looks at.
+ * The adapter may be taken away at any moment: nothing is owed any more then,
+ * and another one comes.
  */
 #include "base/log.h"
 #include "syn/net_bench.h"
@@ -72,6 +74,27 @@ static uint32_t flags_of(uint8_t kind)
 	       (kind & 0x40 ? FRAME_LSO4 : 0u);
 }
 
+/* Taken away; the guest says something about it all the same, or not; a new one, set up anew. */
+static void another(struct net_bench *b, uint8_t kind, const uint8_t *p, uint32_t len)
+{
+	struct vmbus_relid_msg released = { .hdr.type = le32_of(VMBUS_RELID_RELEASED),
+					    .relid = le32_of(b->c.relid) };
+	struct nic_conf conf = { .instance.b = { 1, kind }, .nr_vps = 1,
+				 .port = &b->port.port };
+
+	(void)nic_remove(b->n, 0);
+	BUG_IF(b->port.client != NULL);
+	owed = 0;
+	(void)!fg_send(&b->g, &b->c, VMPKT_INBAND, 1, ++b->xid, p, len);
+	fg_signal(&b->g, &b->c);
+	if (kind & 0x40)
+		fg_close(&b->g, &b->c);
+	if (kind & 0x80)
+		(void)fg_post(&b->g, &released, sizeof(released));
+	BUG_IF(nic_new(b->g.bus, &conf, &b->n, NULL) < 0);
+	boot(b, len != 0 ? p[0] : 0);
+}
+
 static void one(struct net_bench *b, uint8_t kind, const uint8_t *p, uint32_t len)
 {
 	struct nvsp_msg v = { 0 };
@@ -104,11 +127,15 @@ static void one(struct net_bench *b, uint8_t kind, const uint8_t *p, uint32_t le
 			(void)!(kind & 0x80 ? fp_deliver_more : fp_deliver)(&b->port, flags_of(kind), (uint16_t)len,
 									     p, len);
 		break;
-	default:
+	case RELIEF:
+		if (kind & 0x08)
+			return another(b, kind, p, len);
 		want = false;
 		b->port.client->link(b->port.dev, kind & 0x80, len);
 		fp_set_take(&b->port, kind & 0x20 ? len % 4 : UINT32_MAX);
 		break;
+	default:
+		BUG_IF(true);
 	}
 	if (sent(b, rc, want))
 		drain(b, kind & 0x40);

@@ -359,7 +359,7 @@ void scsi_free(struct scsi *s)
 {
 	if (s == NULL)
 		return;
-	vdev_remove(s->vdev);
+	(void)vdev_remove(s->vdev, 0);
 	while (s->free != NULL) {
 		struct scsi_req *r = s->free;
 

@@ -172,11 +172,7 @@ static bool control_step(struct vmbus *b)
 		pthread_cond_broadcast(&ctl->done);
 		return true;
 	}
-	if (ctl->task == NULL && ctl->nr == 0)
-		return false;
-	if (msgq_free_slots(b) < MSGQ_RESERVE)
-		return false;
-	if (ctl->task != NULL) {
+	if (ctl->task != NULL) {	/* also when the guest takes nothing: the host does not wait for it */
 		struct task *t = ctl->task;
 
 		ctl->task = t->next;
@@ -189,6 +185,8 @@ static bool control_step(struct vmbus *b)
 		pthread_cond_broadcast(&ctl->done);
 		return true;
 	}
+	if (ctl->nr == 0 || msgq_free_slots(b) < MSGQ_RESERVE)
+		return false;
 	m = ctl->ring[ctl->first];
 	ctl->first = (ctl->first + 1) % INQ_LEN;
 	ctl->nr--;

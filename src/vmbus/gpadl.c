@@ -118,7 +118,7 @@ static struct gpadl *gpadl_begin(struct vmbus *b, const struct vmbus_gpadl_heade
 	struct gpadl **at = gpadl_slot(b, le32_get(g->gpadl)), *p;
 
 	*ret_status = NTSTATUS_INVALID_PARAMETER;
-	if (c == NULL || *at != NULL || nr == 0 || bytes % 8 != 0 || bytes / 16 < nr)
+	if (c == NULL || c->dev->gone || *at != NULL || nr == 0 || bytes % 8 != 0 || bytes / 16 < nr)
 		return NULL;
 	*ret_status = NTSTATUS_INSUFFICIENT_RESOURCES;
 	if (bytes / 8 - nr > GPADL_MAX_PAGES || b->nr_gpadls >= GPADL_MAX_NR ||

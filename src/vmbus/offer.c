@@ -6,6 +6,12 @@
  * guest has released it, or its session has ended: some guests (Microsoft's
  * firmware) never release, they leave.
  *
+ * A device that is removed is not silent at once.  Linux's drivers wait without
+ * a timeout for the completion of what they have sent, and for the answers of
+ * their setup, before they close the channel; so whoever is behind it goes on
+ * answering until then, for as long as the host has patience.  A guest that
+ * takes no message hears nothing, and holds up nobody.
+ *
  * Spec     OfferChannel, AllOffersDelivered, Rescind, RelIdReleased
  * Lock     vmbus.lock
  */
@@ -51,8 +57,11 @@ static void offer_drop(struct chan *c)
 	BUG_IF(c->open);
 	b->chans[c->relid] = NULL;
 	atomic_store(&b->owner[c->relid], 0);
-	if (--c->dev->nr_chans == 0)
+	if (--c->dev->nr_chans == 0) {
 		pthread_cond_broadcast(&b->released);
+		if (c->dev->gone)
+			free(c->dev);
+	}
 	chan_free(c);
 }
 
@@ -128,7 +137,11 @@ void offer_rescind(struct chan *c)
 	if (c->rescinded)
 		return;
 	c->rescinded = true;
-	control_send(c->bus, &r, sizeof(r));
+	if (c->dev->removing && msgq_free_slots(c->bus) < MSGQ_HOST)
+		log_guest(&c->bus->limit, "vmbus", "the guest takes no messages, nor this one: channel %u "
+			  "is rescinded", c->relid);
+	else
+		control_send(c->bus, &r, sizeof(r));
 }
 
 void offer_rescind_subs(struct vmbus *b, struct vdev *d)
@@ -192,7 +205,7 @@ static void offer_add_job(void *arg)
 	struct chan *c = NULL;
 
 	pthread_mutex_lock(&b->lock);
-	job->rc = offer_add(job->dev, 0, &c);
+	job->rc = msgq_free_slots(b) < MSGQ_HOST ? -EBUSY : offer_add(job->dev, 0, &c);
 	if (job->rc == 0 && b->ses.connected && b->ses.offered)
 		BUG_IF(offer_send(c, true) < 0);
 	pthread_mutex_unlock(&b->lock);
@@ -215,7 +228,8 @@ int vdev_offer(struct vmbus *b, const struct chan_ops *ops, void *self, const st
 	control_run(b, offer_add_job, &job);
 	if (job.rc < 0) {
 		free(d);
-		return err_set(err, job.rc, "%s: the bus has no channel left", ops->name);
+		return err_set(err, job.rc, "%s: %s", ops->name, job.rc == -EBUSY ?
+			       "the guest takes no messages" : "the bus has no channel left");
 	}
 	*ret_d = d;
 	return 0;
@@ -235,19 +249,66 @@ static void offer_remove_job(void *arg)
 	pthread_mutex_unlock(&b->lock);
 }
 
-void vdev_remove(struct vdev *d)
+struct offer_leave {
+	struct vdev *dev;
+	bool released;			/* nothing is left: it is still the caller's to free */
+};
+
+/* What its channels were lent is ours no more; what is left of them has nobody behind it. */
+static void offer_abandon_job(void *arg)
 {
-	struct vmbus *b;
+	static const struct chan_ops nobody = { .name = "removed" };
+	struct offer_leave *leave = arg;
+	struct vdev *d = leave->dev;
+	struct vmbus *b = d->bus;
+
+	for (uint32_t i = 1; i < NR_RELIDS; i++) {
+		struct chan *c = b->chans[i];
+
+		if (c == NULL || c->dev != d)
+			continue;
+		chan_close(c);
+		gpadl_drop(b, i);
+	}
+	pthread_mutex_lock(&b->lock);
+	leave->released = d->nr_chans == 0;
+	d->ops = &nobody;
+	d->self = NULL;
+	d->gone = true;
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* True: it has lost its last channel. */
+static bool offer_wait_released(struct vdev *d, uint64_t patience_ns)
+{
+	uint64_t at = base_monotonic_ns() + patience_ns;
+	struct timespec until = { (time_t)(at / NS_PER_SEC), (long)(at % NS_PER_SEC) };
+	struct vmbus *b = d->bus;
+	bool released;
+	int rc = 0;
+
+	pthread_mutex_lock(&b->lock);
+	while (d->nr_chans != 0 && patience_ns != 0 && rc == 0)
+		rc = pthread_cond_timedwait(&b->released, &b->lock, &until);
+	released = d->nr_chans == 0;
+	pthread_mutex_unlock(&b->lock);
+	return released;
+}
+
+bool vdev_remove(struct vdev *d, uint64_t patience_ns)
+{
+	struct offer_leave leave = { .dev = d };
 
 	if (d == NULL)
-		return;
-	b = d->bus;
-	control_run(b, offer_remove_job, d);
-	pthread_mutex_lock(&b->lock);
-	while (d->nr_chans != 0)
-		pthread_cond_wait(&b->released, &b->lock);
-	pthread_mutex_unlock(&b->lock);
-	free(d);
+		return true;
+	control_run(d->bus, offer_remove_job, d);
+	if (!offer_wait_released(d, patience_ns))
+		control_run(d->bus, offer_abandon_job, &leave);
+	else
+		leave.released = true;
+	if (leave.released)
+		free(d);
+	return leave.released;
 }
 
 /* Live sub-channels of D; the next index follows them. */

@@ -44,6 +44,7 @@ static void bus_stop(struct vmbus *b)
 
 int vmbus_new(const struct vmbus_conf *conf, struct vmbus **ret_b, struct err *err)
 {
+	pthread_condattr_t attr;
 	struct vmbus *b;
 	int rc;
 
@@ -61,7 +62,10 @@ int vmbus_new(const struct vmbus_conf *conf, struct vmbus **ret_b, struct err *e
 	b->ses.sint = VMBUS_SINT;
 	b->nr_workers = conf->workers != 0 ? conf->workers : DEFAULT_WORKERS;
 	pthread_mutex_init(&b->lock, NULL);
-	pthread_cond_init(&b->released, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&b->released, &attr);
+	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(&b->park.lock, NULL);
 	pthread_cond_init(&b->park.cond, NULL);
 	b->workers = new_array(struct vworker, b->nr_workers);

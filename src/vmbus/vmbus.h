@@ -99,8 +99,14 @@ struct chan_ops {			/* a synthetic device on VMBus */
 MUST_CHECK int vdev_offer(struct vmbus *b, const struct chan_ops *ops, void *self,
 			  const struct guid *instance, const uint8_t *user,
 			  struct vdev **ret_d, struct err *err);
-/* Rescinds; blocks until the guest released it, or its session has ended.  NULL is fine. */
-void vdev_remove(struct vdev *d);
+/*
+ * Rescinds.  The device goes on answering until the guest has closed and released it,
+ * or its session has ended, or PATIENCE_NS have passed: then its channels are closed
+ * on our side, and all that stays of it is their numbers, until the guest releases
+ * them.  Waits for that; afterwards none of the device's functions runs any more.
+ * True: nothing stays, so the instance may be offered again.  NULL is fine.
+ */
+bool vdev_remove(struct vdev *d, uint64_t patience_ns);
 
 /* Any thread while the channel is open (between open and the return of close). */
 unsigned chan_index(const struct chan *c);		/* 0 = primary, 1.. sub-channel */

@@ -2,8 +2,8 @@
  * vmbus_msg_fuzz.c - sequences of control messages from a hostile guest
  *
  * Input: records of {kind, n, n bytes}.  kind below 64 is a message of that
- * type whose bytes from offset 8 on are given; 64 and up are events, resets
- * and packets in the ring.  Nothing may crash or hang; the sanitizers and the
+ * type whose bytes from offset 8 on are given; 64 and up are events, resets,
+ * packets in the ring, and devices that are taken away and come back.  Nothing may crash or hang; the sanitizers and the
  * bounds on what a guest can make us keep are the judges.
  */
 #include "vmbus/test_dev.h"
@@ -72,7 +72,23 @@ static void post(struct vmbus *b, uint8_t kind, const uint8_t *p, size_t n)
 		settle(b);
 }
 
-static void step(struct vmbus *b, struct gmem *mem, uint8_t kind, const uint8_t *p, size_t n)
+struct fuzzed {
+	struct test_dev dev;
+	struct vdev *vd;		/* NULL: it is away */
+};
+
+static void away_or_back(struct vmbus *b, struct fuzzed *f, const struct guid *instance)
+{
+	if (f->vd != NULL) {
+		(void)vdev_remove(f->vd, 0);
+		f->vd = NULL;
+		BUG_IF(atomic_load(&f->dev.opens) != atomic_load(&f->dev.closes));
+	} else if (vdev_offer(b, &test_dev_ops, &f->dev, instance, NULL, &f->vd, NULL) < 0) {
+		f->vd = NULL;		/* no channel left */
+	}
+}
+
+static void step(struct vmbus *b, struct gmem *mem, struct fuzzed dev[2], uint8_t kind, const uint8_t *p, size_t n)
 {
 	if (kind < 64) {
 		post(b, kind, p, n);
@@ -83,8 +99,10 @@ static void step(struct vmbus *b, struct gmem *mem, uint8_t kind, const uint8_t 
 		uint64_t gpa = (uint64_t)kind % 16 * PAGE_SIZE + (n > 0 ? p[0] : 0) * 8;
 
 		(void)!gmem_write(mem, gpa, p, n);
-	} else if (kind < 120) {
+	} else if (kind < 116) {
 		settle(b);
+	} else if (kind < 120) {
+		away_or_back(b, &dev[kind % 2], &test_dev_instance[kind % 2]);
 	} else {
 		vmbus_reset(b);
 	}
@@ -119,8 +137,7 @@ static void prologue(struct vmbus *b)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct gmem_range range = { 0, MEM };
-	struct test_dev dev[2] = { 0 };
-	struct vdev *vd[2];
+	struct fuzzed dev[2] = { 0 };
 	struct gmem *mem;
 	struct vmbus *b;
 	unsigned count = 0;
@@ -131,8 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	conf.mem = mem;
 	BUG_IF(vmbus_new(&conf, &b, NULL) < 0);
 	for (int i = 0; i < 2; i++)
-		BUG_IF(vdev_offer(b, &test_dev_ops, &dev[i], &test_dev_instance[i], NULL, &vd[i],
-				  NULL) < 0);
+		away_or_back(b, &dev[i], &test_dev_instance[i]);
 	if (size > 0 && data[0] & 1)
 		prologue(b);
 	for (size_t at = 1; at + 2 <= size;) {
@@ -140,14 +156,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		at += 2;
 		n = (uint8_t)min_u64(n, size - at);
-		step(b, mem, kind & 127, data + at, n);
+		step(b, mem, dev, kind & 127, data + at, n);
 		at += n;
 	}
 	settle(b);
 	vmbus_reset(b);
 	for (int i = 0; i < 2; i++) {
-		BUG_IF(atomic_load(&dev[i].opens) != atomic_load(&dev[i].closes));
-		vdev_remove(vd[i]);
+		BUG_IF(atomic_load(&dev[i].dev.opens) != atomic_load(&dev[i].dev.closes));
+		BUG_IF(!vdev_remove(dev[i].vd, 0));
 	}
 	vmbus_free(b);
 	gmem_free(mem);

@@ -36,6 +36,7 @@
 #define INQ_LEN 256u			/* messages from the guest not yet handled */
 #define MSGQ_LEN 8192u			/* messages for the guest not yet taken */
 #define MSGQ_RESERVE 4096u		/* free before another guest message is handled */
+#define MSGQ_HOST 128u			/* free before the host's side says something unasked */
 
 #define HV_STATUS_SUCCESS 0x00u
 #define HV_STATUS_INVALID_PARAMETER 0x05u
@@ -203,12 +204,13 @@ void chan_free(struct chan *c);
 
 struct vdev {
 	struct vmbus *bus;		/* [const] */
-	const struct chan_ops *ops;	/* [const] */
-	void *self;			/* [const] */
+	const struct chan_ops *ops;	/* [const] until it is gone */
+	void *self;			/* the same */
 	struct guid instance;		/* [const] */
 	uint8_t user[120];		/* [const] */
 	unsigned nr_chans;		/* [table] primary and sub-channels, also rescinded ones */
 	bool removing;			/* [table] */
+	bool gone;			/* [table] nobody is behind it: freed with its last channel */
 };
 
 void offer_on_request(struct vmbus *b, const uint8_t *m, uint32_t n);

@@ -330,8 +330,7 @@ static void test_modify(void **state)
 
 static void *remove_main(void *arg)
 {
-	vdev_remove(arg);
-	return NULL;
+	return vdev_remove(arg, 10 * (uint64_t)NS_PER_SEC) ? arg : NULL;
 }
 
 static void test_hot_plug(void **state)
@@ -342,6 +341,7 @@ static void test_hot_plug(void **state)
 	struct fg_chan c;
 	struct fg_msg r;
 	struct vdev *vd;
+	void *result;
 	pthread_t t;
 
 	(void)state;
@@ -360,7 +360,8 @@ static void test_hot_plug(void **state)
 	fg_close(&b->g, &c);
 	CHECK_EQ(fg_gpadl_teardown(&b->g, 3, c.gpadl), 0);
 	relid_msg(b, VMBUS_RELID_RELEASED, 3);
-	pthread_join(t, NULL);
+	pthread_join(t, &result);
+	CHECK(result != NULL);		/* nothing stays */
 	CHECK_EQ(extra.closes, 1);
 	/* Removed while no guest knows it, and by a guest that leaves instead. */
 	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd,
@@ -374,7 +375,102 @@ static void test_hot_plug(void **state)
 	pthread_join(t, NULL);
 	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd,
 			    NULL), 0);
-	vdev_remove(vd);
+	CHECK(vdev_remove(vd, 0));
+	connect(b, VMBUS_V5_3, 0, o);
+	bench_free(b);
+}
+
+/* A guest that does not let go: the device ends, and nothing but the number stays. */
+static void test_surprise_removal(void **state)
+{
+	struct bench *b = bench_new(0);
+	struct vmbus_offer o[4], sub;
+	struct test_dev extra = { 0 }, next = { 0 };
+	struct fg_chan c, s;
+	struct fg_msg r;
+	struct fg_pkt p;
+	struct vdev *vd;
+
+	(void)state;
+	connect(b, VMBUS_V5_3, 0, o);
+	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd, NULL), 0);
+	CHECK_EQ(fg_expect(&b->g, VMBUS_OFFER_CHANNEL, &r), 0);
+	CHECK_EQ(fg_open(&b->g, 3, 4, 0, &c), 0);
+	CHECK_EQ(fg_send(&b->g, &c, VMPKT_INBAND, 1, 1, "S\x01", 2), 0);
+	CHECK_EQ(fg_recv(&b->g, &c, &p), 0);
+	CHECK_EQ(fg_expect(&b->g, VMBUS_OFFER_CHANNEL, &r), 0);
+	memcpy(&sub, r.bytes, sizeof(sub));
+	CHECK_EQ(le32_get(sub.relid), 4);
+	CHECK_EQ(fg_open(&b->g, 4, 4, 0, &s), 0);
+	atomic_store(&extra.hold, true);	/* in the middle of something */
+	CHECK_EQ(fg_send(&b->g, &c, VMPKT_INBAND, 1, 2, "abc", 3), 0);
+
+	CHECK(!vdev_remove(vd, 50 * 1000000));
+	CHECK_EQ(extra.opens, extra.closes);
+	memset(&extra, 0xee, sizeof(extra));	/* nobody looks at it any more */
+	for (uint32_t relid = 4; relid >= 3; relid--) {
+		CHECK_EQ(fg_expect(&b->g, VMBUS_RESCIND_OFFER, &r), 0);
+		CHECK_EQ(ld32(r.bytes + 8), relid);
+	}
+	/* Its memory is given back, and no more is taken; whatever it says is heard without harm. */
+	CHECK(fg_gpadl(&b->g, 3, 900, fg_alloc(&b->g, 1), 1) != 0);
+	fg_signal(&b->g, &c);
+	fg_close(&b->g, &s);
+	fg_close(&b->g, &c);
+	CHECK_EQ(fg_gpadl_teardown(&b->g, 3, c.gpadl), 0);
+	/* The numbers are not given again... */
+	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &next, &test_dev_instance[2], NULL, &vd, NULL), 0);
+	CHECK_EQ(fg_expect(&b->g, VMBUS_OFFER_CHANNEL, &r), 0);
+	CHECK_EQ(ld32(r.bytes + 184), 5);
+	CHECK_EQ(fg_open(&b->g, 5, 4, 0, &c), 0);
+	ping(b, &c, 3);
+	/* ...until they are released. */
+	relid_msg(b, VMBUS_RELID_RELEASED, 3);
+	CHECK_EQ(fg_gpadl_teardown(&b->g, 5, 12345), 0);	/* answered after it */
+	relid_msg(b, VMBUS_RELID_RELEASED, 4);
+	CHECK_EQ(fg_gpadl_teardown(&b->g, 5, 12345), 0);
+	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd, NULL), 0);
+	CHECK_EQ(fg_expect(&b->g, VMBUS_OFFER_CHANNEL, &r), 0);
+	CHECK_EQ(ld32(r.bytes + 184), 3);
+	vmbus_reset(b->g.bus);
+	CHECK(vdev_remove(vd, 0));
+	bench_free(b);
+}
+
+/* The host's side waits for nothing when the guest takes no messages and asks for more and more. */
+static void test_removal_from_a_deaf_guest(void **state)
+{
+	struct bench *b = bench_new(0);
+	struct vmbus_gpadl_teardown m = { .hdr.type = le32_of(VMBUS_GPADL_TEARDOWN), .relid = le32_of(1) };
+	struct vmbus_offer o[4];
+	struct test_dev extra = { 0 };
+	struct vdev *vd;
+	unsigned full = 0, rounds = 0;
+	int rc = 0;
+
+	(void)state;
+	connect(b, VMBUS_V5_3, 0, o);
+	pthread_mutex_lock(&b->g.lock);
+	b->g.refuse = UINT32_MAX;
+	pthread_mutex_unlock(&b->g.lock);
+	while (full < 100) {
+		full = vmbus_post(b->g.bus, 0, b->g.conn, VMBUS_MESSAGE_TYPE, &m, sizeof(m)) == 0 ? 0 : full + 1;
+		if (full != 0)
+			usleep(1000);
+	}
+	while (rc == 0 && ++rounds < 3000) {
+		rc = vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd, NULL);
+		if (rc == 0)
+			CHECK(!vdev_remove(vd, 0));
+	}
+	CHECK(rc == -EBUSY || rc == -ENOSPC);
+	CHECK(rounds > 1000);
+	vmbus_reset(b->g.bus);
+	pthread_mutex_lock(&b->g.lock);
+	b->g.refuse = 0;
+	pthread_mutex_unlock(&b->g.lock);
+	CHECK_EQ(vdev_offer(b->g.bus, &test_dev_ops, &extra, &test_dev_instance[2], NULL, &vd, NULL), 0);
+	CHECK(vdev_remove(vd, 0));
 	connect(b, VMBUS_V5_3, 0, o);
 	bench_free(b);
 }
@@ -520,6 +616,8 @@ int main(void)
 		cmocka_unit_test(test_subchannels),
 		cmocka_unit_test(test_modify),
 		cmocka_unit_test(test_hot_plug),
+		cmocka_unit_test(test_surprise_removal),
+		cmocka_unit_test(test_removal_from_a_deaf_guest),
 		cmocka_unit_test(test_reserved),
 		cmocka_unit_test(test_odd_messages),
 		cmocka_unit_test(test_full_synic),
