@@ -5,7 +5,9 @@
  * machine whose guest broke out): everything has a limit of time or number,
  * and each connection holds up nobody but itself.
  *
- * Lock     netctl.lock around the list of connections
+ * Lock     netctl.look for reading while a request looks at switches, for
+ *          writing when one goes; netctl.lock around the list of
+ *          connections
  */
 #include "net/netctl.h"
 #include "base/log.h"
@@ -35,6 +37,9 @@ struct netctl {
 	struct netctl_conf conf;	/* [const] */
 	int wake;			/* [const] */
 	atomic_bool stop;
+	pthread_rwlock_t look;
+	struct roster *rosters[NETCTL_ROSTERS];	/* [look], but one may come behind them */
+	atomic_uint nr_rosters;		/* the same */
 	pthread_mutex_t lock;
 	struct conn *first;		/* [lock] */
 	unsigned nr;			/* [lock] */
@@ -70,8 +75,8 @@ static void show(struct netctl *n, int sock)
 {
 	int rc = 0;
 
-	for (unsigned i = 0; i < n->conf.nr && rc >= 0; i++)
-		rc = roster_show(n->conf.rosters[i], emit, &sock);
+	for (unsigned i = 0; i < n->nr_rosters && rc >= 0; i++)
+		rc = roster_show(n->rosters[i], emit, &sock);
 	if (rc >= 0)
 		(void)!emit(&sock, json_pack("{s:b}", "end", 1));
 }
@@ -81,8 +86,8 @@ static int begin_capture(struct netctl *n, const char *port, struct pcapng *file
 {
 	int nr = 0, rc = 0;
 
-	for (unsigned i = 0; i < n->conf.nr; i++) {
-		rc = roster_capture(n->conf.rosters[i], *port != '\0' ? port : NULL, file, err);
+	for (unsigned i = 0; i < n->nr_rosters; i++) {
+		rc = roster_capture(n->rosters[i], *port != '\0' ? port : NULL, file, err);
 		if (rc == -ENOENT)
 			continue;
 		if (rc < 0)
@@ -125,8 +130,8 @@ static void capture(struct netctl *n, int sock, const json_t *ask, int fd)
 		(void)!emit(&sock, json_pack("{s:b, s:i}", "ok", 1, "ports", nr));
 		wait_for_end(sock);
 	}
-	for (unsigned i = 0; i < n->conf.nr; i++)
-		roster_capture_end(n->conf.rosters[i], file);
+	for (unsigned i = 0; i < n->nr_rosters; i++)
+		roster_capture_end(n->rosters[i], file);
 	pcapng_stats(file, &st);
 	pcapng_close(file);
 	if (nr < 0)
@@ -140,14 +145,58 @@ static void answer(struct netctl *n, int sock, const json_t *ask, int fd)
 {
 	const char *what = link_text(ask, "do");
 
-	if (strcmp(what, "capture") == 0)
-		return capture(n, sock, ask, fd);
+	pthread_rwlock_rdlock(&n->look);
+	if (strcmp(what, "capture") == 0) {
+		capture(n, sock, ask, fd);
+		fd = -1;
+	} else if (strcmp(what, "show") == 0) {
+		show(n, sock);
+	} else {
+		what = NULL;
+	}
+	pthread_rwlock_unlock(&n->look);
 	if (fd >= 0)
 		close(fd);
-	if (strcmp(what, "show") == 0)
-		return show(n, sock);
+	if (what != NULL)
+		return;
 	if (n->conf.other == NULL || !n->conf.other(n->conf.arg, sock, ask))
 		netctl_refuse(sock, "that request is not known here");
+}
+
+/* ---- switches that come and go ---------------------------------------------- */
+
+int netctl_add(struct netctl *n, struct roster *r)
+{
+	unsigned nr = atomic_load(&n->nr_rosters);
+
+	if (nr == NETCTL_ROSTERS)
+		return -ENOSPC;
+	n->rosters[nr] = r;
+	atomic_store(&n->nr_rosters, nr + 1);	/* now it is there; a capture may go on for hours */
+	return 0;
+}
+
+/* Who waits for the end of his capture takes it for that. */
+static void end_captures(struct netctl *n)
+{
+	pthread_mutex_lock(&n->lock);
+	for (struct conn *c = n->first; c != NULL; c = c->next)
+		if (c->sock >= 0)
+			shutdown(c->sock, SHUT_RD);
+	pthread_mutex_unlock(&n->lock);
+}
+
+void netctl_remove(struct netctl *n, struct roster *r)
+{
+	/* Again and again: one may have begun since. */
+	while (pthread_rwlock_trywrlock(&n->look) != 0) {
+		end_captures(n);
+		usleep(1000);
+	}
+	for (unsigned i = 0; i < n->nr_rosters; i++)
+		if (n->rosters[i] == r)
+			n->rosters[i--] = n->rosters[--n->nr_rosters];
+	pthread_rwlock_unlock(&n->look);
 }
 
 /* ---- connections ------------------------------------------------------------ */
@@ -283,11 +332,17 @@ int netctl_new(const struct netctl_conf *conf, struct netctl **ret_n, struct err
 	if (n != NULL) {
 		n->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		n->conf = *conf;
+		BUG_IF(conf->nr > NETCTL_ROSTERS);
+		if (conf->nr != 0)
+			memcpy(n->rosters, conf->rosters, conf->nr * sizeof(n->rosters[0]));
+		atomic_init(&n->nr_rosters, conf->nr);
+		pthread_rwlock_init(&n->look, NULL);
 		pthread_mutex_init(&n->lock, NULL);
 		if (n->wake >= 0) {
 			*ret_n = n;
 			return 0;
 		}
+		pthread_rwlock_destroy(&n->look);
 		pthread_mutex_destroy(&n->lock);
 		free(n);
 	}
@@ -302,6 +357,7 @@ void netctl_free(struct netctl *n)
 	BUG_IF(n->first != NULL);
 	close(n->conf.listen);
 	close(n->wake);
+	pthread_rwlock_destroy(&n->look);
 	pthread_mutex_destroy(&n->lock);
 	free(n);
 }

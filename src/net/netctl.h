@@ -17,10 +17,12 @@
 
 struct netctl;
 
+#define NETCTL_ROSTERS 32u
+
 struct netctl_conf {
 	int listen;			/* [taken] */
-	struct roster *const *rosters;	/* [borrowed] */
-	unsigned nr;
+	struct roster *const *rosters;	/* borrowed, each until netctl_remove */
+	unsigned nr;			/* at most NETCTL_ROSTERS */
 	/* Another request; when it returns SOCK is closed.  False: it knows none of that name. */
 	bool (*other)(void *arg, int sock, const json_t *ask);
 	void *arg;
@@ -34,6 +36,11 @@ MUST_CHECK int netctl_new(const struct netctl_conf *conf, struct netctl **ret_n,
 void netctl_run(struct netctl *n, uint64_t idle_ns, int quit);
 void netctl_stop(struct netctl *n);	/* any thread */
 void netctl_free(struct netctl *n);	/* NULL is fine */
+
+/* One more switch; -ENOSPC.  This and netctl_remove: one at a time. */
+MUST_CHECK int netctl_add(struct netctl *n, struct roster *r);
+/* On return nobody looks at R any more; captures of this process end.  Not from one of its own threads. */
+void netctl_remove(struct netctl *n, struct roster *r);
 
 void netctl_refuse(int sock, const char *why);
 
