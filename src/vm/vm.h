@@ -116,6 +116,33 @@ MUST_CHECK int vm_shutdown(struct vm *vm);
 void vm_reset(struct vm *vm);
 void vm_retry(struct vm *vm);		/* the trouble is cured: go on */
 
+/*
+ * The network adapters of a machine that runs; any thread, none of the machine's own.
+ * An adapter is named as in vm_adapter.name, or by its address.
+ */
+struct vm_adapter {
+	char name[16];			/* net0, net1, ...: not given twice while a guest may know it */
+	char mac[18];
+	char net[64];			/* what it is plugged into, as the first word of --net */
+	bool cable, link;		/* not pulled; and something is at its other end */
+	bool legacy;			/* on PCI, for good; then in_use says nothing */
+	bool in_use;			/* by a driver of the guest's */
+	bool leaving;			/* removed, and the guest has not let go of it yet */
+};
+
+size_t vm_net_list(struct vm *vm, struct vm_adapter *ret_rows, size_t max);	/* how many */
+/* NET as net/net_opt.h has it. */
+MUST_CHECK int vm_net_add(struct vm *vm, const char *net, struct vm_adapter *ret_a, struct err *err);
+/*
+ * Its cable is out and its port gone when this returns; the guest is told then, and
+ * asked, and when it does not let go in ten seconds the adapter ends all the same.
+ * Fine for one that is leaving already.
+ */
+MUST_CHECK int vm_net_remove(struct vm *vm, const char *adapter, struct err *err);
+MUST_CHECK int vm_net_cable(struct vm *vm, const char *adapter, bool in, struct err *err);
+/* Another switch; on an error it stays where it was. */
+MUST_CHECK int vm_net_move(struct vm *vm, const char *adapter, const char *net, struct err *err);
+
 unsigned vm_test_code(const struct vm *vm);
 const char *vm_engine(const struct vm *vm);
 /* What the machine shows and what it is typed on; NULL: it has neither.  They live as long as it. */

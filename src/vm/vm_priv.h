@@ -19,13 +19,7 @@
 #include "fw/fw.h"
 #include "gdb/gdb.h"
 #include "hv/hv.h"
-#include "net/capture.h"
-#include "net/link_port.h"
-#include "net/nat.h"
-#include "net/roster.h"
-#include "net/tap.h"
 #include "spec/acpi.h"
-#include "syn/net.h"
 #include "syn/scsi.h"
 #include "syn/services.h"
 #include "vm/vm.h"
@@ -98,26 +92,12 @@ struct vm_seat {			/* a disk's place; place.c */
 	unsigned controller, lun;	/* IDE: channel, and 0 or 1 on it */
 };
 
-struct vm_plug {			/* an adapter and what it is plugged into; network.c */
-	struct nic *nic;		/* one of these two */
-	void *legacy;			/* of vm->legacy */
-	struct port *port;		/* the adapter's: one of these two, or the capture's in front of it */
-	struct port *plugged;		/* into roster */
-	struct link_port *link;		/* to another process */
-	struct roster *roster;		/* a switch of its own, or the private one */
-	struct port *way;		/* out of it; with one of the two: */
-	struct nat *nat;
-	struct tap *tap;
-	struct capture *capture;	/* with file */
-	struct pcapng *file;
-};
+struct network;				/* network.h */
 
-struct network;				/* floppy.c */
+/* floppy.c */
 MUST_CHECK int floppy_open(struct vm *vm, struct err *err);
 void floppy_close(struct vm *vm);
 uint8_t floppy_drives(const struct vm *vm);	/* their kinds, as CMOS memory has them */
-
-/* network.c */
 
 #define VM_MAX_LEGACY 4u		/* network adapters, in PCI slots from here on */
 #define VM_LEGACY_SLOT 10u
@@ -164,7 +144,6 @@ struct vm {
 	struct blk *floppy[VM_MAX_FLOPPIES];	/* NULL: an empty drive, or none */
 	struct vm_seat seat[VM_MAX_DISKS];	/* where each of conf.disks is */
 	struct network *network;
-	struct vm_plug nics[VM_MAX_NICS];
 	unsigned nr_legacy;		/* of them that are a 21140 */
 	void *legacy[VM_MAX_LEGACY];	/* some of dev[] */
 	void *dev[VM_MAX_SLOTS];	/* parallel to board->slots; NULL = absent */
@@ -292,7 +271,7 @@ void storage_retry(struct vm *vm);
 MUST_CHECK int screen_open(struct vm *vm, struct err *err);
 void screen_close(struct vm *vm);
 
-/* network.c: what was asked for, before the devices; then what they are plugged into */
+/* adapters.c: what was asked for, before the devices; then what they are plugged into */
 MUST_CHECK int network_read(struct vm *vm, struct err *err);
 MUST_CHECK int network_open(struct vm *vm, struct err *err);
 void network_close(struct vm *vm);
