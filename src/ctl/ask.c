@@ -1,11 +1,12 @@
 /*
- * ask.c - verbs that talk to a running machine: screenshot, key, type
+ * ask.c - verbs that talk to a running machine: screenshot, key, type; and how they do
  *
  * The machine is the one at --control, or the only one that runs under
  * XDG_RUNTIME_DIR.
  *
  * Lock     none, one thread
  */
+#include "ctl/ask.h"
 #include "ctl/control.h"
 #include "ctl/verbs.h"
 
@@ -13,37 +14,28 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct ask {
-	const char *control;		/* NULL: find it */
-	bool enter;
-};
-
-static int set_control(void *into, const char *val, struct err *err)
+int ask_set_control(void *into, const char *val, struct err *err)
 {
 	(void)err;
 	((struct ask *)into)->control = val;
 	return 0;
 }
 
-static int set_enter(void *into, const char *val, struct err *err)
+int ask_set_flag(void *into, const char *val, struct err *err)
 {
 	(void)val, (void)err;
-	((struct ask *)into)->enter = true;
+	((struct ask *)into)->flag = true;
 	return 0;
 }
 
-#define CONTROL_OPT { "control", "unix:PATH", "the machine's control socket (default: that of the only\n" \
-					      "machine under $XDG_RUNTIME_DIR/genvisor)", set_control }
-
-static const struct opt ask_opts[] = { CONTROL_OPT, { 0 } };
+static const struct opt ask_opts[] = { ASK_CONTROL_OPT, { 0 } };
 static const struct opt type_opts[] = {
-	CONTROL_OPT, { "enter", NULL, "press Enter after it", set_enter }, { 0 },
+	ASK_CONTROL_OPT, { "enter", NULL, "press Enter after it", ask_set_flag }, { 0 },
 };
 
 /* ---- finding and talking ------------------------------------------------------- */
@@ -86,7 +78,7 @@ static int connect_found(struct err *err)
 /* A line's answer, and the descriptor that came with it (-1: none). */
 static int read_answer(int fd, json_t **ret_json, int *ret_fd, struct err *err)
 {
-	char space[CMSG_SPACE(sizeof(int))], line[4096];
+	char space[CMSG_SPACE(sizeof(int))], line[CONTROL_MAX_LINE];
 	size_t n = 0;
 
 	*ret_fd = -1;
@@ -109,13 +101,14 @@ static int read_answer(int fd, json_t **ret_json, int *ret_fd, struct err *err)
 	return *ret_json == NULL ? err_set(err, -EPROTO, "the machine's answer is no JSON") : 0;
 }
 
-/* Takes REQUEST. */
-static int ask_machine(const struct ask *a, json_t *request, json_t **ret_json, int *ret_fd,
-		       struct err *err)
+int ask_machine(const struct ask *a, json_t *request, json_t **ret_json, int *ret_fd, struct err *err)
 {
 	char *text = json_dumps(request, JSON_COMPACT);
-	int fd = -1, rc = -ENOMEM;
+	int fd = -1, rc = -ENOMEM, none;
 	const char *words;
+
+	if (ret_fd == NULL)
+		ret_fd = &none;
 
 	json_decref(request);
 	if (text == NULL)
@@ -162,9 +155,8 @@ static int copy_to(int from, const char *path, struct err *err)
 	return rc < 0 ? err_set(err, rc, "%s: %s", path, strerror(-rc)) : 0;
 }
 
-/* Options and at least one word.  -1: go on; else the status to end with. */
-static int parse(const struct verb *v, struct ask *a, int argc, char **argv, const char **rest,
-		 int max, int *ret_nr, const char *expected)
+int ask_parse(const struct verb *v, struct ask *a, int argc, char **argv, const char **rest, int max,
+	      int *ret_nr, const char *expected)
 {
 	struct err err;
 	int rc = opt_parse(v, a, argc, argv, rest, max, ret_nr, &err);
@@ -184,7 +176,7 @@ static int screenshot_run(int argc, char **argv)
 	struct err err;
 	int nr, fd, rc, status;
 
-	status = parse(&verb_screenshot, &a, argc, argv, rest, 1, &nr, "the PNG file to write");
+	status = ask_parse(&verb_screenshot, &a, argc, argv, rest, 1, &nr, "the PNG file to write");
 	if (status >= 0)
 		return status;
 	rc = ask_machine(&a, json_pack("{s:s}", "do", "screenshot"), &json, &fd, &err);
@@ -233,7 +225,7 @@ static int key_run(int argc, char **argv)
 {
 	struct ask a = { NULL, false };
 	const char *rest[MAX_WORDS];
-	int nr, status = parse(&verb_key, &a, argc, argv, rest, MAX_WORDS, &nr,
+	int nr, status = ask_parse(&verb_key, &a, argc, argv, rest, MAX_WORDS, &nr,
 			       "keys such as enter, f2, ctrl-alt-delete");
 	char *text;
 
@@ -249,12 +241,12 @@ static int type_run(int argc, char **argv)
 {
 	struct ask a = { NULL, false };
 	const char *rest[MAX_WORDS];
-	int nr, status = parse(&verb_type, &a, argc, argv, rest, MAX_WORDS, &nr, "the text to type");
+	int nr, status = ask_parse(&verb_type, &a, argc, argv, rest, MAX_WORDS, &nr, "the text to type");
 	char *text;
 
 	if (status >= 0)
 		return status;
-	text = joined(rest, nr, a.enter);
+	text = joined(rest, nr, a.flag);
 	status = text == NULL ? EXIT_FAILED : ask_typing(&a, "type", "text", text);
 	free(text);
 	return status;

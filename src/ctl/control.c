@@ -5,7 +5,7 @@
  * answer at once is dropped.  A request to type is answered when the typist is
  * done; the connection's next line waits for that.
  *
- * Missing  requests that change the machine (reset, media), and events
+ * Missing  requests that reset the machine or change media, and events
  * Lock     none: all is the thread's
  */
 #include "ctl/control_priv.h"

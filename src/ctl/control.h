@@ -11,6 +11,12 @@
  *                                           line a descriptor of a PNG file
  *   key          keys: "ctrl-alt-delete"    when all is typed
  *   type         text
+ *   net-list                                adapters: name, mac, net, legacy, cable,
+ *                                           link, in-use, leaving
+ *   net-add      net: as after --net        adapter: as in that list
+ *   net-remove   adapter: name or address
+ *   net-set      adapter; link: "up" or
+ *                "down", or net
  */
 #ifndef CTL_CONTROL_H
 #define CTL_CONTROL_H
@@ -21,12 +27,14 @@
 
 struct disp;
 struct input;
+struct vm;
 struct control;
 
 struct control_conf {
 	const char *where;		/* "unix:PATH" */
 	struct disp *disp;		/* NULL: this machine has no display */
 	struct input *input;		/* NULL: none of these either */
+	struct vm *vm;			/* runs; NULL: it takes no adapters */
 };
 
 /* Listens and serves, on a thread of its own. */

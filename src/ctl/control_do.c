@@ -16,13 +16,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-struct ask {
-	const struct control_conf *conf;
-	struct typist *t;
-	const json_t *request;
-	struct control_answer *a;
-};
-
 json_t *control_ok(void)
 {
 	return json_pack("{s:b}", "ok", 1);
@@ -33,7 +26,7 @@ json_t *control_error(const char *words)
 	return json_pack("{s:b, s:s}", "ok", 0, "error", words);
 }
 
-static void refuse(const struct ask *k, const struct err *err)
+void control_refuse(const struct control_ask *k, const struct err *err)
 {
 	k->a->json = control_error(err->msg);
 	/* A peer's words may be no UTF-8; ours are. */
@@ -43,7 +36,7 @@ static void refuse(const struct ask *k, const struct err *err)
 
 /* ---- what can be asked ---------------------------------------------------------- */
 
-static void do_info(const struct ask *k)
+static void do_info(const struct control_ask *k)
 {
 	struct disp_view v;
 
@@ -80,7 +73,7 @@ static int png_file(const uint8_t *png, size_t n, struct err *err)
 	return fd;
 }
 
-static void do_screenshot(const struct ask *k)
+static void do_screenshot(const struct control_ask *k)
 {
 	struct disp_view v;
 	struct err err;
@@ -90,7 +83,7 @@ static void do_screenshot(const struct ask *k)
 
 	if (k->conf->disp == NULL) {
 		err_fill(&err, "this machine has no display");
-		refuse(k, &err);
+		control_refuse(k, &err);
 		return;
 	}
 	disp_open(k->conf->disp, &v);
@@ -98,20 +91,20 @@ static void do_screenshot(const struct ask *k)
 	disp_close(k->conf->disp);
 	if (rc < 0) {
 		err_fill(&err, "no memory for the picture");
-		refuse(k, &err);
+		control_refuse(k, &err);
 		return;
 	}
 	k->a->fd = png_file(png, n, &err);
 	free(png);
 	if (k->a->fd < 0)
-		refuse(k, &err);
+		control_refuse(k, &err);
 	else
 		k->a->json = json_pack("{s:b, s:I, s:I, s:I}", "ok", 1, "width",
 				       (json_int_t)v.width, "height", (json_int_t)v.height,
 				       "bytes", (json_int_t)n);
 }
 
-static void do_typed(const struct ask *k, const char *member,
+static void do_typed(const struct control_ask *k, const char *member,
 		     int (*begin)(struct typist *t, const char *text, struct err *err))
 {
 	const char *text = json_string_value(json_object_get(k->request, member));
@@ -126,17 +119,19 @@ static void do_typed(const struct ask *k, const char *member,
 			k->a->json = control_ok();
 		return;
 	}
-	refuse(k, &err);
+	control_refuse(k, &err);
 }
 
-static void do_key(const struct ask *k) { do_typed(k, "keys", typist_keys); }
-static void do_type(const struct ask *k) { do_typed(k, "text", typist_text); }
+static void do_key(const struct control_ask *k) { do_typed(k, "keys", typist_keys); }
+static void do_type(const struct control_ask *k) { do_typed(k, "text", typist_text); }
 
 static const struct {
 	const char *name;
-	void (*fn)(const struct ask *k);
+	void (*fn)(const struct control_ask *k);
 } asks[] = {
 	{ "info", do_info }, { "screenshot", do_screenshot }, { "key", do_key }, { "type", do_type },
+	{ "net-list", control_net_list }, { "net-add", control_net_add },
+	{ "net-remove", control_net_remove }, { "net-set", control_net_set },
 };
 
 void control_do(const struct control_conf *conf, struct typist *t, const char *line, size_t n,
@@ -144,7 +139,7 @@ void control_do(const struct control_conf *conf, struct typist *t, const char *l
 {
 	json_error_t where;
 	json_t *request = json_loadb(line, n, JSON_REJECT_DUPLICATES, &where);
-	struct ask k = { conf, t, request, ret_a };
+	struct control_ask k = { conf, t, request, ret_a };
 	const char *what = json_string_value(json_object_get(request, "do"));
 	struct err err;
 	size_t i = 0;
@@ -154,13 +149,14 @@ void control_do(const struct control_conf *conf, struct typist *t, const char *l
 		i++;
 	if (request == NULL) {
 		err_fill(&err, "no JSON: %s", where.text);
-		refuse(&k, &err);
+		control_refuse(&k, &err);
 	} else if (what == NULL) {
 		err_fill(&err, "expected an object with a string \"do\"");
-		refuse(&k, &err);
+		control_refuse(&k, &err);
 	} else if (i == ARRAY_LEN(asks)) {
-		err_fill(&err, "\"%.40s\": expected info, screenshot, key or type", what);
-		refuse(&k, &err);
+		err_fill(&err, "\"%.40s\": expected info, screenshot, key, type, net-list, net-add, "
+			 "net-remove or net-set", what);
+		control_refuse(&k, &err);
 	} else {
 		asks[i].fn(&k);
 	}

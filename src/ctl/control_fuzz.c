@@ -3,6 +3,7 @@
  */
 #include "ctl/control_priv.h"
 
+#include "ctl/vm_fake.h"
 #include "dev/disp.h"
 #include "dev/input.h"
 
@@ -28,8 +29,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (conf.disp == NULL) {
 		BUG_IF(disp_new(&conf.disp) < 0 || input_new(&conf.input) < 0);
 		BUG_IF(input_attach(conf.input, &sink) < 0);
+		conf.vm = (struct vm *)(void *)&conf;
 	}
 	memset(&t, 0, sizeof(t));
+	fake_nr = 0;
 	t.input = conf.input;
 	while (size > 0) {
 		const char *end = memchr(p, '\n', size);

@@ -20,4 +20,19 @@ void control_do(const struct control_conf *conf, struct typist *t, const char *l
 json_t *control_ok(void);
 json_t *control_error(const char *words);
 
+struct control_ask {			/* one request, being done */
+	const struct control_conf *conf;
+	struct typist *t;
+	const json_t *request;
+	struct control_answer *a;
+};
+
+void control_refuse(const struct control_ask *k, const struct err *err);
+
+/* control_net.c */
+void control_net_list(const struct control_ask *k);
+void control_net_add(const struct control_ask *k);
+void control_net_remove(const struct control_ask *k);
+void control_net_set(const struct control_ask *k);
+
 #endif

@@ -4,6 +4,7 @@
 #include "base/test.h"
 #include "ctl/control.c"
 
+#include "ctl/vm_fake.h"
 #include "dev/disp.h"
 #include "dev/input.h"
 
@@ -35,6 +36,7 @@ static void bench_open(struct bench *b, bool with)
 		BUG_IF(input_attach(b->input, &sink) < 0);
 		conf.disp = b->disp;
 		conf.input = b->input;
+		conf.vm = (struct vm *)(void *)b;
 	}
 	CHECK_EQ(control_new(&conf, &b->c, NULL), 0);
 }
@@ -86,6 +88,17 @@ static void questions_and_answers(void **state)
 		{ "{\"do\":\"key\",\"keys\":\"nokey\"}\n", "no key" },
 		{ "{\"do\":\"type\",\"text\":\"\"}\n", "{\"ok\":true}" },
 		{ "{\"do\":\"type\",\"text\":\"ab\"}\n", "{\"ok\":true}" },
+		{ "{\"do\":\"net-list\"}\n", "\"adapters\":[]" },
+		{ "{\"do\":\"net-add\"}\n", "expected a string \\\"net\\\"" },
+		{ "{\"do\":\"net-add\",\"net\":\"nat\"}\n", "\"name\":\"net0\"" },
+		{ "{\"do\":\"net-set\",\"adapter\":\"net0\"}\n", "not both" },
+		{ "{\"do\":\"net-set\",\"adapter\":\"net0\",\"link\":\"sideways\"}\n", "expected up or down" },
+		{ "{\"do\":\"net-set\",\"adapter\":\"net0\",\"link\":\"down\"}\n", "{\"ok\":true}" },
+		{ "{\"do\":\"net-set\",\"adapter\":\"net0\",\"net\":\"switch=lan\"}\n", "{\"ok\":true}" },
+		{ "{\"do\":\"net-list\"}\n", "\"net\":\"switch=lan\",\"legacy\":false,\"cable\":false" },
+		{ "{\"do\":\"net-remove\",\"adapter\":\"net1\"}\n", "no adapter" },
+		{ "{\"do\":\"net-remove\",\"adapter\":\"net0\"}\n", "{\"ok\":true}" },
+		{ "{\"do\":\"net-list\"}\n", "\"adapters\":[]" },
 	};
 	char line[512];
 	struct bench b;

@@ -23,7 +23,7 @@ struct doors {
 
 static int open_control(struct doors *d, const struct doors_conf *conf, struct err *err)
 {
-	struct control_conf c = { conf->control, conf->disp, conf->input };
+	struct control_conf c = { conf->control, conf->disp, conf->input, conf->vm };
 	struct err why;
 	char where[256];
 	int rc;

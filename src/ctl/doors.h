@@ -9,6 +9,7 @@
 struct disp;
 struct doors;
 struct input;
+struct vm;
 
 struct doors_conf {
 	const char *control;		/* "unix:PATH", "none", or NULL: where control_default says */
@@ -16,6 +17,7 @@ struct doors_conf {
 	const char *first_disk;		/* NULL: the machine has none */
 	struct disp *disp;		/* both may be NULL; borrowed until doors_close */
 	struct input *input;
+	struct vm *vm;			/* borrowed in the same way */
 };
 
 /* Listens at all of them, or at none and says why. */

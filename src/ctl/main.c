@@ -19,8 +19,9 @@
 const struct verb *const verbs[] = {
 	&verb_run, &verb_disk_new, &verb_disk_info, &verb_disk_export, &verb_switch_new,
 	&verb_switch_list, &verb_switch_set, &verb_switch_port, &verb_switch_remove,
-	&verb_switch_capture, &verb_switch_run, &verb_net_show, &verb_screenshot, &verb_key,
-	&verb_type, &verb_doctor, &verb_completion, NULL,
+	&verb_switch_capture, &verb_switch_run, &verb_net_show, &verb_net_list, &verb_net_add,
+	&verb_net_remove, &verb_net_set, &verb_screenshot, &verb_key, &verb_type,
+	&verb_doctor, &verb_completion, NULL,
 };
 
 static void print_help(FILE *f)

@@ -659,6 +659,7 @@ static int run_machine(struct run *r)
 		fprintf(stderr, "genvisor: for a debugger: target remote %s\n", vm_gdb(vm));
 	r->doors.disp = vm_disp(vm);
 	r->doors.input = vm_input(vm);
+	r->doors.vm = vm;
 	r->doors.first_disk = r->conf.nr_disks == 0 ? NULL : r->disks[0].path;
 	rc = doors_open(&r->doors, &doors, &err);
 	if (rc == 0 && r->console != NULL)

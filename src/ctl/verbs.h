@@ -21,6 +21,10 @@ extern const struct verb verb_switch_remove;
 extern const struct verb verb_switch_capture;	/* net.c */
 extern const struct verb verb_switch_run;	/* switch.c */
 extern const struct verb verb_net_show;		/* net.c */
+extern const struct verb verb_net_list;		/* adapters.c */
+extern const struct verb verb_net_add;
+extern const struct verb verb_net_remove;
+extern const struct verb verb_net_set;
 extern const struct verb verb_doctor;		/* doctor.c */
 extern const struct verb verb_completion;	/* completion.c */
 
