@@ -49,7 +49,7 @@ one_sentence 'no machine 1 with' "$g" net show --machine 1
 expect 1 'switch lan does not run' "$g" switch capture lan "$d/x.pcapng"
 one_sentence 'no switch "wan"' "$g" run --kernel /dev/null --net switch=wan
 one_sentence "'vlan=x': expected a VLAN id" "$g" run --kernel /dev/null --net switch=lan,vlan=x
-one_sentence "'colour=red': expected mac=" "$g" run --kernel /dev/null --net private,colour=red
+one_sentence "'colour=red': expected adapter=, mac=" "$g" run --kernel /dev/null --net private,colour=red
 one_sentence 'mac=1: expected the address' "$g" run --kernel /dev/null --net private,mac=1
 one_sentence 'acl: .permit.: a rule begins' "$g" run --kernel /dev/null --net 'private,acl=permit'
 
