@@ -27,8 +27,10 @@ static void rates_have_units(void **s)
 	static const struct { const char *text; uint64_t bps; } good[] = {
 		{ "0", 0 }, { "1500", 1500 }, { "64k", 64000 }, { "64kbit", 64000 }, { "100M", 100000000 },
 		{ "1G", 1000000000 }, { "40Gbit", 40000000000 }, { "9bit", 9 },
+		{ "999999999999999999", 999999999999999999 },
 	};
-	static const char *const bad[] = { "", "k", "1m", "1 M", "-1", "1.5G", "bit", "99999999999999999G", "1Gbits", "0x10" };
+	static const char *const bad[] = { "", "k", "1m", "1 M", "-1", "1.5G", "bit", "99999999999999999G", "1Gbits", "0x10",
+					 "1000000000G", "1777777777777M", "9999999999999999999" };
 	uint64_t bps;
 
 	(void)s;

@@ -9,6 +9,9 @@
 #include <ctype.h>
 #include <string.h>
 
+#define DIGITS_MAX 18u			/* cannot overflow */
+#define RATE_MAX UINT64_C(999999999999999999)
+
 char *words_next(char **rest)
 {
 	char *word = *rest, *out = word, *in = word;
@@ -28,7 +31,7 @@ bool words_number(const char *s, uint64_t min, uint64_t max, uint64_t *ret_n)
 {
 	uint64_t n = 0;
 
-	if (*s == '\0' || strlen(s) > 18)
+	if (*s == '\0' || strlen(s) > DIGITS_MAX)
 		return false;
 	for (; *s != '\0'; s++) {
 		if (*s < '0' || *s > '9')
@@ -57,8 +60,8 @@ bool words_rate(const char *s, uint64_t *ret_bps)
 		{ "", 1 }, { "k", 1000 }, { "M", 1000000 }, { "G", 1000000000 },
 	};
 	size_t digits = strspn(s, "0123456789"), len = strlen(s);
-	char number[19];
-	uint64_t n;
+	char number[DIGITS_MAX + 1];
+	uint64_t n, bps;
 
 	if (digits == 0 || digits >= sizeof(number))
 		return false;
@@ -72,7 +75,11 @@ bool words_rate(const char *s, uint64_t *ret_bps)
 		if (strlen(units[i].unit) != len - digits ||
 		    memcmp(s + digits, units[i].unit, len - digits) != 0)
 			continue;
-		return !__builtin_mul_overflow(n, units[i].factor, ret_bps);
+		/* It is written without a unit, and must be read again. */
+		if (__builtin_mul_overflow(n, units[i].factor, &bps) || bps > RATE_MAX)
+			return false;
+		*ret_bps = bps;
+		return true;
 	}
 	return false;
 }
