@@ -99,10 +99,23 @@ static void adapter_free(struct network *n, struct adapter *a)
 	}
 	if (a->legacy != NULL)
 		dec21140_plug(a->legacy, NULL);
+	segmenter_free(a->segmenter);
 	capture_free(a->capture);
 	pcapng_close(a->file);
 	jack_free(a->jack);
 	free(a);
+}
+
+/* Its lists may be short, so large sends are cut for it with patience. */
+static int build_legacy(struct network *n, struct adapter *a, struct port *p, struct err *err)
+{
+	int rc = segmenter_new(p, &a->segmenter, err);
+
+	if (rc < 0)
+		return rc;
+	a->legacy = n->vm->legacy[n->nr_legacy++];
+	dec21140_plug(a->legacy, segmenter_port(a->segmenter));
+	return 0;
 }
 
 static int adapter_build(struct network *n, struct adapter *a, const struct net_opt *o, struct err *err)
@@ -119,11 +132,8 @@ static int adapter_build(struct network *n, struct adapter *a, const struct net_
 		return rc;
 	jack_plug(a->jack, a->plug.port);
 	conf.port = a->capture != NULL ? capture_port(a->capture) : jack_port(a->jack);
-	if (o->adapter == NET_LEGACY) {
-		a->legacy = n->vm->legacy[n->nr_legacy++];
-		dec21140_plug(a->legacy, conf.port);
-		return 0;
-	}
+	if (o->adapter == NET_LEGACY)
+		return build_legacy(n, a, conf.port, err);
 	return nic_new(n->vm->vmbus, &conf, &a->nic, err);
 }
 

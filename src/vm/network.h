@@ -15,6 +15,7 @@
 #include "net/netctl.h"
 #include "net/places.h"
 #include "net/roster.h"
+#include "net/segment.h"
 #include "net/tap.h"
 #include "syn/net.h"
 #include "vm/vm_priv.h"
@@ -45,6 +46,7 @@ struct adapter {
 	struct pcapng *file;
 	struct nic *nic;		/* NULL: its farewell has it */
 	void *legacy;			/* instead of it: one of vm->legacy */
+	struct segmenter *segmenter;	/* with legacy; then in front of all others */
 	bool cable;
 	bool leaving;
 };
