@@ -53,6 +53,24 @@ void fw_smbios_gen1(const struct fw_smbios_conf *conf, struct fw_smbios_files *r
 MUST_CHECK int fw_read_file(const char *path, uint64_t limit, uint8_t **ret_data, size_t *ret_n,
 			    struct err *err);
 
+/*
+ * An image to boot from the network with (iPXE), in two parts that the ROM asks the
+ * configuration device for.
+ */
+#define FW_NETROM_LEN 512u
+struct fw_netboot_conf {
+	uint16_t vendor, device;	/* of the adapter whose ROM it is */
+	uint16_t setup_key, rest_key;	/* of the two parts */
+};
+struct fw_netboot {
+	uint8_t *image;			/* free it */
+	size_t len;
+	uint32_t setup_len;		/* the first part's */
+	uint8_t rom[FW_NETROM_LEN];
+};
+MUST_CHECK int fw_netboot_read(const char *path, const struct fw_netboot_conf *conf,
+			       struct fw_netboot *ret_b, struct err *err);
+
 enum fw_e820 { FW_E820_RAM = 1, FW_E820_RESERVED = 2, FW_E820_ACPI = 3 };
 
 struct fw_mem {

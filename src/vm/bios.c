@@ -18,12 +18,15 @@
  */
 #include "vm/vm_priv.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SEABIOS "/usr/share/seabios/bios-256k.bin"
 #define SEAVGABIOS "/usr/share/seabios/vgabios-stdvga.bin"
+#define IPXE "/usr/lib/ipxe/ipxe.lkrn"
 #define MAX_BIOS (256 * KIB)
 #define MAX_ITEMS 24u
 #define MAX_ORDER 512u
@@ -33,6 +36,8 @@
 #define KEY_NR_CPUS 0x05u
 #define KEY_BOOT_MENU 0x0eu
 #define KEY_MAX_CPUS 0x0fu
+#define KEY_NET_REST 0x11u		/* as QEMU numbers a kernel's two parts */
+#define KEY_NET_SETUP 0x18u
 #define KEY_IRQ0_OVERRIDE 0x8002u
 
 struct e820_row {
@@ -56,6 +61,7 @@ _Static_assert(sizeof(struct loader_row) == 128, "as SeaBIOS reads it");
 struct bios {
 	uint8_t *rom, *vga_rom;		/* [owned] */
 	size_t rom_len, vga_rom_len;
+	struct fw_netboot net;		/* image NULL: nothing to boot from the network */
 	uint8_t cmos[RTC_NR_CMOS];
 	struct e820_row e820[VM_MAX_MAP];
 	le64 memory, forever, sercon;
@@ -97,6 +103,20 @@ static int read_vga_rom(struct bios *b, struct err *err)
 	return rc;
 }
 
+/* Without the image the adapter is one to use, and none to boot from. */
+static int read_net_rom(struct bios *b, struct err *err)
+{
+	const struct fw_netboot_conf conf = {
+		.vendor = 0x1011, .device = 0x0009, .setup_key = KEY_NET_SETUP, .rest_key = KEY_NET_REST,
+	};
+	int rc = fw_netboot_read(IPXE, &conf, &b->net, err);
+
+	if (rc != -ENOENT)
+		return rc;
+	log_warn("bios", "no " IPXE ": nothing boots from the network; install the package ipxe");
+	return 0;
+}
+
 int bios_open(struct vm *vm, struct err *err)
 {
 	struct bios *b;
@@ -110,6 +130,8 @@ int bios_open(struct vm *vm, struct err *err)
 	rc = read_rom(b, vm->conf.firmware, err);
 	if (rc == 0 && !vm->conf.no_vga)
 		rc = read_vga_rom(b, err);
+	if (rc == 0 && vm->nr_legacy > 0)
+		rc = read_net_rom(b, err);
 	return rc;
 }
 
@@ -119,6 +141,7 @@ void bios_close(struct vm *vm)
 		return;
 	free(vm->bios->rom);
 	free(vm->bios->vga_rom);
+	free(vm->bios->net.image);
 	free(vm->bios);
 	vm->bios = NULL;
 }
@@ -127,6 +150,11 @@ uint64_t bios_len(const struct vm *vm) { return vm->bios->rom_len; }
 const void *bios_bytes(const struct vm *vm) { return vm->bios->rom; }
 const void *bios_vga_rom(const struct vm *vm) { return vm->bios->vga_rom; }
 size_t bios_vga_rom_len(const struct vm *vm) { return vm->bios->vga_rom_len; }
+
+const uint8_t *bios_net_rom(const struct vm *vm)
+{
+	return vm->bios->net.image != NULL ? vm->bios->net.rom : NULL;
+}
 
 /* ---- CMOS memory ---------------------------------------------------------------------- */
 
@@ -287,6 +315,10 @@ static void put_boot(struct bios *b, struct vm *vm)
 	b->forever = le64_of(0xffffffff);
 	b->menu = le16_of(vm->conf.boot_menu);
 	put(b, KEY_BOOT_MENU, NULL, &b->menu, sizeof(b->menu));
+	if (b->net.image != NULL) {
+		put(b, KEY_NET_SETUP, NULL, b->net.image, b->net.setup_len);
+		put(b, KEY_NET_REST, NULL, b->net.image + b->net.setup_len, b->net.len - b->net.setup_len);
+	}
 	/* A machine that finds nothing to boot says so and waits, instead of trying for ever. */
 	put_file(b, "etc/boot-fail-wait", &b->forever, 4);
 	if (vm->conf.no_vga && vm->conf.com1 != NULL) {

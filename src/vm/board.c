@@ -380,7 +380,9 @@ static int make_biosdbg(const struct making *m)
 static int make_dec21140(const struct making *m)
 {
 	unsigned i = (unsigned)(m->slot->base >> 3) - VM_LEGACY_SLOT;
-	int rc = made(m, &(struct dec21140_conf){ .devfn = (uint8_t)m->slot->base });
+	int rc = made(m, &(struct dec21140_conf){
+		.devfn = (uint8_t)m->slot->base, .rom = bios_net_rom(m->vm), .rom_len = FW_NETROM_LEN,
+	});
 
 	if (rc == 0)
 		m->vm->legacy[i] = *m->ret_dev;

@@ -208,8 +208,6 @@ static int new_processors(struct vm *vm, struct err *err)
 	if (rc == 0)
 		rc = storage_open_files(vm, err);
 	if (rc == 0)
-		rc = network_read(vm, err);
-	if (rc == 0)
 		rc = board_devices(vm, err);
 	if (rc == 0)
 		rc = services_new(vm->vmbus, &services, &vm->services, err);
@@ -253,7 +251,9 @@ int vm_new(const struct vm_conf *conf, struct vm **ret_vm, struct err *err)
 	vm = alloc_vm(conf);
 	if (vm == NULL)
 		return err_set(err, -ENOMEM, "no memory for a machine");
-	rc = new_memory_and_time(vm, err);
+	rc = network_read(vm, err);
+	if (rc == 0)
+		rc = new_memory_and_time(vm, err);
 	if (rc == 0)
 		rc = choose_model(vm, err);
 	if (rc == 0)

@@ -203,6 +203,7 @@ uint64_t bios_len(const struct vm *vm);
 const void *bios_bytes(const struct vm *vm);
 const void *bios_vga_rom(const struct vm *vm);	/* NULL: none */
 size_t bios_vga_rom_len(const struct vm *vm);
+const uint8_t *bios_net_rom(const struct vm *vm);	/* FW_NETROM_LEN bytes; NULL: none */
 const uint8_t *bios_cmos(const struct vm *vm);
 const struct fwcfg_item *bios_items(struct vm *vm, unsigned *ret_nr);
 MUST_CHECK int bios_load(struct vm *vm, struct err *err);	/* tables into memory */
