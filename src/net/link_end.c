@@ -131,8 +131,6 @@ unsigned link_end_put(struct link_end *e, const struct net_frame *f, unsigned nr
 			break;
 		if (rc == -EPROTO)
 			broken(e);
-		if (rc < 0)
-			atomic_fetch_add(&e->lost, 1);
 	}
 	pthread_mutex_unlock(&e->lock);
 	return done;

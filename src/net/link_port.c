@@ -40,7 +40,7 @@ struct link_port {
 	atomic_bool spoof;		/* as the switch said last */
 	uint64_t met_ns;		/* [thread] when the switch was found */
 	unsigned pause_ms;		/* [thread] before the next look */
-	_Atomic uint64_t tx, rx, reconnects;
+	unsigned reconnects;		/* [thread] */
 	struct log_limit limit;
 
 	pthread_mutex_t bind;
@@ -73,7 +73,6 @@ static unsigned link_port_send(struct port *p, const struct net_frame *f, unsign
 	unsigned done = link_end_put(&l->end, f, nr);
 
 	link_end_flush(&l->end);
-	atomic_fetch_add_explicit(&l->tx, done, memory_order_relaxed);
 	return done;
 }
 
@@ -255,7 +254,6 @@ static int receive(struct link_port *l)
 		return nr;
 	atomic_store(&l->room, false);
 	done = give(l, f, (unsigned)nr);
-	atomic_fetch_add_explicit(&l->rx, done, memory_order_relaxed);
 	if (lane_done(&l->end.rx, done))
 		link_end_wake(&l->end);
 	/* It may have said that there is room before we noted that there is none. */
@@ -320,7 +318,7 @@ static int serve(struct link_port *l)
 /* A switch that dies again and again is not worth a line each time. */
 static void say(struct link_port *l, const char *what)
 {
-	if (atomic_load(&l->reconnects) < SAY_MAX)
+	if (l->reconnects < SAY_MAX)
 		log_warn("net", "%s: switch %s is %s", l->port.name, l->sw, what);
 }
 
@@ -351,7 +349,7 @@ static void find_again(struct link_port *l)
 		if (atomic_load(&l->stop))
 			return;
 		if (meet(l, &err) == 0) {
-			atomic_fetch_add(&l->reconnects, 1);
+			l->reconnects++;
 			say(l, "there again");
 			return;
 		}
@@ -442,11 +440,4 @@ void link_port_free(struct link_port *l)
 	wake_thread(l);
 	pthread_join(l->thread, NULL);
 	destroy(l);
-}
-
-void link_port_stats(struct link_port *l, struct link_port_stats *ret_stats)
-{
-	*ret_stats = (struct link_port_stats){
-		.tx = l->tx, .rx = l->rx, .tx_lost = l->end.lost, .reconnects = l->reconnects,
-	};
 }

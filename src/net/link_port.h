@@ -21,15 +21,9 @@ struct link_port_conf {
 	int (*reach)(const char *sw, struct err *err);
 };
 
-struct link_port_stats {
-	uint64_t tx, rx, tx_lost;	/* frames to the switch, from it; while there was none */
-	uint64_t reconnects;
-};
-
 /* Strings are copied. */
 MUST_CHECK int link_port_new(const struct link_port_conf *c, struct link_port **ret_l, struct err *err);
 struct port *link_port_port(struct link_port *l);
 void link_port_free(struct link_port *l);	/* its owner has let go of it */
-void link_port_stats(struct link_port *l, struct link_port_stats *ret_stats);
 
 #endif

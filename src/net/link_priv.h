@@ -50,7 +50,6 @@ struct link_end {
 	atomic_bool broken;		/* the peer does not keep to lane.h */
 	struct link_note news;		/* [lock] the last of LINK_STATE or LINK_CAPS */
 	atomic_bool unsaid;		/* the socket had no room for it */
-	_Atomic uint64_t lost;		/* longer than any frame, or nobody there */
 };
 
 void link_end_init(struct link_end *e);
@@ -58,7 +57,7 @@ void link_end_fini(struct link_end *e);
 /* FD and MEM are E's from now on.  SERVER: which of the lanes is whose. */
 void link_end_open(struct link_end *e, int fd, void *mem, bool server);
 void link_end_close(struct link_end *e);
-/* Takes NR frames: how many; fewer: E is waiting. */
+/* Takes NR frames (one that is longer than any, or with nobody there, is lost): how many; fewer: E is waiting. */
 unsigned link_end_put(struct link_end *e, const struct net_frame *f, unsigned nr);
 /* What was put is seen, and who sleeps over it wakes. */
 void link_end_flush(struct link_end *e);

@@ -298,8 +298,6 @@ static void policies_hold(void **s)
 
 static void a_switch_that_goes_comes_back(void **s)
 {
-	struct link_port_stats st;
-
 	(void)s;
 	sw_begin("{\"kind\": \"private\"}", 0);
 	plug(0, "");
@@ -317,9 +315,6 @@ static void a_switch_that_goes_comes_back(void **s)
 		CHECK(reaches(0, 1));
 		CHECK(reaches(1, 0));
 	}
-	link_port_stats(own[0].link, &st);
-	CHECK_EQ(st.reconnects, 3);
-	CHECK(st.tx_lost >= 3);
 	unplug(0);
 	unplug(1);
 	sw_end();

@@ -21,6 +21,7 @@
 #include "vm/network.h"
 
 #include "base/log.h"
+#include "net/counters.h"
 #include "net/words.h"
 
 #include <stdio.h>
@@ -118,6 +119,33 @@ static int build_legacy(struct network *n, struct adapter *a, struct port *p, st
 	return 0;
 }
 
+static json_t *counters_nic(void *nic)
+{
+	static const struct counter list[] = {
+		{ "to-guest", offsetof(struct nic_stats, rx_frames) },
+		{ "to-guest-bytes", offsetof(struct nic_stats, rx_bytes) },
+		{ "from-guest", offsetof(struct nic_stats, tx_frames) },
+		{ "from-guest-bytes", offsetof(struct nic_stats, tx_bytes) },
+		{ "filtered", offsetof(struct nic_stats, rx_filtered) },
+		{ "no-room", offsetof(struct nic_stats, rx_no_room) },
+		{ "too-long", offsetof(struct nic_stats, rx_too_long) },
+		{ "malformed", offsetof(struct nic_stats, tx_bad) },
+		{ "waits", offsetof(struct nic_stats, tx_held) },
+		{ 0 },
+	};
+	struct nic_stats st;
+
+	nic_get_stats(nic, &st);
+	return counters_json(list, &st);
+}
+
+/* As long as it is plugged in there: the nic always outlives that. */
+static void show_counters(const struct adapter *a)
+{
+	if (a->nic != NULL && a->plug.plugged != NULL)
+		roster_count(a->plug.roster, a->plug.plugged, "netvsc", counters_nic, a->nic);
+}
+
 static int adapter_build(struct network *n, struct adapter *a, const struct net_opt *o, struct err *err)
 {
 	struct nic_conf conf = { .instance = instance_of(a->id), .nr_vps = n->vm->conf.cpus };
@@ -134,7 +162,10 @@ static int adapter_build(struct network *n, struct adapter *a, const struct net_
 	conf.port = a->capture != NULL ? capture_port(a->capture) : jack_port(a->jack);
 	if (o->adapter == NET_LEGACY)
 		return build_legacy(n, a, conf.port, err);
-	return nic_new(n->vm->vmbus, &conf, &a->nic, err);
+	rc = nic_new(n->vm->vmbus, &conf, &a->nic, err);
+	if (rc == 0)
+		show_counters(a);
+	return rc;
 }
 
 /* Its number and its address. */
@@ -395,6 +426,7 @@ static int move(struct network *n, struct adapter *a, const char *net, struct er
 		return rc;
 	jack_plug(a->jack, new.port);
 	a->plug = new;
+	show_counters(a);
 	plug_free(n, &old);
 	return 0;
 }

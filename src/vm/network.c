@@ -15,6 +15,7 @@
 #include "vm/network.h"
 
 #include "base/log.h"
+#include "net/counters.h"
 #include "net/switchd.h"
 
 #include <stdio.h>
@@ -155,9 +156,12 @@ static int way_out(struct plug *p, const struct net_opt *o, struct err *err)
 	rc = roster_port(p->roster, o->kind == NET_NAT ? &host : &uplink, &p->way, err);
 	if (rc < 0)
 		return rc;
-	if (o->kind == NET_NAT)
-		return nat_new(&o->nat, p->way, &p->nat, err);
-	return tap_new(o->tap, p->way, &p->tap, err);
+	rc = o->kind == NET_NAT ? nat_new(&o->nat, p->way, &p->nat, err) : tap_new(o->tap, p->way, &p->tap, err);
+	if (rc == 0 && o->kind == NET_NAT)
+		roster_count(p->roster, p->way, "nat", counters_nat, p->nat);
+	else if (rc == 0)
+		roster_count(p->roster, p->way, "tap", counters_tap, p->tap);
+	return rc;
 }
 
 /* ---- a switch elsewhere ----------------------------------------------------- */
@@ -220,6 +224,8 @@ int plug_make(struct network *n, const struct adapter *a, const struct net_opt *
 
 void plug_free(struct network *n, struct plug *p)
 {
+	if (p->way != NULL)
+		roster_count(p->roster, p->way, NULL, NULL, NULL);
 	if (p->nat != NULL)
 		nat_free(p->nat);
 	if (p->tap != NULL)

@@ -78,6 +78,10 @@ def shown(genvisor, m, scratch):
            {'private': ['net0', 'net1'], 'nat2': ['net2', 'nat']})
     expect('addresses', [p['mac'] for p in switches['private']['ports']], MAC)
     expect('what passed', min(p['sent_bytes'] for p in switches['private']['ports']) > 2 * SIZE, True)
+    owners = {p['name']: p['owner'] for s in switches.values() for p in s['ports']}
+    expect('who counts', {n: o['kind'] for n, o in owners.items()}, {'net0': 'netvsc', 'net1': 'netvsc', 'net2': 'netvsc', 'nat': 'nat'})
+    expect('what it counts', min(owners['net0'][f'{way}-guest-bytes'] for way in ('from', 'to')) > SIZE, True)
+    return owners
 
 
 def test(genvisor, guest, scratch):
@@ -106,6 +110,8 @@ def test(genvisor, guest, scratch):
 
     shown(genvisor, m, scratch)
     nat(m, scratch, forwarded)
+    owners = shown(genvisor, m, scratch)
+    expect('what the NAT counts', min(owners['nat'][f'{way}-guests-bytes'] for way in ('from', 'to')) > SIZE, True)
 
     # Another MTU: the driver closes the channel and begins again.
     m.run('for n in "a eth0" "b eth1"; do set -- $n; ip netns exec $1 ip link set $2 mtu 9000; done; sleep 1')
