@@ -49,6 +49,23 @@ struct fw_smbios_files {
 };
 void fw_smbios_gen1(const struct fw_smbios_conf *conf, struct fw_smbios_files *ret_f);
 
+/* A kernel for a BIOS: parts, where each goes, and the option ROM that brings them there. */
+#define FW_LINUXROM_LEN 1024u
+struct fw_part {
+	uint32_t gpa;
+	const void *data;
+	uint32_t len;
+};
+struct fw_linux16 {
+	struct fw_part setup, kernel, cmdline, initrd;	/* cmdline is the caller's text */
+	uint8_t rom[FW_LINUXROM_LEN];
+	uint8_t *setup_bytes, *initrd_bytes;		/* [owned] */
+};
+/* Nothing above TOP.  One sentence in *err; fini in any case. */
+MUST_CHECK int fw_linux16(const char *kernel, const char *initrd, const char *cmdline, uint64_t top,
+			  struct fw_linux16 *ret_l, struct err *err);
+void fw_linux16_fini(struct fw_linux16 *l);
+
 /* A whole file of at most LIMIT bytes; free *ret_data. */
 MUST_CHECK int fw_read_file(const char *path, uint64_t limit, uint8_t **ret_data, size_t *ret_n,
 			    struct err *err);

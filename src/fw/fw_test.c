@@ -471,6 +471,98 @@ static void a_fifo_is_no_kernel(void **s)
 	gmem_free(m);
 }
 
+/* ---- a kernel for a BIOS ----------------------------------------------------------------- */
+
+/* A bzImage of one sector of setup code and 1 KiB of kernel, but for N bytes from AT on. */
+static void put_bzimage(const char *path, unsigned at, const void *bytes, size_t n)
+{
+	uint8_t b[2048] = { 0 };
+	FILE *f = fopen(path, "w");
+
+	b[0x1f1] = 1;
+	memcpy(b + 0x202, "HdrS", 4);
+	st16(b + 0x206, 0x20f);
+	b[0x211] = 1;
+	st32(b + 0x22c, 0x7fffffff);
+	st32(b + 0x238, 20);
+	b[1024] = 0x77;
+	memcpy(b + at, bytes, n);
+	CHECK(f != NULL);
+	CHECK_EQ(fwrite(b, 1, sizeof(b), f), sizeof(b));
+	CHECK_EQ(fclose(f), 0);
+}
+
+static void a_bios_gets_a_kernel_in_parts(void **s)
+{
+	struct fw_linux16 l;
+	char path[64];
+	const uint8_t *d;
+
+	(void)s;
+	snprintf(path, sizeof(path), "/tmp/gvfwkernel%d", (int)getpid());
+	put_bzimage(path, 0, "", 0);
+	CHECK_EQ(fw_linux16(path, path, "quiet", 8 * MIB + 0x1234, &l, NULL), 0);
+	CHECK_EQ(l.setup.gpa, 0x10000);
+	CHECK_EQ(l.setup.len, 1024);
+	CHECK_EQ(l.kernel.gpa, MIB);
+	CHECK_EQ(l.kernel.len, 1024);
+	CHECK_EQ(*(const uint8_t *)l.kernel.data, 0x77);
+	CHECK_EQ(l.initrd.gpa, 8 * MIB);		/* whole pages, below the end */
+	CHECK_EQ(l.initrd.len, 2048);
+	CHECK_STR(l.cmdline.data, "quiet");
+	CHECK_EQ(l.cmdline.len, 6);
+	d = l.setup.data;
+	CHECK_EQ(ld32(d + 0x218), 8 * MIB);
+	CHECK_EQ(ld32(d + 0x21c), 2048);
+	CHECK_EQ(ld32(d + 0x228), 0x20000);
+	CHECK_EQ(d[0x211], 0x81);
+	CHECK_EQ(ld16(l.rom), 0xaa55);
+	CHECK_EQ(l.rom[2] * 512u, sizeof(l.rom));
+	CHECK_EQ(sum(l.rom, sizeof(l.rom)), 0);
+	CHECK_MEM(l.rom + ld16(l.rom + 0x1a), "$PnP", 4);
+	CHECK_EQ(sum(l.rom + ld16(l.rom + 0x1a), 32), 0);
+	fw_linux16_fini(&l);
+	unlink(path);
+}
+
+static void bad_kernels_for_a_bios_are_named_and_refused(void **s)
+{
+	static const struct {
+		unsigned at;
+		const char *bytes;
+		size_t n;
+		const char *cmdline, *words;
+	} row[] = {
+		{ 0x202, "X", 1, "", "not a Linux kernel" },
+		{ 0x206, "\1\2", 2, "", "boot protocol 2.01, expected 2.02 or newer" },
+		{ 0x211, "\0", 1, "", "zImage" },
+		{ 0x1f1, "\3", 1, "", "truncated: 2048 bytes, its setup alone has 2048" },
+		{ 0x1f1, "\xff", 1, "", "truncated" },
+		{ 0, "", 0, "123456789012345678901", "21 characters, this kernel takes 20" },
+		{ 0x22c, "\0\0\x10\0", 4, "", "do not fit into the machine's memory beside" },
+		{ 0x260, "\0\0\x7f\0", 4, "", "do not fit into the machine's memory beside" },
+	};
+	struct fw_linux16 l;
+	char path[64];
+	struct err e;
+
+	(void)s;
+	snprintf(path, sizeof(path), "/tmp/gvfwkernel%d", (int)getpid());
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		put_bzimage(path, row[i].at, row[i].bytes, row[i].n);
+		CHECK(fw_linux16(path, path, row[i].cmdline, 8 * MIB, &l, &e) < 0);
+		if (strstr(e.msg, row[i].words) == NULL)
+			fail_msg("\"%s\" does not say \"%s\"", e.msg, row[i].words);
+		fw_linux16_fini(&l);
+	}
+	put_bzimage(path, 0, "", 0);
+	CHECK_EQ(fw_linux16(path, NULL, NULL, MIB + 1023, &l, &e), -ENOMEM);
+	fw_linux16_fini(&l);
+	unlink(path);
+	CHECK_EQ(fw_linux16(path, NULL, NULL, 8 * MIB, &l, &e), -ENOENT);
+	fw_linux16_fini(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -485,6 +577,8 @@ int main(void)
 		cmocka_unit_test(multiboot_loads_segments_inside_memory_only),
 		cmocka_unit_test(multiboot_stays_below_4_gib),
 		cmocka_unit_test(a_fifo_is_no_kernel),
+		cmocka_unit_test(a_bios_gets_a_kernel_in_parts),
+		cmocka_unit_test(bad_kernels_for_a_bios_are_named_and_refused),
 	};
 
 	return cmocka_run_group_tests_name("fw", tests, NULL, NULL);

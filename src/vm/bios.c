@@ -28,8 +28,10 @@
 #define SEAVGABIOS "/usr/share/seabios/vgabios-stdvga.bin"
 #define IPXE "/usr/lib/ipxe/ipxe.lkrn"
 #define MAX_BIOS (256 * KIB)
-#define MAX_ITEMS 24u
+#define MAX_ITEMS 40u
+#define BIOS_ZONE (BIOS_TABLES_LEN + MIB)	/* at the end of RAM: tables, and what SeaBIOS keeps */
 #define MAX_ORDER 512u
+#define LINUX_ROM "genroms/linuxboot.bin"
 #define KEY_UUID 0x02u
 #define KEY_MEMORY 0x03u
 #define KEY_NOGRAPHIC 0x04u
@@ -72,6 +74,8 @@ struct bios {
 	struct acpi_rsdp rsdp;		/* made with the tables */
 	struct loader_row loader;
 	struct fw_smbios_files smbios;
+	struct fw_linux16 linux16;	/* [owned] of conf.kernel */
+	le32 linux_num[8];		/* its parts' places and sizes */
 	struct fwcfg_item item[MAX_ITEMS];
 	unsigned nr_items;
 };
@@ -132,6 +136,10 @@ int bios_open(struct vm *vm, struct err *err)
 		rc = read_vga_rom(b, err);
 	if (rc == 0 && vm->nr_legacy > 0)
 		rc = read_net_rom(b, err);
+	if (rc == 0 && vm->conf.kernel != NULL)
+		rc = fw_linux16(vm->conf.kernel, vm->conf.initrd, vm->conf.append,
+				min_u64(vm->conf.memory, vm->board->mmio_low) - BIOS_ZONE,
+				&b->linux16, err);
 	return rc;
 }
 
@@ -139,6 +147,7 @@ void bios_close(struct vm *vm)
 {
 	if (vm->bios == NULL)
 		return;
+	fw_linux16_fini(&vm->bios->linux16);
 	free(vm->bios->rom);
 	free(vm->bios->vga_rom);
 	free(vm->bios->net.image);
@@ -290,6 +299,12 @@ static void put_boot_order(struct bios *b, struct vm *vm)
 
 	storage_ide_conf(vm, &ide);
 	whole_order(vm, order);
+	if (vm->conf.kernel != NULL) {
+		static const char rom[] = "/rom@" LINUX_ROM "\n";
+
+		memcpy(b->boot_order, rom, sizeof(rom) - 1);
+		b->boot_order_len = sizeof(rom) - 1;
+	}
 	for (unsigned i = 0; i < VM_MAX_BOOT; i++)
 		switch (order[i]) {
 		case VM_BOOT_FLOPPY:
@@ -309,8 +324,35 @@ static void put_boot_order(struct bios *b, struct vm *vm)
 	put_file(b, "bootorder", b->boot_order, b->boot_order_len + sizeof("HALT"));
 }
 
+/* A kernel's parts, each by its bytes, its place and its size, and the ROM that asks for them. */
+static void put_linux(struct bios *b)
+{
+	const struct {
+		const struct fw_part *part;
+		uint16_t data, gpa, len;
+	} rows[] = {
+		{ &b->linux16.setup, 0x18, 0x16, 0x17 },
+		{ &b->linux16.kernel, 0x11, 0x07, 0x08 },
+		{ &b->linux16.cmdline, 0x15, 0x13, 0x14 },
+		{ &b->linux16.initrd, 0x12, 0x0a, 0x0b },
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		le32 *num = b->linux_num + 2 * i;
+
+		num[0] = le32_of(rows[i].part->gpa);
+		num[1] = le32_of(rows[i].part->len);
+		put(b, rows[i].data, NULL, rows[i].part->data, rows[i].part->len);
+		put(b, rows[i].gpa, NULL, &num[0], sizeof(num[0]));
+		put(b, rows[i].len, NULL, &num[1], sizeof(num[1]));
+	}
+	put_file(b, LINUX_ROM, b->linux16.rom, sizeof(b->linux16.rom));
+}
+
 static void put_boot(struct bios *b, struct vm *vm)
 {
+	if (vm->conf.kernel != NULL)
+		put_linux(b);
 	put_boot_order(b, vm);
 	b->forever = le64_of(0xffffffff);
 	b->menu = le16_of(vm->conf.boot_menu);

@@ -78,9 +78,14 @@ static int check_conf(const struct vm_conf *c, struct err *err)
 	if (c->cpus < 1 || c->cpus > most)
 		return err_set(err, -EINVAL, "%u processors: a Generation %u machine has 1 to %u",
 			       c->cpus, c->generation, most);
-	if (c->generation == 1 && (c->kernel != NULL || c->test_devices))
-		return err_set(err, -ENOTSUP, "generation 1 boots through its BIOS: --kernel and "
+	if (c->generation == 1 && (c->test_devices || (c->modules != NULL && c->modules[0] != NULL)))
+		return err_set(err, -ENOTSUP, "generation 1 boots through its BIOS: --module and "
 			       "--test-devices are for generation 2");
+	if (c->generation == 1 && c->kernel == NULL && (c->initrd != NULL || c->append != NULL))
+		return err_set(err, -EINVAL, "--initrd and --append: give --kernel too");
+	if (c->generation == 1 && c->memory < 32 * MIB)
+		return err_set(err, -EINVAL, "memory: %llu bytes, expected at least 32 MiB",
+			       (unsigned long long)c->memory);
 	if (c->generation == 2 && c->nr_floppies > 0)
 		return err_set(err, -ENOTSUP, "generation 2 has no floppy drive: --floppy is for "
 			       "generation 1");
