@@ -90,7 +90,7 @@ static void enter(struct interp *c, const struct insn *in)
 
 	sp = (sp - sz) & mask;
 	interp_store(c, CPU_SS, sp, sz, bp);
-	frame = sp;
+	frame = (c->gpr[CPU_RSP] & ~mask) | sp;	/* all of ESP, also where the stack is one of 16 bits */
 	for (unsigned i = 1; i < level; i++) {
 		uint64_t v;
 

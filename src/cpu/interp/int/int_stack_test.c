@@ -71,6 +71,16 @@ static void test_enter_leave(void **state)
 	CHECK_EQ(STEP(&t, 0xc9), ITEST_HLT);
 	CHECK_EQ(c->gpr[CPU_RSP], ITEST_STACK);
 	CHECK_EQ(c->gpr[CPU_RBP], ITEST_STACK + 0x100);
+	/* 32 bits on a stack of 16: the frame is pushed with ESP's upper half. */
+	itest_mode(&t, ITEST_32);
+	c->seg[CPU_SS].attr &= ~0x4000u;
+	interp_mode_changed(c);
+	c->gpr[CPU_RSP] = 0x50100;
+	c->gpr[CPU_RBP] = 0x60000;
+	CHECK_EQ(STEP(&t, 0xc8, 0x04, 0x00, 0x01), ITEST_HLT);		/* enter 4, 1 */
+	CHECK_EQ(itest_get64(&t, 0xf8), UINT64_C(0x60000000500fc));
+	CHECK_EQ(c->gpr[CPU_RBP], 0x600fc);
+	CHECK_EQ(c->gpr[CPU_RSP], 0x500f4);
 	itest_close(&t);
 }
 

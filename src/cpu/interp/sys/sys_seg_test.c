@@ -492,6 +492,8 @@ static void verr_verw_arpl(void **state)
 	static const uint8_t verw[] = { 0x0f, 0, 0xe8 };
 	/* arpl ax, bx */
 	static const uint8_t arpl[] = { 0x63, 0xd8 };
+	/* mov ds, ax; arpl [esi], bx */
+	static const uint8_t load[] = { 0x8e, 0xd8 }, arpl_mem[] = { 0x63, 0x1e };
 	/* verr ax */
 	static const uint8_t real[] = { 0x0f, 0, 0xe0 };
 	struct itest t;
@@ -516,6 +518,15 @@ static void verr_verw_arpl(void **state)
 	OK(&t, arpl);
 	CHECK(!(t.c->rflags & X86_ZF));
 	CHECK_EQ(t.c->gpr[CPU_RAX], 0x1236);
+	put_desc(&t, SEL, mk_desc(0, 0xfffff, 0x91, 0xc));	/* read only: no harm without a change */
+	t.c->gpr[CPU_RAX] = SEL;
+	OK(&t, load);
+	t.c->gpr[CPU_RSI] = ITEST_DATA;
+	itest_put64(&t, ITEST_DATA, 0x1236);
+	OK(&t, arpl_mem);
+	CHECK(!(t.c->rflags & X86_ZF));
+	itest_put64(&t, ITEST_DATA, 0x1234);
+	CHECK_FAULT(&t, arpl_mem, X86_GP, 0);
 	itest_mode(&t, ITEST_16);
 	CHECK_UD(&t, real);
 	itest_close(&t);

@@ -260,10 +260,8 @@ void sys_arpl(struct interp *c, const struct insn *in)
 	need_protected(c);
 	rpl = c->gpr[in->reg] & 3;
 	sel = rm16(c, in);
+	/* Processors write, and check that they may, only what changes; the manual leaves it open. */
 	if (rpl_of(sel) >= rpl) {
-		/* The memory operand is checked for writing either way. */
-		if (in->mem)
-			interp_probe_write(c, in->seg, insn_ea(c, in), 2);
 		set_zf(c, false);
 		return;
 	}
