@@ -36,7 +36,7 @@ while read -r n f; do
 done < <(find src -name '*.[ch]' -exec wc -l {} + | grep -v ' total$')
 
 for v in run 'disk new' 'disk info' 'disk export' 'switch new' 'switch list' 'switch set' 'switch port' 'switch remove' \
-	'switch capture' 'switch run' 'net show' 'net list' 'net add' 'net remove' 'net set' screenshot key type doctor completion; do
+	'switch capture' 'switch run' 'net show' 'net list' 'net add' 'net remove' 'net set' screenshot key type dvd floppy doctor completion; do
 	for o in $("$b/genvisor" $v --help | sed -n 's/^  --\([a-z0-9-]*\).*/\1/p'); do
 		grep -q -- "\\\\-\\\\-${o//-/\\\\-}" doc/man/genvisor.1 || fail "man page: $v --$o is not in it"
 	done

@@ -11,6 +11,9 @@
  *                                           line a descriptor of a PNG file
  *   key          keys: "ctrl-alt-delete"    when all is typed
  *   type         text
+ *   dvd          drive: 0; path, or           when the disc is in, or out
+ *                eject: true; force: true
+ *   floppy       the same; readonly: true
  *   net-list                                adapters: name, mac, net, legacy, cable,
  *                                           link, in-use, leaving
  *   net-add      net: as after --net        adapter: as in that list

@@ -130,6 +130,7 @@ static const struct {
 	void (*fn)(const struct control_ask *k);
 } asks[] = {
 	{ "info", do_info }, { "screenshot", do_screenshot }, { "key", do_key }, { "type", do_type },
+	{ "dvd", control_dvd }, { "floppy", control_floppy },
 	{ "net-list", control_net_list }, { "net-add", control_net_add },
 	{ "net-remove", control_net_remove }, { "net-set", control_net_set },
 };
@@ -154,7 +155,7 @@ void control_do(const struct control_conf *conf, struct typist *t, const char *l
 		err_fill(&err, "expected an object with a string \"do\"");
 		control_refuse(&k, &err);
 	} else if (i == ARRAY_LEN(asks)) {
-		err_fill(&err, "\"%.40s\": expected info, screenshot, key, type, net-list, net-add, "
+		err_fill(&err, "\"%.40s\": expected info, screenshot, key, type, dvd, floppy, net-list, net-add, "
 			 "net-remove or net-set", what);
 		control_refuse(&k, &err);
 	} else {

@@ -29,6 +29,10 @@ struct control_ask {			/* one request, being done */
 
 void control_refuse(const struct control_ask *k, const struct err *err);
 
+/* control_media.c */
+void control_dvd(const struct control_ask *k);
+void control_floppy(const struct control_ask *k);
+
 /* control_net.c */
 void control_net_list(const struct control_ask *k);
 void control_net_add(const struct control_ask *k);

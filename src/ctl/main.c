@@ -20,7 +20,7 @@ const struct verb *const verbs[] = {
 	&verb_run, &verb_disk_new, &verb_disk_info, &verb_disk_export, &verb_switch_new,
 	&verb_switch_list, &verb_switch_set, &verb_switch_port, &verb_switch_remove,
 	&verb_switch_capture, &verb_switch_run, &verb_net_show, &verb_net_list, &verb_net_add,
-	&verb_net_remove, &verb_net_set, &verb_screenshot, &verb_key, &verb_type,
+	&verb_net_remove, &verb_net_set, &verb_screenshot, &verb_key, &verb_type, &verb_dvd, &verb_floppy,
 	&verb_doctor, &verb_completion, NULL,
 };
 

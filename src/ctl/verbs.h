@@ -25,6 +25,8 @@ extern const struct verb verb_net_list;		/* adapters.c */
 extern const struct verb verb_net_add;
 extern const struct verb verb_net_remove;
 extern const struct verb verb_net_set;
+extern const struct verb verb_dvd;		/* media.c */
+extern const struct verb verb_floppy;
 extern const struct verb verb_doctor;		/* doctor.c */
 extern const struct verb verb_completion;	/* completion.c */
 

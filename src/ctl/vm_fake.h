@@ -74,4 +74,26 @@ int vm_net_move(struct vm *vm, const char *adapter, const char *net, struct err 
 	return 0;
 }
 
+
+static char fake_disc[64], fake_floppy[64];
+
+int vm_dvd_change(struct vm *vm, unsigned nth, const char *path, bool force, struct err *err)
+{
+	(void)vm;
+	if (nth != 0)
+		return err_set(err, -ENODEV, "no drive %u", nth);
+	if (fake_disc[0] != '\0' && !force)
+		return err_set(err, -EBUSY, "the guest holds it");
+	snprintf(fake_disc, sizeof(fake_disc), "%s", path == NULL ? "" : path);
+	return 0;
+}
+
+int vm_floppy_change(struct vm *vm, unsigned drive, const char *path, bool read_only, struct err *err)
+{
+	(void)vm, (void)err;
+	snprintf(fake_floppy, sizeof(fake_floppy), "%u%s%s", drive, read_only ? "r" : "w",
+		 path == NULL ? "" : path);
+	return 0;
+}
+
 #endif

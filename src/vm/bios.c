@@ -38,8 +38,8 @@
 #define KEY_NR_CPUS 0x05u
 #define KEY_BOOT_MENU 0x0eu
 #define KEY_MAX_CPUS 0x0fu
-#define KEY_NET_REST 0x11u		/* as QEMU numbers a kernel's two parts */
-#define KEY_NET_SETUP 0x18u
+#define KEY_NET_REST 0x8011u		/* not those of a kernel of the host, which may be there too */
+#define KEY_NET_SETUP 0x8018u
 #define KEY_IRQ0_OVERRIDE 0x8002u
 
 struct e820_row {

@@ -405,7 +405,7 @@ static const struct {
 	{ &pit_dev, make_pit, 0 },
 	{ &dma_dev, make_dma, offsetof(struct vm, dma) },
 	{ &i8042_dev, make_i8042, 0 },
-	{ &fdc_dev, make_fdc, 0 },
+	{ &fdc_dev, make_fdc, offsetof(struct vm, fdc) },
 	{ &superio_dev, make_superio, 0 },
 	{ &pci_dev, make_pci, offsetof(struct vm, pci) },
 	{ &i440bx_dev, make_i440bx, 0 },

@@ -4,24 +4,27 @@
  * Drive A is always there, with a disk or without; B only with one. An image is
  * the bytes of a disk and nothing else, so its size must be that of a format.
  *
- * Lock     none; while the machine is built or gone
+ * Lock     none; while the machine is built or gone, or by media.c
  */
 #include "vm/vm_priv.h"
 
-static int attach(struct vm *vm, unsigned i, struct err *err)
+int floppy_open_image(struct vm *vm, const char *path, bool read_only, struct blk **ret_b,
+		      struct err *err)
 {
-	const struct vm_floppy *d = &vm->conf.floppies[i];
-	unsigned flags = DISK_RAW_OK | (d->read_only ? DISK_READ_ONLY : 0) |
+	unsigned flags = DISK_RAW_OK | (read_only ? DISK_READ_ONLY : 0) |
 			 (vm->conf.no_uring ? DISK_NO_URING : 0);
 	struct blk *b;
-	int rc = disk_open(d->path, flags, &vm->floppy[i], err);
+	int rc = disk_open(path, flags, &b, err);
 
 	if (rc < 0)
 		return rc;
-	b = vm->floppy[i];
-	if (b->logical != 512 || fdc_drive_of(b->size) == 0)
-		return err_set(err, -EINVAL, "%s: %llu bytes, expected a floppy image of " FDC_SIZES,
-			       d->path, (unsigned long long)b->size);
+	if (b->logical != 512 || fdc_drive_of(b->size) == 0) {
+		rc = err_set(err, -EINVAL, "%s: %llu bytes, expected a floppy image of " FDC_SIZES,
+			     path, (unsigned long long)b->size);
+		blk_close(b);
+		return rc;
+	}
+	*ret_b = b;
 	return 0;
 }
 
@@ -30,7 +33,8 @@ int floppy_open(struct vm *vm, struct err *err)
 	int rc = 0;
 
 	for (unsigned i = 0; i < vm->conf.nr_floppies && rc == 0; i++)
-		rc = attach(vm, i, err);
+		rc = floppy_open_image(vm, vm->conf.floppies[i].path,
+				       vm->conf.floppies[i].read_only, &vm->floppy[i], err);
 	return rc;
 }
 

@@ -65,6 +65,8 @@ void storage_close_files(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->conf.nr_disks; i++)
 		blk_close(vm->blk[i]);
+	for (unsigned i = 0; i < 4; i++)
+		blk_close(vm->disc[i / 2][i % 2]);
 }
 
 /* ---- the emulated controller ------------------------------------------------ */

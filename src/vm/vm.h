@@ -114,6 +114,14 @@ void vm_quit(struct vm *vm);		/* as pulling the plug, but disks are closed clean
 /* Asks the guest; power-off follows if it obeys.  -ENOTCONN while its driver is not there. */
 MUST_CHECK int vm_shutdown(struct vm *vm);
 void vm_reset(struct vm *vm);
+/*
+ * Generation 1, one thread at a time: another disc in the NTH DVD drive on IDE, or
+ * none where PATH is NULL.  -EBUSY: the guest holds it, which FORCE ignores.
+ */
+MUST_CHECK int vm_dvd_change(struct vm *vm, unsigned nth, const char *path, bool force,
+			     struct err *err);
+MUST_CHECK int vm_floppy_change(struct vm *vm, unsigned drive, const char *path, bool read_only,
+				struct err *err);
 void vm_retry(struct vm *vm);		/* the trouble is cured: go on */
 
 /*

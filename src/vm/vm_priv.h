@@ -96,6 +96,9 @@ struct network;				/* network.h */
 
 /* floppy.c */
 MUST_CHECK int floppy_open(struct vm *vm, struct err *err);
+/* An image that a drive takes. */
+MUST_CHECK int floppy_open_image(struct vm *vm, const char *path, bool read_only,
+				 struct blk **ret_b, struct err *err);
 void floppy_close(struct vm *vm);
 uint8_t floppy_drives(const struct vm *vm);	/* their kinds, as CMOS memory has them */
 
@@ -142,6 +145,7 @@ struct vm {
 	struct scsi *ide_accel[2][2];	/* of the disks on IDE; storage.c */
 	struct blk *blk[VM_MAX_DISKS];
 	struct blk *floppy[VM_MAX_FLOPPIES];	/* NULL: an empty drive, or none */
+	struct blk *disc[2][2];		/* came later into DVD drives that began empty; media.c */
 	struct vm_seat seat[VM_MAX_DISKS];	/* where each of conf.disks is */
 	struct network *network;
 	unsigned nr_legacy;		/* of them that are a 21140 */
@@ -149,7 +153,7 @@ struct vm {
 	void *dev[VM_MAX_SLOTS];	/* parallel to board->slots; NULL = absent */
 	void *ioapic;			/* one of dev[], as the next ones */
 	void *pic;			/* NULL: this machine has none; so the next ones */
-	void *pm, *dma, *piix4, *ide;
+	void *pm, *dma, *piix4, *ide, *fdc;
 	struct pci_bus *pci;
 	uint32_t pulls[24];		/* [chip] who pulls an interrupt line: a bit for each slot */
 	struct bios *bios;		/* NULL: Generation 2 */

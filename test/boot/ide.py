@@ -23,7 +23,7 @@ PIIX = 'ata_piix sd_mod sr_mod ext4 crc32c_generic'
 BOTH = 'ata_piix hv_vmbus hv_storvsc sd_mod sr_mod ext4 crc32c_generic'
 PCI = ['00:00.0 8086:7192', '00:07.0 8086:7110', '00:07.1 8086:7111', '00:07.3 8086:7113', '00:08.0 1414:5353']
 EJECT, CLOSE_TRAY, DRIVE_STATUS = 0x5309, 0x5319, 0x5326        # CDROM...
-TRAY_OPEN, DISC_OK = 2, 4       # CDS_...
+NO_DISC, TRAY_OPEN, DISC_OK = 1, 2, 4   # CDS_...
 # What libata says when something goes wrong.
 BAD = ['exception', 'failed command', 'lost interrupt', 'qc timeout', 'I/O error', 'hard resetting', 'limiting speed']
 
@@ -182,12 +182,29 @@ def el_torito(genvisor, iso):
     m.kill()
 
 
+def another_disc(genvisor, m, iso, control):
+    """By command: the guest reads what is in the drive now."""
+    other = f'{iso}.longer'
+    with open(iso, 'rb') as f:
+        data = f.read() + b'x' * 2048 * 100
+    with open(other, 'wb') as f:
+        f.write(data)
+    host(genvisor, 'dvd', other, *control)
+    if hashlib.sha256(data).hexdigest() not in m.run('sha256sum /dev/sr0', 600):
+        raise Failed('the other disc read differently')
+    host(genvisor, 'dvd', '--eject', *control)
+    if dvd_ioctl(m, DRIVE_STATUS, 0x7fffffff) != NO_DISC:
+        raise Failed('the drive is not empty')
+    host(genvisor, 'dvd', iso, *control)
+
+
 def piix(genvisor, disks, name, iso, speed, mib, append=''):
     """Everything through the emulated controller."""
     disk = disks.mbr(name, PIIX, f'ata_piix.prefer_ms_hyperv=0 {append}')
     data = f'{disks.d}/data.vhd'
     host(genvisor, 'disk', 'new', '--size', f'{DATA_MIB}M', data)
-    m = boot(genvisor, disk, '--dvd', iso, '--disk', f'{data},controller=0')
+    control = '--control', f'unix:{disks.d}/{name}.control'
+    m = boot(genvisor, disk, '--dvd', iso, '--disk', f'{data},controller=0', *control)
     log = well_said(m)
     for words in 'ata1.00: ATA-8: Virtual HD, 1.1.0', 'ata2.00: ATAPI: Virtual CD':
         if words not in log:
@@ -207,6 +224,7 @@ def piix(genvisor, disks, name, iso, speed, mib, append=''):
         dvd_ioctl(m, move, 0)
         if dvd_ioctl(m, DRIVE_STATUS, 0x7fffffff) != want:
             raise Failed('the tray does not move')
+    another_disc(genvisor, m, iso, control)
     want = synthetic_vhd(m)
     off(m)
     disks.check(disk)
