@@ -110,8 +110,9 @@ static int set_quiet(void *into, const char *val, struct err *err)
 static const struct opt new_opts[] = {
 	{ "size", "SIZE", "what the guest sees, e.g. 40G; 3M to 64T (VHD: 2040G)", set_size },
 	{ "type", "TYPE", "dynamic (default), fixed: allocate everything now, or differencing:\n"
-			  "what differs from --parent (VHD only)", set_type },
-	{ "parent", "FILE.vhd", "of a differencing disk; it must not change any more", set_parent },
+			  "what differs from --parent", set_type },
+	{ "parent", "FILE", "of a differencing disk, in the same format; it must not change\n"
+			    "any more", set_parent },
 	{ "from", "FILE", "fill it with the content of this disk (raw, VHD or VHDX)", set_from },
 	{ "parents", "DIR", "where the parents of --from may lie (default: beneath its folder)",
 	  set_parents },
@@ -161,9 +162,6 @@ static int check_opts(const char *path, const struct disk_opts *o, struct err *e
 	if (vhd && (o->conf.logical != 0 || o->conf.physical != 0))
 		return err_set(err, -EINVAL, "%s: a VHD has sectors of 512 bytes, for others name it"
 			       " .vhdx", path);
-	if (child && !vhd)
-		return err_set(err, -ENOTSUP, "%s: differencing disks are made as VHD only so far,"
-			       " expected a name in .vhd or .avhd", path);
 	if (child && o->parent == NULL)
 		return err_set(err, -EINVAL, "%s: a differencing disk needs --parent", path);
 	if (!child && o->parent != NULL)
@@ -254,6 +252,7 @@ static int new_run(int argc, char **argv)
 	if (rc < 0)
 		return opt_fail(EXIT_USAGE, &err);
 	o.conf.fixed = o.type == TYPE_FIXED;
+	o.conf.parent = o.parent;
 	rc = o.from == NULL ? create(rest[0], &o, &err) : import(rest[0], &o, &err);
 	return rc < 0 ? opt_fail(status_of(rc), &err) : EXIT_OK;
 }
@@ -322,10 +321,10 @@ static void print_info(const struct disk_info *d)
 		       (unsigned long long)d->blocks);
 	}
 	print_guid("disk id", &d->disk_id);
-	if (d->kind == DISK_VHD && d->has_parent) {
+	if (d->has_parent)
 		printf("%-16s %s\n", "parent", d->parent);
+	if (d->has_parent && d->kind == DISK_VHD)
 		print_guid("parent id", &d->parent_id);
-	}
 	(d->kind == DISK_VHD ? print_vhd : print_vhdx)(d);
 	printf("%-16s %s\n", "creator", d->creator);
 }

@@ -137,6 +137,43 @@ int disk_check(const struct blk *b, const struct blk_req *req)
 	return sum == req->len ? 0 : -EINVAL;
 }
 
+int disk_slice(const struct blk_req *req, uint64_t skip, uint64_t n, struct iovec *out)
+{
+	int nr = 0;
+
+	for (int i = 0; i < req->nr_iov && n > 0; i++) {
+		uint64_t len = req->iov[i].iov_len, part;
+
+		if (skip >= len) {
+			skip -= len;
+			continue;
+		}
+		part = min_u64(n, len - skip);
+		out[nr++] = (struct iovec){
+			(uint8_t *)req->iov[i].iov_base + skip, (size_t)part,
+		};
+		n -= part;
+		skip = 0;
+	}
+	return nr;
+}
+
+void disk_zero_slice(const struct blk_req *req, uint64_t skip, uint64_t n)
+{
+	for (int i = 0; i < req->nr_iov && n > 0; i++) {
+		uint64_t len = req->iov[i].iov_len, part;
+
+		if (skip >= len) {
+			skip -= len;
+			continue;
+		}
+		part = min_u64(n, len - skip);
+		memset((uint8_t *)req->iov[i].iov_base + skip, 0, (size_t)part);
+		n -= part;
+		skip = 0;
+	}
+}
+
 void disk_trouble(struct blk *b, int rc, const char *what)
 {
 	if (b->trouble != NULL)
@@ -341,8 +378,8 @@ static int enter(struct aio *a, const char *path, struct descent *d, struct err 
 	return 0;
 }
 
-static int open_vhd(struct aio *a, const char *path, unsigned flags, struct descent *d,
-		    struct blk **ret_b, struct err *err)
+static int open_kin(struct aio *a, const char *path, enum disk_kind kind, unsigned flags,
+		    struct descent *d, struct blk **ret_b, struct err *err)
 {
 	int rc = enter(a, path, d, err);
 
@@ -350,7 +387,7 @@ static int open_vhd(struct aio *a, const char *path, unsigned flags, struct desc
 		aio_close(a);
 		return rc;
 	}
-	return vhd_open(a, path, flags, d, ret_b, err);
+	return (kind == DISK_VHD ? vhd_open : vhdx_open)(a, path, flags, d, ret_b, err);
 }
 
 /* The folder that holds PATH; the caller frees it. */
@@ -365,21 +402,22 @@ static char *folder_of(const char *path)
 	return real;
 }
 
-int disk_open_parent(const char *path, unsigned flags, const struct descent *child,
-		     struct blk **ret_b, struct err *err)
+int disk_open_parent(const char *path, enum disk_kind kind, unsigned flags,
+		     const struct descent *child, struct blk **ret_b, struct err *err)
 {
 	struct descent d = { .folder = child->folder, .child = child };
-	enum disk_kind kind;
+	enum disk_kind found;
 	struct aio *a;
-	int rc = open_probed(path, flags | DISK_READ_ONLY | DISK_RAW_OK, &a, &kind, err);
+	int rc = open_probed(path, flags | DISK_READ_ONLY | DISK_RAW_OK, &a, &found, err);
 
 	if (rc < 0)
 		return rc;
-	if (kind != DISK_VHD) {
+	if (found != kind) {
 		aio_close(a);
-		return err_set(err, -EINVAL, "%s: found no VHD, expected one as its child is", path);
+		return err_set(err, -EINVAL, "%s: found no %s, expected one as its child is", path,
+			       kind == DISK_VHD ? "VHD" : "VHDX");
 	}
-	return open_vhd(a, path, flags | DISK_READ_ONLY, &d, ret_b, err);
+	return open_kin(a, path, kind, flags | DISK_READ_ONLY, &d, ret_b, err);
 }
 
 int disk_open_under(const char *path, unsigned flags, const char *parents, struct blk **ret_b,
@@ -393,9 +431,7 @@ int disk_open_under(const char *path, unsigned flags, const char *parents, struc
 
 	if (rc < 0)
 		return rc;
-	if (kind == DISK_VHDX)
-		return vhdx_open(a, path, flags, ret_b, err);
-	if (kind != DISK_VHD)
+	if (kind != DISK_VHD && kind != DISK_VHDX)
 		return raw_open(a, path, kind, flags, ret_b, err);
 	folder = parents != NULL ? realpath(parents, NULL) : folder_of(path);
 	if (folder == NULL) {
@@ -405,7 +441,7 @@ int disk_open_under(const char *path, unsigned flags, const char *parents, struc
 		return rc;
 	}
 	d.folder = folder;
-	rc = open_vhd(a, path, flags, &d, ret_b, err);
+	rc = open_kin(a, path, kind, flags, &d, ret_b, err);
 	free(folder);
 	return rc;
 }

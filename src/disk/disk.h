@@ -48,9 +48,11 @@ MUST_CHECK int disk_inspect(const char *path, struct disk_info *ret_info, struct
 
 struct vhdx_create {
 	uint64_t size;			/* bytes; 3 MiB .. 64 TiB */
-	uint32_t block_size;		/* 0 = 32 MiB dynamic */
+	uint32_t block_size;		/* 0 = 32 MiB dynamic, 2 MiB fixed and differencing */
 	uint32_t logical, physical;	/* 0 = 512, 4096 */
 	bool fixed;
+	/* Of a differencing disk: a VHDX, which says what size and sectors are, and the id. */
+	const char *parent;
 	struct guid disk_id;		/* zero = random */
 };
 

@@ -36,6 +36,11 @@ void flight_drain(struct flight *f);
 /* 0, or why REQ cannot be: range, alignment, iovecs, a write to what is read-only. */
 MUST_CHECK int disk_check(const struct blk *b, const struct blk_req *req);
 
+/* The N bytes from SKIP on in REQ's iovecs: as iovecs in OUT (at least as many); their number. */
+int disk_slice(const struct blk_req *req, uint64_t skip, uint64_t n, struct iovec *out);
+/* Zeros there. */
+void disk_zero_slice(const struct blk_req *req, uint64_t skip, uint64_t n);
+
 /* Tells the user of B about a failure of the host. */
 void disk_trouble(struct blk *b, int rc, const char *what);
 
@@ -61,15 +66,6 @@ struct xfer {
 /* The slice that starts SKIP bytes into IOV (READ and WRITE only). */
 void xfer_start(struct xfer *x, const struct iovec *iov, int nr_iov, uint64_t skip);
 
-/* Take AIO over, also on failure.  B is the raw, ISO or VHDX disk in it; NAME is for messages. */
-MUST_CHECK int raw_open(struct aio *aio, const char *name, enum disk_kind kind, unsigned flags,
-			struct blk **ret_b, struct err *err);
-MUST_CHECK int vhdx_open(struct aio *aio, const char *name, unsigned flags, struct blk **ret_b,
-			 struct err *err);
-/* The same checks on an image opened read-only, a parent being no obstacle. */
-MUST_CHECK int vhdx_inspect(struct aio *aio, const char *name, struct disk_info *ret_info,
-			    struct err *err);
-
 /* A disk that is being opened, and above it those it is the parent of. */
 struct descent {
 	const char *folder;		/* a real path; all parents lie beneath it */
@@ -78,15 +74,24 @@ struct descent {
 	unsigned depth;
 };
 
-/* FROM says where parents may lie; it goes before vhd_open returns. */
+/* Take AIO over, also on failure.  B is the disk in it; NAME is for messages. */
+MUST_CHECK int raw_open(struct aio *aio, const char *name, enum disk_kind kind, unsigned flags,
+			struct blk **ret_b, struct err *err);
+/* FROM says where parents may lie, and is not kept; NULL: nowhere. */
+MUST_CHECK int vhdx_open(struct aio *aio, const char *name, unsigned flags,
+			 const struct descent *from, struct blk **ret_b, struct err *err);
+/* The same checks on an image opened read-only, a parent being no obstacle. */
+MUST_CHECK int vhdx_inspect(struct aio *aio, const char *name, struct disk_info *ret_info,
+			    struct err *err);
+
 MUST_CHECK int vhd_open(struct aio *aio, const char *name, unsigned flags,
 			const struct descent *from, struct blk **ret_b, struct err *err);
 /* Looks for no parent. */
 MUST_CHECK int vhd_inspect(struct aio *aio, const char *name, struct disk_info *ret_info,
 			   struct err *err);
-/* PATH, read-only, as the parent of CHILD. */
-MUST_CHECK int disk_open_parent(const char *path, unsigned flags, const struct descent *child,
-				struct blk **ret_b, struct err *err);
+/* PATH, read-only, as the parent of CHILD, which is of KIND. */
+MUST_CHECK int disk_open_parent(const char *path, enum disk_kind kind, unsigned flags,
+				const struct descent *child, struct blk **ret_b, struct err *err);
 
 /* Writes an empty image onto an empty file, not yet synced. */
 MUST_CHECK int vhd_format(struct aio *aio, const struct vhd_create *conf, struct err *err);

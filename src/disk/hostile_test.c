@@ -221,7 +221,7 @@ static int try_open(struct fake *f, unsigned flags, struct err *err)
 	int rc;
 
 	err->msg[0] = '\0';
-	rc = vhdx_open(fake_open(f, false, 0), "liar", flags, &b, err);
+	rc = vhdx_open(fake_open(f, false, 0), "liar", flags, NULL, &b, err);
 	if (rc == 0)
 		blk_close(b);
 	else
@@ -414,7 +414,7 @@ static int setup(void **s)
 	CHECK_EQ(vhdx_format(a, &conf, NULL), 0);
 	aio_close(a);
 	memset(data, 0xd1, sizeof(data));
-	CHECK_EQ(vhdx_open(fake_open(clean, false, 0), "clean", 0, &b, NULL), 0);
+	CHECK_EQ(vhdx_open(fake_open(clean, false, 0), "clean", 0, NULL, &b, NULL), 0);
 	CHECK_EQ(blk_rw_wait(b, BLK_WRITE, 0, data, sizeof(data)), 0);
 	CHECK_EQ(blk_rw_wait(b, BLK_WRITE, MIB, data, sizeof(data)), 0);
 	CHECK_EQ(blk_rw_wait(b, BLK_FLUSH, 0, NULL, 0), 0);

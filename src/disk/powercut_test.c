@@ -16,6 +16,7 @@
 #include "base/test.h"
 #include "disk/fake.h"
 #include "disk/vhd.h"
+#include "disk/vhdx.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -387,7 +388,7 @@ static void vhdx_make(struct aio *a)
 
 static int vhdx_take(struct aio *a, unsigned flags, struct blk **ret_b, struct err *err)
 {
-	return vhdx_open(a, "disk", flags, ret_b, err);
+	return vhdx_open(a, "disk", flags, NULL, ret_b, err);
 }
 
 static void vhd_make(struct aio *a)
@@ -455,6 +456,55 @@ static int child_take(struct aio *a, unsigned flags, struct blk **ret_b, struct 
 	return vhd_take_on(a, flags, on, ret_b, err);
 }
 
+static struct fake *vhdx_parent;
+
+static void make_vhdx_parent(void)
+{
+	struct blk *b;
+	struct aio *a;
+	uint8_t *buf = malloc(EDGE * SECTOR);
+
+	CHECK(buf != NULL);
+	vhdx_parent = fake_new();
+	a = fake_open(vhdx_parent, false, 0);
+	vhdx_make(a);
+	aio_close(a);
+	CHECK_EQ(vhdx_take(fake_open(vhdx_parent, false, 0), 0, &b, NULL), 0);
+	for (uint64_t s = 0; s < NR_SECTORS; s += EDGE) {
+		fill(buf, OF_PARENT, s, EDGE);
+		CHECK_EQ(blk_rw_wait(b, BLK_WRITE, disk_off(s), buf, EDGE * SECTOR), 0);
+	}
+	blk_close(b);
+	free(buf);
+}
+
+static void vhdx_child_make(struct aio *a)
+{
+	struct vhdx_create conf = { .size = 1536 * BLOCK, .block_size = (uint32_t)BLOCK };
+	struct vhdx_over over = {
+		.size = 1536 * BLOCK, .logical = SECTOR, .absolute = "/p", .relative = "./p",
+	};
+	struct blk *b;
+
+	if (vhdx_parent == NULL)
+		make_vhdx_parent();
+	CHECK_EQ(vhdx_take(fake_open(vhdx_parent, false, 0), DISK_READ_ONLY, &b, NULL), 0);
+	over.data_write = CONTAINER_OF(b, struct vhdx, blk)->hdr.data_write;
+	blk_close(b);
+	CHECK_EQ(vhdx_format_over(a, &conf, &over, NULL), 0);
+}
+
+static int vhdx_child_take(struct aio *a, unsigned flags, struct blk **ret_b, struct err *err)
+{
+	struct blk *on;
+
+	CHECK_EQ(vhdx_take(fake_open(vhdx_parent, false, 0), DISK_READ_ONLY, &on, NULL), 0);
+	return vhdx_open_on(a, "disk", flags, on, ret_b, err);
+}
+
+static const struct flavour vhdx_child_flavour = {
+	"vhdx on a vhdx", vhdx_child_make, vhdx_child_take, 4 * MIB, true,
+};
 static const struct flavour vhdx_flavour = { "vhdx", vhdx_make, vhdx_take, 4 * MIB, false };
 static const struct flavour vhd_flavour = { "vhd", vhd_make, vhd_take, 64 * KIB, false };
 static const struct flavour child_flavour = { "vhd on a vhd", child_make, child_take, 128 * KIB,
@@ -576,12 +626,20 @@ static void child_vhd_survives(void **s)
 	fake_free(parent);
 }
 
+static void child_vhdx_survives(void **s)
+{
+	(void)s;
+	everything_flushed_survives(&vhdx_child_flavour);
+	fake_free(vhdx_parent);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vhdx_survives),
 		cmocka_unit_test(vhd_survives),
 		cmocka_unit_test(child_vhd_survives),
+		cmocka_unit_test(child_vhdx_survives),
 	};
 
 	/* Thousands of small files in memory: do not give pages back between them. */

@@ -18,6 +18,7 @@
  */
 #include "disk/fresh.h"
 #include "disk/import.h"
+#include "disk/parent.h"
 #include "disk/utf16.h"
 #include "disk/vhd.h"
 
@@ -231,50 +232,6 @@ int vhd_format(struct aio *a, const struct vhd_create *c, struct err *err)
 
 /* ---- a child -------------------------------------------------------------------------- */
 
-/* The way from FOLDER to PATH, both real: ./x, or ../../y/x.  False: too long. */
-static bool way(const char *folder, const char *path, char *out, size_t cap)
-{
-	size_t same = 0, n = 0;
-
-	/* What both have in common, up to a separator. */
-	for (size_t i = 0;; i++) {
-		bool end = folder[i] == '\0' || folder[i] == '/';
-
-		if (end && path[i] == '/')
-			same = i;
-		if (folder[i] == '\0' || folder[i] != path[i])
-			break;
-	}
-	for (const char *p = folder + same; *p != '\0'; p++) {
-		if (*p != '/' || p[1] == '\0')
-			continue;
-		if (n + 3 >= cap)
-			return false;
-		memcpy(out + n, "../", 3);
-		n += 3;
-	}
-	return snprintf(out + n, cap - n, "%s%s", n == 0 ? "./" : "", path + same + 1) <
-	       (int)(cap - n);
-}
-
-static int find_way(const char *path, const char *parent, struct vhd_over *over, char *relative,
-		    struct err *err)
-{
-	const char *slash = strrchr(path, '/');
-	char folder[PATH_MAX], real[PATH_MAX];
-
-	snprintf(folder, sizeof(folder), "%.*s", slash == NULL ? 1 : slash == path ? 1 :
-		 (int)(slash - path), slash == NULL ? "." : path);
-	if (realpath(folder, real) == NULL)
-		return err_set(err, -errno, "%s: %s", folder, strerror(errno));
-	/* Its text is what UTF-16 makes of it, twice as long, in the space there is. */
-	if (!way(real, parent, relative, ABSOLUTE_SPACE / 2) || strlen(parent) >= ABSOLUTE_SPACE / 2)
-		return err_set(err, -ENAMETOOLONG, "%s: too long a path for a VHD's parent", parent);
-	over->absolute = parent;
-	over->relative = relative;
-	return 0;
-}
-
 /* The parent is opened as a reader would, so that a child of it can be read. */
 static int look_at_parent(const char *path, const char *parent, struct vhd_over *ret_over,
 			  struct err *err)
@@ -314,7 +271,9 @@ static int format_child(struct aio *a, const char *path, const struct vhd_create
 	if (rc == 0 && (rc = check(&conf, err)) < 0)
 		err_prefix(err, rc, path);
 	if (rc == 0)
-		rc = find_way(path, parent, &over, relative, err);
+		rc = parent_way(path, parent, relative, sizeof(relative) / 2, err);
+	over.absolute = parent;
+	over.relative = relative;
 	if (rc == 0 && (rc = vhd_format_over(a, &conf, &over, err)) < 0)
 		err_prefix(err, rc, path);
 	free(parent);

@@ -224,22 +224,6 @@ static void set_bits(struct vhd *v, uint64_t off, uint64_t n)
 
 /* ---- transfers ----------------------------------------------------------------- */
 
-static void zero_slice(const struct blk_req *req, uint64_t skip, uint64_t n)
-{
-	for (int i = 0; i < req->nr_iov && n > 0; i++) {
-		uint64_t len = req->iov[i].iov_len, part;
-
-		if (skip >= len) {
-			skip -= len;
-			continue;
-		}
-		part = min_u64(n, len - skip);
-		memset((uint8_t *)req->iov[i].iov_base + skip, 0, (size_t)part);
-		n -= part;
-		skip = 0;
-	}
-}
-
 static void move(struct vhd_req *r, uint64_t at, uint64_t n)
 {
 	static const enum xfer_kind kinds[] = {
@@ -273,8 +257,7 @@ static void parent_done(struct blk_req *ask, int rc)
 static void ask_parent(struct vhd_req *r, uint64_t n)
 {
 	const struct blk_req *req = r->req;
-	uint64_t skip = r->pos, left = n;
-	int nr = 0;
+	int nr;
 
 	if (r->ask_iov == NULL)
 		r->ask_iov = new_array(struct iovec, (size_t)req->nr_iov);
@@ -282,20 +265,7 @@ static void ask_parent(struct vhd_req *r, uint64_t n)
 		finish_later(r, -ENOMEM);
 		return;
 	}
-	for (int i = 0; i < req->nr_iov && left > 0; i++) {
-		uint64_t len = req->iov[i].iov_len, part;
-
-		if (skip >= len) {
-			skip -= len;
-			continue;
-		}
-		part = min_u64(left, len - skip);
-		r->ask_iov[nr++] = (struct iovec){
-			(uint8_t *)req->iov[i].iov_base + skip, (size_t)part,
-		};
-		left -= part;
-		skip = 0;
-	}
+	nr = disk_slice(req, r->pos, n, r->ask_iov);
 	r->chunk = n;
 	r->ask = (struct blk_req){
 		.op = BLK_READ, .off = req->off + r->pos, .len = n, .iov = r->ask_iov,
@@ -388,7 +358,7 @@ static void walk(struct vhd_req *r)
 		switch (advance(r, &n, &at, &rc)) {
 		case STEP_SKIP:
 			if (r->req->op == BLK_READ) {
-				zero_slice(r->req, r->pos, n);
+				disk_zero_slice(r->req, r->pos, n);
 				r->pos += n;
 			}
 			break;

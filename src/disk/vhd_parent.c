@@ -3,12 +3,8 @@
  *
  * A child names its parent several times: up to eight locators (relative and
  * absolute paths as Windows writes them, URLs as Mac OS does) and a name in
- * the header.  They are tried in the order of what survives a move: relative
- * paths first, absolute ones, then the bare name beside the child.  Whatever
- * was found must have the unique id that the child remembers and its size.
- *
- * A name in an image is a stranger's: it is followed only to files beneath
- * the folder that the user allowed, links resolved.
+ * the header.  Relative paths come first: they survive a move.  Whatever is
+ * found must have the unique id that the child remembers and its size.
  *
  * The child also remembers when its parent was last changed.  Windows writes
  * 0 there now, and copying a file changes it: a difference is worth a
@@ -19,17 +15,14 @@
  * Lock     none: opening is one thread
  */
 #include "base/log.h"
+#include "disk/parent.h"
 #include "disk/utf16.h"
 #include "disk/vhd.h"
 
-#include <dirent.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define MAX_TEXT 8192u
 
 enum form { WIDE, ANSI, URL };
 
@@ -79,7 +72,7 @@ static int read_text(struct vhd *v, const struct vhd_locator *l, enum form form,
 		     size_t cap)
 {
 	uint64_t at = be64_get(l->offset), len = be32_get(l->length);
-	uint8_t buf[MAX_TEXT];
+	uint8_t buf[PARENT_MAX_NAME];
 	int rc;
 
 	if (len == 0 || len > sizeof(buf) || len >= cap || at > v->file_size ||
@@ -106,190 +99,52 @@ static const struct vhd_locator *locator(const struct vhd *v, const char *code)
 	return NULL;
 }
 
+/* All names; what cannot be read is no name. */
+static int gather(struct vhd *v, struct parent_search *s)
+{
+	char *text = malloc(PARENT_MAX_NAME);
+	int rc = text == NULL ? -ENOMEM : 0;
+
+	for (unsigned i = 0; i < ARRAY_LEN(codes) && rc == 0; i++) {
+		const struct vhd_locator *l = locator(v, codes[i].code);
+
+		if (l != NULL && read_text(v, l, codes[i].form, text, PARENT_MAX_NAME) == 0)
+			rc = parent_add_name(s, text);
+	}
+	if (rc == 0 && utf16_read((const uint8_t *)v->head.parent_name,
+				  sizeof(v->head.parent_name), true, text, PARENT_MAX_NAME) == 0)
+		rc = parent_add_name(s, text);
+	free(text);
+	return rc;
+}
+
 void vhd_parent_name(struct vhd *v, char *buf, size_t cap)
 {
-	char *text = malloc(MAX_TEXT);
-	bool found = false;
+	struct parent_search s = { .nr_names = 0 };
+	int rc = gather(v, &s);
 
-	for (unsigned i = 0; text != NULL && i < ARRAY_LEN(codes) && !found; i++) {
-		const struct vhd_locator *l = locator(v, codes[i].code);
-
-		found = l != NULL && read_text(v, l, codes[i].form, text, MAX_TEXT) == 0;
-	}
-	if (text != NULL && !found)
-		found = utf16_read((const uint8_t *)v->head.parent_name,
-				   sizeof(v->head.parent_name), true, text, MAX_TEXT) == 0 &&
-			text[0] != '\0';
-	snprintf(buf, cap, "%s", found ? text : "(no name)");
-	free(text);
+	snprintf(buf, cap, "%s", rc < 0 || s.nr_names == 0 ? "(no name)" : s.names[0]);
+	parent_free_names(&s);
 }
 
-/* Separators as ours, no drive letter; in place. */
-static void to_path(char *s)
+static int check_found(const void *arg, const struct blk *parent, struct err *err)
 {
-	for (char *p = s; *p != '\0'; p++)
-		if (*p == '\\')
-			*p = '/';
-	if (((s[0] | 32) >= 'a' && (s[0] | 32) <= 'z') && s[1] == ':')
-		memmove(s, s + 2, strlen(s + 2) + 1);
-}
-
-/* ---- files -------------------------------------------------------------------- */
-
-struct search {
-	struct vhd *v;
-	unsigned flags;
-	const struct descent *from;
-	char folder[PATH_MAX];		/* the child's */
-	char outside[PATH_MAX];		/* there is a file, but not where it may be */
-	char text[MAX_TEXT];
-	struct err found;		/* what was wrong with the first file that was found */
-	int rc;
-};
-
-static bool beneath(const char *folder, const char *path)
-{
-	size_t n = strlen(folder);
-
-	return strcmp(folder, "/") == 0 || (strncmp(path, folder, n) == 0 && path[n] == '/');
-}
-
-/* 0: it is v->parent now.  Else the next name is to be tried. */
-static int try_path(struct search *s, const char *path)
-{
-	char *real = realpath(path, NULL);
-	struct blk *b;
-	struct err err;
-	int rc;
-
-	if (real == NULL)
-		return -ENOENT;
-	if (!beneath(s->from->folder, real)) {
-		snprintf(s->outside, sizeof(s->outside), "%s", real);
-		free(real);
-		return -EACCES;
-	}
-	rc = disk_open_parent(real, s->flags, s->from, &b, &err);
-	if (rc == 0) {
-		rc = vhd_check_parent(s->v, b, &err);
-		if (rc < 0)
-			blk_close(b);
-		else
-			s->v->parent = b;
-	}
-	if (rc < 0 && s->rc == 0) {
-		s->rc = rc;
-		s->found = err;
-	}
-	free(real);
-	return rc;
-}
-
-/* NAME is relative to the child's folder, or absolute. */
-static int try_name(struct search *s, char *name)
-{
-	char *path;
-	int rc;
-
-	to_path(name);
-	if (name[0] == '\0')
-		return -ENOENT;
-	if (name[0] == '/')
-		return try_path(s, name);
-	if (asprintf(&path, "%s/%s", s->folder, name) < 0)
-		return -ENOMEM;
-	rc = try_path(s, path);
-	free(path);
-	return rc;
-}
-
-/* The last part of NAME beside the child, then in any case of letters. */
-static int try_beside(struct search *s, char *name)
-{
-	struct dirent *e;
-	char *base;
-	DIR *d;
-	int rc;
-
-	to_path(name);
-	base = strrchr(name, '/');
-	base = base == NULL ? name : base + 1;
-	if (base[0] == '\0' || strcmp(base, "..") == 0 || strcmp(base, ".") == 0)
-		return -ENOENT;
-	rc = try_name(s, base);
-	d = rc == 0 ? NULL : opendir(s->folder);
-	while (d != NULL && rc < 0 && (e = readdir(d)) != NULL)
-		if (strcasecmp(e->d_name, base) == 0 && strcmp(e->d_name, base) != 0)
-			rc = try_name(s, e->d_name);
-	if (d != NULL)
-		closedir(d);
-	return rc;
-}
-
-static int try_all(struct search *s)
-{
-	struct vhd *v = s->v;
-
-	for (unsigned i = 0; i < ARRAY_LEN(codes); i++) {
-		const struct vhd_locator *l = locator(v, codes[i].code);
-
-		if (l != NULL && read_text(v, l, codes[i].form, s->text, MAX_TEXT) == 0 &&
-		    try_name(s, s->text) == 0)
-			return 0;
-	}
-	if (utf16_read((const uint8_t *)v->head.parent_name, sizeof(v->head.parent_name), true,
-		       s->text, MAX_TEXT) == 0 && try_beside(s, s->text) == 0)
-		return 0;
-	for (unsigned i = 0; i < ARRAY_LEN(codes); i++) {
-		const struct vhd_locator *l = locator(v, codes[i].code);
-
-		if (l != NULL && read_text(v, l, codes[i].form, s->text, MAX_TEXT) == 0 &&
-		    try_beside(s, s->text) == 0)
-			return 0;
-	}
-	return -ENOENT;
-}
-
-static int not_found(struct search *s, struct err *err)
-{
-	struct vhd *v = s->v;
-	char name[256];
-
-	if (s->rc < 0)
-		return err_set(err, s->rc, "%s: its parent %s", v->name, s->found.msg);
-	if (s->outside[0] != '\0')
-		return err_set(err, -EACCES, "%s: found its parent %s outside of %s, expected it in"
-			       " there or another folder to be allowed", v->name, s->outside,
-			       s->from->folder);
-	vhd_parent_name(v, name, sizeof(name));
-	return err_set(err, -ENOENT, "%s: its parent \"%s\" was not found beneath %s", v->name,
-		       name, s->from->folder);
+	return vhd_check_parent(arg, parent, err);
 }
 
 int vhd_find_parent(struct vhd *v, unsigned flags, const struct descent *from, struct err *err)
 {
-	struct search *s = new0(struct search);
-	char *real, *slash;
-	int rc;
+	struct parent_search s = {
+		.child = v->name, .from = from, .kind = DISK_VHD, .flags = flags & DISK_NO_URING,
+		.check = check_found, .arg = v,
+	};
+	int rc = gather(v, &s);
 
-	if (s == NULL)
-		return err_set(err, -ENOMEM, "%s: no memory", v->name);
-	s->v = v;
-	s->flags = flags & DISK_NO_URING;
-	s->from = from;
-	real = realpath(v->name, NULL);
-	if (real == NULL) {
-		rc = err_set(err, -errno, "%s: %s", v->name, strerror(errno));
-	} else {
-		slash = strrchr(real, '/');
-		*slash = '\0';
-		snprintf(s->folder, sizeof(s->folder), "%s", real);
-		rc = try_all(s);
-		if (rc < 0)
-			rc = not_found(s, err);
-	}
-	free(real);
-	free(s);
+	if (rc < 0)
+		err_set(err, rc, "%s: no memory", v->name);
+	else
+		rc = parent_open(&s, &v->parent, err);
+	parent_free_names(&s);
 	return rc;
 }
 

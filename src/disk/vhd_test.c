@@ -175,10 +175,10 @@ static void the_way_to_a_parent(void **s)
 
 	(void)s;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		CHECK(way(rows[i].folder, rows[i].path, out, sizeof(out)));
+		CHECK(parent_way_between(rows[i].folder, rows[i].path, out, sizeof(out)));
 		CHECK_STR(out, rows[i].way);
 	}
-	CHECK(!way("/a/b/c/d/e/f/g", "/x", out, 12));
+	CHECK(!parent_way_between("/a/b/c/d/e/f/g", "/x", out, 12));
 }
 
 /* ---- content ---------------------------------------------------------------------- */

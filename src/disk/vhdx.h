@@ -39,9 +39,17 @@
 
 #define BAT_PAGE_ENTRIES 512u
 
+/* A chunk is what one block of bits covers: 2^23 sectors, in pages of 2^15. */
+#define CHUNK_SHIFT 23
+#define PAGE_BIT_SHIFT 15
+#define PAGE_BITS (UINT64_C(1) << PAGE_BIT_SHIFT)
+#define CHUNK_PAGES 256u
+
+/* A page of the BAT, or of a differencing disk's bits (vhdx_bits.c). */
 struct bat_page {
 	uint64_t e[BAT_PAGE_ENTRIES];	/* [lock] as in the file */
-	uint64_t index;			/* [const] which page of the BAT */
+	uint64_t off;			/* [const] where in the file */
+	bool bits;			/* [const] */
 	bool dirty;			/* [lock] newer than the newest log entry */
 	struct bat_page *next_dirty;	/* [lock] */
 	uint8_t *logged;		/* [worker] in the log, not yet in place; or NULL */
@@ -77,6 +85,12 @@ struct vreq {
 	struct blk_req *req;
 	uint64_t pos, chunk;		/* bytes of the request done, and in flight */
 	uint64_t seq;			/* [lock] */
+	uint64_t block;			/* to prepare, when PREPARE */
+	bool prepare, child;		/* CHILD: bits are to be set for what is in flight */
+	struct bat_page *loading;	/* [owned] a page of bits that is on its way here */
+	struct iovec iov;		/* into it */
+	struct blk_req ask;		/* to the parent */
+	struct iovec *ask_iov;		/* [owned] */
 	struct vreq *prev, *next;	/* [lock] in v->moving */
 	struct vreq *wait_next;		/* [lock] in parked or flushers */
 };
@@ -98,6 +112,13 @@ struct vhdx {
 	uint64_t bat_off, bat_len, meta_off, meta_len, log_off;
 	uint32_t log_len;
 	struct runs regions;		/* everything in the file that is not a block */
+	/* [const] a differencing disk's */
+	struct blk *parent;		/* [owned] */
+	uint32_t locator_off, locator_len;	/* in the metadata */
+	uint64_t nr_chunks;
+	struct bat_page ***bits;	/* [lock] by chunk and page; NULL: not loaded */
+	bool bits_in_doubt;		/* [lock] not durable as vhdx_bits_ready must have them */
+
 	char creator[128];
 	bool log_dirty;			/* there was something to replay */
 	bool regions_bad[2];		/* region table copies to rewrite */
@@ -166,16 +187,49 @@ static inline uint64_t vhdx_bat_index(const struct vhdx *v, uint64_t block)
 	return block + block / v->chunk_ratio;
 }
 
+/* An entry by its place in the BAT.  Lock held. */
+uint64_t vhdx_bat_entry(const struct vhdx *v, uint64_t index);
 /* The entry of BLOCK.  Lock held. */
 uint64_t vhdx_bat_get(const struct vhdx *v, uint64_t block);
 /* Sets it and marks its page dirty; -ENOMEM.  Lock held. */
 MUST_CHECK int vhdx_bat_set(struct vhdx *v, uint64_t block, uint64_t entry);
+MUST_CHECK int vhdx_bat_set_entry(struct vhdx *v, uint64_t index, uint64_t entry);
 void vhdx_bat_mark_dirty(struct vhdx *v, struct bat_page *p);
 
 static inline bool bat_has_space(uint64_t entry)
 {
 	return (entry & BAT_STATE_MASK) >= BAT_FULLY_PRESENT;
 }
+
+/* ---- vhdx_parent.c --------------------------------------------------------- */
+
+MUST_CHECK int vhdx_find_parent(struct vhdx *v, unsigned flags, const struct descent *from,
+				struct err *err);
+/* Is PARENT the one that V was made on? */
+MUST_CHECK int vhdx_check_parent(struct vhdx *v, const struct blk *parent, struct err *err);
+/* For tests: PARENT is taken over, also on failure, and may be NULL. */
+MUST_CHECK int vhdx_open_on(struct aio *aio, const char *name, unsigned flags, struct blk *parent,
+			    struct blk **ret_b, struct err *err);
+/* What to call it before a person. */
+void vhdx_parent_name(struct vhdx *v, char *buf, size_t cap);
+
+/* ---- vhdx_bits.c: of differencing disks, OFF is the guest's; lock held ------ */
+
+struct bat_page *vhdx_bits(struct vhdx *v, uint64_t off);	/* NULL: not loaded */
+/* Where that page is in the file; false: nowhere, all its bits are 0. */
+bool vhdx_bits_at(const struct vhdx *v, uint64_t off, uint64_t *ret_at);
+/* Takes *PAGE over, unless there is one by now; -ENOMEM. */
+MUST_CHECK int vhdx_bits_keep(struct vhdx *v, uint64_t off, struct bat_page **page);
+/* Bytes from OFF, at most N, all of them here or none; not past the page. */
+uint64_t vhdx_bits_run(const struct vhdx *v, const struct bat_page *p, uint64_t off, uint64_t n,
+		       bool *ret_here);
+/* N bytes that do not leave the page, which is loaded, are here now. */
+void vhdx_bits_set(struct vhdx *v, uint64_t off, uint64_t n);
+/* May BLOCK, which is NOT_PRESENT, become PARTIALLY_PRESENT? */
+bool vhdx_bits_ready(struct vhdx *v, uint64_t block);
+/* [worker] Without the lock: makes it so, once a commit has followed. */
+MUST_CHECK int vhdx_bits_prepare(struct vhdx *v, uint64_t block);
+void vhdx_free_bits(struct vhdx *v);
 
 /* ---- vhdx_space.c ---------------------------------------------------------- */
 
@@ -190,6 +244,19 @@ MUST_CHECK int vhdx_fresh_end(struct vhdx *v);
 void vhdx_settle(struct vhdx *v);
 /* Gives back what lies free at the end of the file. */
 MUST_CHECK int vhdx_trim_file(struct vhdx *v);
+
+/* ---- vhdx_create.c --------------------------------------------------------- */
+
+/* The parent of a disk to be. */
+struct vhdx_over {
+	uint64_t size;
+	uint32_t logical;
+	struct guid disk_id, data_write;
+	const char *absolute, *relative;	/* paths to it; RELATIVE from the child's folder */
+};
+
+MUST_CHECK int vhdx_format_over(struct aio *a, const struct vhdx_create *conf,
+				const struct vhdx_over *over, struct err *err);
 
 /* ---- vhdx_log.c ------------------------------------------------------------ */
 

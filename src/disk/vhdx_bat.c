@@ -27,7 +27,7 @@
 #define CHUNK_BYTES (1024u * 1024u)
 #define ULL(x) ((unsigned long long)(x))
 
-static uint64_t entry_of(const struct vhdx *v, uint64_t index)
+uint64_t vhdx_bat_entry(const struct vhdx *v, uint64_t index)
 {
 	const struct bat_page *p = v->page[index / BAT_PAGE_ENTRIES];
 
@@ -36,7 +36,7 @@ static uint64_t entry_of(const struct vhdx *v, uint64_t index)
 
 uint64_t vhdx_bat_get(const struct vhdx *v, uint64_t block)
 {
-	return entry_of(v, vhdx_bat_index(v, block));
+	return vhdx_bat_entry(v, vhdx_bat_index(v, block));
 }
 
 void vhdx_bat_mark_dirty(struct vhdx *v, struct bat_page *p)
@@ -51,24 +51,31 @@ void vhdx_bat_mark_dirty(struct vhdx *v, struct bat_page *p)
 		v->dirty_since = base_monotonic_ns();
 }
 
-int vhdx_bat_set(struct vhdx *v, uint64_t block, uint64_t entry)
+int vhdx_bat_set_entry(struct vhdx *v, uint64_t index, uint64_t entry)
 {
-	uint64_t index = vhdx_bat_index(v, block);
 	struct bat_page **slot = &v->page[index / BAT_PAGE_ENTRIES], *p = *slot;
-	uint64_t *e;
 
 	if (p == NULL) {
 		p = new0(struct bat_page);
 		if (p == NULL)
 			return -ENOMEM;
-		p->index = index / BAT_PAGE_ENTRIES;
+		p->off = v->bat_off + index / BAT_PAGE_ENTRIES * PAGE_BYTES;
 		*slot = p;
 	}
-	e = &p->e[index % BAT_PAGE_ENTRIES];
-	v->present += bat_has_space(entry);
-	v->present -= bat_has_space(*e);
-	*e = entry;
+	p->e[index % BAT_PAGE_ENTRIES] = entry;
 	vhdx_bat_mark_dirty(v, p);
+	return 0;
+}
+
+int vhdx_bat_set(struct vhdx *v, uint64_t block, uint64_t entry)
+{
+	uint64_t before = vhdx_bat_get(v, block);
+	int rc = vhdx_bat_set_entry(v, vhdx_bat_index(v, block), entry);
+
+	if (rc < 0)
+		return rc;
+	v->present += bat_has_space(entry);
+	v->present -= bat_has_space(before);
 	return 0;
 }
 
@@ -165,7 +172,7 @@ static int load_page(struct load *l, uint64_t page, const uint8_t *src, struct e
 	if (p == NULL)
 		return err_set(err, -ENOMEM, "%s: no memory for the BAT", v->name);
 	v->page[page] = p;
-	p->index = page;
+	p->off = v->bat_off + page * PAGE_BYTES;
 	memcpy(p->e, src, PAGE_BYTES);
 	for (uint64_t i = 0; i < n; i++) {
 		int rc = load_entry(l, first + i, &p->e[i], err);
@@ -225,6 +232,29 @@ static int find_holes(struct load *l)
 	return 0;
 }
 
+/* Blocks of which a differencing disk has some sectors need bits that say which. */
+static int check_bits(struct vhdx *v, struct err *err)
+{
+	uint64_t chunk = v->chunk_ratio + UINT64_C(1);
+
+	for (uint64_t i = 0; v->has_parent && i < v->nr_entries; i++) {
+		uint64_t block = i - i / chunk;
+
+		if (v->page[i / BAT_PAGE_ENTRIES] == NULL) {
+			i |= BAT_PAGE_ENTRIES - 1;
+			continue;
+		}
+		if (i % chunk == v->chunk_ratio || block >= v->nr_blocks ||
+		    (vhdx_bat_entry(v, i) & BAT_STATE_MASK) != BAT_PARTIALLY_PRESENT)
+			continue;
+		if ((vhdx_bat_entry(v, i / chunk * chunk + v->chunk_ratio) & BAT_STATE_MASK) !=
+		    BAT_FULLY_PRESENT)
+			return err_set(err, -EBADMSG, "%s: BAT entry %llu: found a block that is partly"
+				       " present, expected bits that say which sectors", v->name, ULL(i));
+	}
+	return 0;
+}
+
 static int load(struct load *l, uint8_t *buf, bool writable, struct err *err)
 {
 	struct vhdx *v = l->v;
@@ -234,6 +264,8 @@ static int load(struct load *l, uint8_t *buf, bool writable, struct err *err)
 		rc = take(l, v->regions.v[i].off, v->regions.v[i].len);
 	BUG_IF(rc < 0);			/* the region table was checked for overlaps */
 	rc = load_pages(l, buf, err);
+	if (rc == 0)
+		rc = check_bits(v, err);
 	if (rc == 0 && writable && find_holes(l) < 0)
 		rc = err_set(err, -ENOMEM, "%s: no memory", v->name);
 	return rc;
@@ -248,7 +280,11 @@ int vhdx_load_bat(struct vhdx *v, bool writable, struct err *err)
 	v->nr_pages = (v->nr_entries + BAT_PAGE_ENTRIES - 1) / BAT_PAGE_ENTRIES;
 	v->page = new_array(struct bat_page *, v->nr_pages);
 	l.used = new_array(uint64_t, l.nr_mib / 64 + 1);
-	if (buf == NULL || v->page == NULL || l.used == NULL)
+	if (v->has_parent) {
+		v->nr_chunks = (v->nr_blocks + v->chunk_ratio - 1) / v->chunk_ratio;
+		v->bits = new_array(struct bat_page **, v->nr_chunks);
+	}
+	if (buf == NULL || v->page == NULL || l.used == NULL || (v->has_parent && v->bits == NULL))
 		rc = err_set(err, -ENOMEM, "%s: no memory for the BAT", v->name);
 	else
 		rc = load(&l, buf, writable, err);

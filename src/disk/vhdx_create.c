@@ -7,6 +7,9 @@
  *	3 MiB	BAT, as many MiB as it takes
  *	...	fixed: all blocks in order, allocated on the host
  *
+ * A differencing disk starts with nothing of its own, and says in its metadata
+ * where its parent is and which it is.
+ *
  * Both regions are marked required, as Windows does: some readers insist.
  *
  * Spec     [MS-VHDX] 2
@@ -14,8 +17,12 @@
  */
 #include "disk/fresh.h"
 #include "disk/import.h"
+#include "disk/parent.h"
+#include "disk/utf16.h"
 #include "disk/vhdx.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,9 +39,11 @@ struct plan {
 	uint32_t block_size, logical, physical;
 	bool fixed;
 	struct guid disk_id;
+	const struct vhdx_over *over;	/* or NULL */
 };
 
-static int make_plan(const struct vhdx_create *c, struct plan *p, struct err *err)
+static int make_plan(const struct vhdx_create *c, const struct vhdx_over *over, struct plan *p,
+		     struct err *err)
 {
 	*p = (struct plan){
 		.size = c->size,
@@ -43,9 +52,10 @@ static int make_plan(const struct vhdx_create *c, struct plan *p, struct err *er
 		.block_size = c->block_size,
 		.logical = c->logical != 0 ? c->logical : 512,
 		.physical = c->physical != 0 ? c->physical : 4096,
+		.over = over,
 	};
 	if (p->block_size == 0)
-		p->block_size = (uint32_t)((c->fixed ? 2 : 32) * MIB);
+		p->block_size = (uint32_t)((c->fixed || over != NULL ? 2 : 32) * MIB);
 	if ((p->logical != 512 && p->logical != 4096) ||
 	    (p->physical != 512 && p->physical != 4096))
 		return err_set(err, -EINVAL,
@@ -65,6 +75,9 @@ static int make_plan(const struct vhdx_create *c, struct plan *p, struct err *er
 	p->chunk_ratio = (UINT64_C(1) << 23) * p->logical / p->block_size;
 	p->nr_blocks = (p->size + p->block_size - 1) / p->block_size;
 	p->nr_entries = p->nr_blocks + (p->nr_blocks - 1) / p->chunk_ratio;
+	if (over != NULL)		/* whole chunks, each with its bits */
+		p->nr_entries = (p->nr_blocks + p->chunk_ratio - 1) / p->chunk_ratio *
+				(p->chunk_ratio + 1);
 	p->bat_len = align_up(p->nr_entries * 8, MIB);
 	p->data_at = BAT_AT + p->bat_len;
 	return 0;
@@ -124,6 +137,92 @@ static int put_regions(struct aio *a, const struct plan *p)
 #define ITEM(id, at, len, flags) \
 	{ id, le32_of(VHDX_ITEMS_OFF + (at)), le32_of(len), le32_of(flags), { { 0 } } }
 
+/* ---- the parent locator ------------------------------------------------------ */
+
+#define LOCATOR_AT 0x28u
+#define LOCATOR_MAX 32768u
+#define MAX_PATH_TEXT 4096u
+#define NR_KEYS 4u
+
+struct writer {
+	uint8_t *buf;
+	uint32_t len, nr;
+};
+
+/* One entry of the table, its key and its value; Windows packs them without gaps. */
+static int put_key(struct writer *w, const char *key, const char *value)
+{
+	uint8_t *e = w->buf + 20 + w->nr * 12;
+	size_t key_len, value_len;
+	int rc = utf16_write(key, false, w->buf + w->len, LOCATOR_MAX - w->len, &key_len);
+
+	if (rc < 0)
+		return rc;
+	st32(e, w->len);
+	st16(e + 8, (uint16_t)key_len);
+	w->len += (uint32_t)key_len;
+	rc = utf16_write(value, false, w->buf + w->len, LOCATOR_MAX - w->len, &value_len);
+	if (rc < 0)
+		return rc;
+	st32(e + 4, w->len);
+	st16(e + 10, (uint16_t)value_len);
+	w->len += (uint32_t)value_len;
+	w->nr++;
+	return 0;
+}
+
+static int put_path(struct writer *w, const char *key, const char *path)
+{
+	char text[MAX_PATH_TEXT];
+
+	snprintf(text, sizeof(text), "%s", path);
+	for (char *p = text; *p != '\0'; p++)
+		if (*p == '/')
+			*p = '\\';
+	return put_key(w, key, text);
+}
+
+static int put_linkage(struct writer *w, const char *key, const struct guid *g)
+{
+	char guid[GUID_TEXT_LEN + 1], text[GUID_TEXT_LEN + 3];
+
+	guid_format(g, guid);
+	snprintf(text, sizeof(text), "{%s}", guid);
+	return put_key(w, key, text);
+}
+
+/* In Windows's order; *RET_LEN bytes are in BUF, which is all zero. */
+static int fill_locator(uint8_t *buf, const struct vhdx_over *over, uint32_t *ret_len)
+{
+	static const struct guid type = VHDX_LOCATOR_TYPE_GUID, none;
+	struct writer w = { .buf = buf, .len = 20 + NR_KEYS * 12 };
+	int rc = put_linkage(&w, "parent_linkage", &over->data_write);
+
+	if (rc == 0)
+		rc = put_path(&w, "absolute_win32_path", over->absolute);
+	if (rc == 0)
+		rc = put_path(&w, "relative_path", over->relative);
+	if (rc == 0)
+		rc = put_linkage(&w, "parent_linkage2", &none);
+	memcpy(buf, &type, sizeof(type));
+	st16(buf + 18, (uint16_t)w.nr);
+	*ret_len = w.len;
+	return rc;
+}
+
+static int put_locator(struct aio *a, const struct vhdx_over *over, uint32_t *ret_len)
+{
+	uint8_t *buf = new_array(uint8_t, LOCATOR_MAX);
+	int rc = buf == NULL ? -ENOMEM : fill_locator(buf, over, ret_len);
+
+	if (rc == 0)
+		rc = aio_write_wait(a, METADATA_AT + VHDX_ITEMS_OFF + LOCATOR_AT, buf, *ret_len);
+	free(buf);
+	return rc;
+}
+
+/* ---- metadata and BAT ---------------------------------------------------------- */
+
 /* The items lie where Windows puts them, in its order. */
 static int put_metadata(struct aio *a, const struct plan *p)
 {
@@ -134,23 +233,35 @@ static int put_metadata(struct aio *a, const struct plan *p)
 		struct guid disk_id;
 	} items = {
 		.block_size = le32_of(p->block_size),
-		.flags = le32_of(p->fixed ? FILE_LEAVE_ALLOCATED : 0),
+		.flags = le32_of(p->fixed ? FILE_LEAVE_ALLOCATED : p->over != NULL ?
+				 FILE_HAS_PARENT : 0),
 		.size = le64_of(p->size),
 		.logical = le32_of(p->logical),
 		.physical = le32_of(p->physical),
 		.disk_id = p->disk_id,
 	};
 	const uint32_t disk_item = ITEM_REQUIRED | ITEM_VIRTUAL_DISK;
-	const struct vhdx_metadata_table head = { .signature = "metadata", .count = le16_of(5) };
-	const struct vhdx_item table[] = {
+	uint32_t locator_len = 0;
+	struct vhdx_metadata_table head = { .signature = "metadata", .count = le16_of(5) };
+	struct vhdx_item table[] = {
 		ITEM(VHDX_ITEM_FILE_GUID, 0x00, 8, ITEM_REQUIRED),
 		ITEM(VHDX_ITEM_SIZE_GUID, 0x08, 8, disk_item),
 		ITEM(VHDX_ITEM_LOGICAL_GUID, 0x10, 4, disk_item),
 		ITEM(VHDX_ITEM_PHYSICAL_GUID, 0x14, 4, disk_item),
 		ITEM(VHDX_ITEM_DISK_ID_GUID, 0x18, 16, disk_item),
+		ITEM(VHDX_ITEM_PARENT_GUID, LOCATOR_AT, 0, ITEM_REQUIRED),
 	};
-	int rc = aio_write_wait(a, METADATA_AT, &head, sizeof(head));
+	int rc = 0;
 
+	if (p->over != NULL) {
+		rc = put_locator(a, p->over, &locator_len);
+		head.count = le16_of(6);
+		table[5].length = le32_of(locator_len);
+	} else {
+		table[5] = (struct vhdx_item){ .length = le32_of(0) };
+	}
+	if (rc == 0)
+		rc = aio_write_wait(a, METADATA_AT, &head, sizeof(head));
 	if (rc == 0)
 		rc = aio_write_wait(a, METADATA_AT + sizeof(head), table, sizeof(table));
 	if (rc == 0)
@@ -182,10 +293,11 @@ static int put_bat(struct aio *a, const struct plan *p)
 	return rc;
 }
 
-int vhdx_format(struct aio *a, const struct vhdx_create *conf, struct err *err)
+int vhdx_format_over(struct aio *a, const struct vhdx_create *conf, const struct vhdx_over *over,
+		     struct err *err)
 {
 	struct plan p;
-	int rc = make_plan(conf, &p, err);
+	int rc = make_plan(conf, over, &p, err);
 
 	if (rc < 0)
 		return rc;
@@ -209,6 +321,82 @@ int vhdx_format(struct aio *a, const struct vhdx_create *conf, struct err *err)
 	return rc < 0 ? err_set(err, rc, "cannot write: %s", strerror(-rc)) : 0;
 }
 
+int vhdx_format(struct aio *a, const struct vhdx_create *conf, struct err *err)
+{
+	return vhdx_format_over(a, conf, NULL, err);
+}
+
+/* ---- a child ------------------------------------------------------------------- */
+
+/* The parent is opened as a reader would, so that a child of it can be read. */
+static int look_at_parent(const char *path, const char *parent, struct vhdx_over *ret_over,
+			  struct err *err)
+{
+	struct blk *b;
+	int rc = disk_open_under(parent, DISK_READ_ONLY | DISK_NO_URING, "/", &b, err);
+
+	if (rc < 0)
+		return rc;
+	if (b->ops != &vhdx_blk_ops)
+		rc = err_set(err, -EINVAL, "%s: found no VHDX, expected one as the parent of %s",
+			     parent, path);
+	else
+		*ret_over = (struct vhdx_over){
+			.size = b->size, .logical = b->logical, .disk_id = b->disk_id,
+			.data_write = CONTAINER_OF(b, struct vhdx, blk)->hdr.data_write,
+		};
+	blk_close(b);
+	if (rc == 0 && guid_is_zero(&ret_over->data_write))
+		rc = err_set(err, -EINVAL, "%s: found no data write id, which a child needs",
+			     parent);
+	return rc;
+}
+
+static int check_child(const char *path, const struct vhdx_create *c, const struct vhdx_over *over,
+		       struct err *err)
+{
+	if (c->size != 0 && c->size != over->size)
+		return err_set(err, -EINVAL, "%s: found a size of %llu, expected the %llu of its parent",
+			       path, ULL(c->size), ULL(over->size));
+	if (c->logical != 0 && c->logical != over->logical)
+		return err_set(err, -EINVAL, "%s: found sectors of %u bytes, expected the %u of its"
+			       " parent", path, c->logical, over->logical);
+	if (c->fixed)
+		return err_set(err, -EINVAL, "%s: a differencing disk cannot be fixed", path);
+	return 0;
+}
+
+static int format_child(struct aio *a, const char *path, const struct vhdx_create *c,
+			struct err *err)
+{
+	struct vhdx_create conf = *c;
+	char relative[MAX_PATH_TEXT], *parent = realpath(c->parent, NULL);
+	struct vhdx_over over;
+	int rc;
+
+	if (parent == NULL)
+		return err_set(err, -errno, "%s: %s", c->parent, strerror(errno));
+	rc = look_at_parent(path, parent, &over, err);
+	if (rc == 0)
+		rc = check_child(path, c, &over, err);
+	if (rc == 0)
+		rc = parent_way(path, parent, relative, sizeof(relative), err);
+	if (rc == 0) {
+		over.absolute = parent;
+		over.relative = relative;
+		conf.size = over.size;
+		conf.logical = over.logical;
+		conf.disk_id = over.disk_id;
+		rc = vhdx_format_over(a, &conf, &over, err);
+		if (rc < 0)
+			err_prefix(err, rc, path);
+	}
+	free(parent);
+	return rc;
+}
+
+/* ---- files --------------------------------------------------------------------- */
+
 int vhdx_create(const char *path, const struct vhdx_create *conf, struct err *err)
 {
 	struct fresh f;
@@ -223,11 +411,14 @@ int vhdx_create(const char *path, const struct vhdx_create *conf, struct err *er
 		fresh_discard(&f);
 		return err_set(err, rc, "%s: %s", path, strerror(-rc));
 	}
-	rc = vhdx_format(a, conf, err);
+	if (conf->parent != NULL)
+		rc = format_child(a, path, conf, err);
+	else if ((rc = vhdx_format(a, conf, err)) < 0)
+		err_prefix(err, rc, path);
 	aio_close(a);
 	if (rc < 0) {
 		fresh_discard(&f);
-		return err_prefix(err, rc, path);
+		return rc;
 	}
 	return fresh_publish(&f, path, err);
 }
@@ -239,7 +430,7 @@ static int import_format(struct aio *a, const void *conf, struct err *err)
 
 static int import_open(struct aio *a, const char *name, struct blk **ret_b, struct err *err)
 {
-	return vhdx_open(a, name, 0, ret_b, err);
+	return vhdx_open(a, name, 0, NULL, ret_b, err);
 }
 
 int vhdx_import(const char *path, const struct vhdx_create *conf, struct blk *src,

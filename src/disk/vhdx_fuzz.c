@@ -5,7 +5,7 @@
  * the structures that opening believes, mends the checksums when it says so,
  * and then drives whatever opens with requests.
  *
- *	byte 0		1 the dirty image, 2 read-only, 4 mend checksums
+ *	byte 0		1 the dirty image, 2 read-only, 4 mend checksums, 8 a child of the clean one
  *	patches		u8 place (0xff ends them), u16 offset, u8 n, n bytes
  *	requests	u8 operation, u32 offset, u16 length
  *
@@ -36,20 +36,46 @@ static uint32_t take(struct input *in, unsigned bytes)
 	return v;
 }
 
-static struct blk *open_fake(struct fake *f, unsigned flags)
+static struct blk *open_fake(struct fake *f, unsigned flags, struct fake *parent)
 {
-	struct blk *b = NULL;
+	struct blk *on = NULL, *b = NULL;
 
-	if (vhdx_open(fake_open(f, false, 1), "image", flags, &b, NULL) < 0)
+	if (parent != NULL)
+		on = open_fake(parent, DISK_READ_ONLY, NULL);
+	if (vhdx_open_on(fake_open(f, false, 1), "image", flags, on, &b, NULL) < 0)
 		return NULL;
 	return b;
 }
 
+static const struct vhdx_create conf = {
+	.size = 16 * MIB, .block_size = MIB, .logical = 512, .physical = 4096,
+};
+
+/* A child of PARENT with a few sectors of its own. */
+static struct fake *make_child(struct fake *parent)
+{
+	static uint8_t buf[8192];
+	struct blk *b = open_fake(parent, DISK_READ_ONLY, NULL);
+	const struct vhdx_over over = {
+		.size = b->size, .logical = b->logical, .absolute = "/p", .relative = "./p",
+		.data_write = CONTAINER_OF(b, struct vhdx, blk)->hdr.data_write,
+	};
+	struct fake *f = fake_new();
+	struct aio *a = fake_open(f, false, 0);
+
+	blk_close(b);
+	BUG_IF(vhdx_format_over(a, &conf, &over, NULL) < 0);
+	aio_close(a);
+	b = open_fake(f, 0, parent);
+	BUG_IF(b == NULL);
+	BUG_IF(blk_rw_wait(b, BLK_WRITE, 3 * MIB + 512, buf, sizeof(buf)) < 0);
+	BUG_IF(blk_rw_wait(b, BLK_WRITE, 4 * MIB + 512, buf, sizeof(buf)) < 0);
+	blk_close(b);
+	return f;
+}
+
 static struct fake *make_image(bool dirty)
 {
-	const struct vhdx_create conf = {
-		.size = 16 * MIB, .block_size = MIB, .logical = 512, .physical = 4096,
-	};
 	static uint8_t buf[8192];
 	struct fake *f = fake_new(), *copy;
 	struct aio *a = fake_open(f, false, 0);
@@ -57,7 +83,7 @@ static struct fake *make_image(bool dirty)
 
 	BUG_IF(vhdx_format(a, &conf, NULL) < 0);
 	aio_close(a);
-	b = open_fake(f, 0);
+	b = open_fake(f, 0, NULL);
 	BUG_IF(b == NULL);
 	for (unsigned i = 0; i < 4; i++) {
 		memset(buf, (int)i + 1, sizeof(buf));
@@ -80,6 +106,8 @@ static void patch(struct fake *f, struct input *in)
 		2 * MIB, 2 * MIB + VHDX_ITEMS_OFF,		/* metadata: table, items */
 		3 * MIB, 3 * MIB + 4096,			/* BAT */
 		0,
+		2 * MIB + VHDX_ITEMS_OFF + 0x28,		/* parent locator */
+		3 * MIB + 65536, 4 * MIB, 5 * MIB,		/* bits: their entry, and they */
 	};
 
 	while (in->n > 0) {
@@ -139,16 +167,18 @@ static void drive(struct blk *b, struct input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct fake *images[2];
+	static struct fake *images[3];
 	struct input in = { data, size };
 	unsigned how = take(&in, 1);
+	bool child = how & 8;
+	struct disk_info info;
 	struct fake *f;
 	struct blk *b;
 
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < 3; i++)
 		if (images[i] == NULL)
-			images[i] = make_image(i == 1);
-	f = fake_clone(images[how & 1]);
+			images[i] = i == 2 ? make_child(images[0]) : make_image(i == 1);
+	f = fake_clone(images[child ? 2 : how & 1]);
 	patch(f, &in);
 	if (how & 4) {
 		mend_log(f);
@@ -157,7 +187,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		mend(f, VHDX_REGIONS_1, VHDX_REGION_TABLE_LEN);
 		mend(f, VHDX_REGIONS_2, VHDX_REGION_TABLE_LEN);
 	}
-	b = open_fake(f, how & 2 ? DISK_READ_ONLY : 0);
+	if (vhdx_inspect(fake_open(f, false, 1), "image", &info, NULL) == 0)
+		BUG_IF(strlen(info.parent) >= sizeof(info.parent));
+	b = open_fake(f, how & 2 ? DISK_READ_ONLY : 0, child ? images[0] : NULL);
 	if (b != NULL) {
 		drive(b, &in);
 		blk_close(b);

@@ -10,6 +10,10 @@
  * place up until it is done with it: space is not reused before all older
  * requests are gone.
  *
+ * What a differencing disk does not have is asked of its parent.  Which
+ * sectors of a block those are say pages of bits, read when they are first
+ * looked at; of two requests that do so at once, the second drops its own.
+ *
  * A partial trim becomes a hole in the host's file; the block stays.  A fixed
  * disk ignores trim and writes zeros.
  *
@@ -79,15 +83,24 @@ static bool is_trouble(int rc)
 	return rc < 0 && rc != -EINVAL && rc != -EROFS;
 }
 
-void vhdx_finish(struct vreq *r, int rc)
+static struct blk_req *let_go(struct vreq *r)
 {
 	struct blk_req *req = r->req;
-	struct vhdx *v = r->v;
 
-	pthread_mutex_lock(&v->lock);
+	pthread_mutex_lock(&r->v->lock);
 	moving_remove(r);
-	pthread_mutex_unlock(&v->lock);
+	pthread_mutex_unlock(&r->v->lock);
+	free(r->loading);
+	free(r->ask_iov);
 	free(r);
+	return req;
+}
+
+void vhdx_finish(struct vreq *r, int rc)
+{
+	struct vhdx *v = r->v;
+	struct blk_req *req = let_go(r);
+
 	if (is_trouble(rc))
 		disk_trouble(&v->blk, rc, req->op == BLK_READ ? "reading a VHDX" :
 			     req->op == BLK_FLUSH ? "flushing a VHDX" : "writing a VHDX");
@@ -97,14 +110,9 @@ void vhdx_finish(struct vreq *r, int rc)
 /* For use inside submit: completes on the backend's thread. */
 static void finish_later(struct vreq *r, int rc)
 {
-	struct blk_req *req = r->req;
 	struct vhdx *v = r->v;
 
-	pthread_mutex_lock(&v->lock);
-	moving_remove(r);
-	pthread_mutex_unlock(&v->lock);
-	free(r);
-	flight_later(&v->flight, req, rc);
+	flight_later(&v->flight, let_go(r), rc);
 }
 
 /* With the lock held: is a plain fdatasync all that a flush needs? */
@@ -203,22 +211,6 @@ static int fill_absent(struct vhdx *v, uint64_t off, uint64_t len)
 
 /* ---- read and write ---------------------------------------------------------- */
 
-static void zero_slice(const struct blk_req *req, uint64_t skip, uint64_t n)
-{
-	for (int i = 0; i < req->nr_iov && n > 0; i++) {
-		uint64_t len = req->iov[i].iov_len, part;
-
-		if (skip >= len) {
-			skip -= len;
-			continue;
-		}
-		part = min_u64(n, len - skip);
-		memset((uint8_t *)req->iov[i].iov_base + skip, 0, (size_t)part);
-		n -= part;
-		skip = 0;
-	}
-}
-
 static void transfer(struct vreq *r, enum xfer_kind kind, uint64_t file_off, uint64_t len)
 {
 	r->chunk = len;
@@ -230,28 +222,220 @@ static void transfer(struct vreq *r, enum xfer_kind kind, uint64_t file_off, uin
 	xfer_start(&r->x, r->req->iov, r->req->nr_iov, r->pos);
 }
 
+static void parent_done(struct blk_req *ask, int rc)
+{
+	struct vreq *r = ask->ctx;
+
+	if (rc < 0) {
+		vhdx_finish(r, rc);
+		return;
+	}
+	r->pos += r->chunk;
+	vhdx_step(r);
+}
+
+/* The N bytes at R's position, read from the parent into the caller's iovecs. */
+static void ask_parent(struct vreq *r, uint64_t n)
+{
+	const struct blk_req *req = r->req;
+	int nr;
+
+	if (r->ask_iov == NULL)
+		r->ask_iov = new_array(struct iovec, (size_t)req->nr_iov);
+	if (r->ask_iov == NULL) {
+		finish_later(r, -ENOMEM);
+		return;
+	}
+	nr = disk_slice(req, r->pos, n, r->ask_iov);
+	r->chunk = n;
+	r->ask = (struct blk_req){
+		.op = BLK_READ, .off = req->off + r->pos, .len = n, .iov = r->ask_iov,
+		.nr_iov = nr, .done = parent_done, .ctx = r,
+	};
+	blk_submit(r->v->parent, &r->ask);
+}
+
+/* The page of bits at AT in the file. */
+static void load_bits(struct vreq *r, uint64_t at)
+{
+	r->loading = new0(struct bat_page);
+	if (r->loading == NULL) {
+		finish_later(r, -ENOMEM);
+		return;
+	}
+	r->loading->off = at;
+	r->loading->bits = true;
+	r->iov = (struct iovec){ r->loading->e, sizeof(r->loading->e) };
+	r->x.kind = XFER_READ;
+	r->x.eof_zero = r->v->patches.nr > 0;
+	r->x.off = at;
+	r->x.len = sizeof(r->loading->e);
+	xfer_start(&r->x, &r->iov, 1, 0);
+}
+
+static void bits_loaded(struct vreq *r)
+{
+	struct vhdx *v = r->v;
+	int rc;
+
+	vhdx_patch(&v->patches, r->x.off, sizeof(r->loading->e), &r->iov, 1, 0);
+	pthread_mutex_lock(&v->lock);
+	rc = vhdx_bits_keep(v, r->req->off + r->pos, &r->loading);
+	pthread_mutex_unlock(&v->lock);
+	free(r->loading);
+	r->loading = NULL;
+	if (rc < 0)
+		finish_later(r, rc);
+	else
+		vhdx_step(r);
+}
+
+enum source { FROM_NOWHERE, FROM_FILE, FROM_PARENT, FROM_BITS };
+
+/*
+ * Where the bytes from OFF on come from, *RET_N of at most LEFT; their place,
+ * or that of the bits that must be read first.  Only what was never present is
+ * the parent's: what the child zeroed or trimmed never shows it again.
+ */
+static enum source source_of(struct vhdx *v, uint64_t off, uint64_t left, uint64_t *ret_n,
+			     uint64_t *ret_at)
+{
+	uint64_t entry = vhdx_bat_get(v, off >> v->block_shift);
+	unsigned state = (unsigned)(entry & BAT_STATE_MASK);
+	const struct bat_page *bits;
+	bool here = true;
+
+	if (!v->has_parent) {
+		*ret_n = extent(v, off, left);
+	} else {
+		*ret_n = min_u64(left, v->block_size - (off & (v->block_size - 1)));
+		if (state == BAT_NOT_PRESENT)
+			return FROM_PARENT;
+	}
+	if (!bat_has_space(entry))
+		return FROM_NOWHERE;
+	if (v->has_parent && state == BAT_PARTIALLY_PRESENT) {
+		bits = vhdx_bits(v, off);
+		if (bits == NULL)
+			return vhdx_bits_at(v, off, ret_at) ? FROM_BITS : FROM_PARENT;
+		*ret_n = vhdx_bits_run(v, bits, off, *ret_n, &here);
+	}
+	if (!here)
+		return FROM_PARENT;
+	*ret_at = place(v, entry, off);
+	return FROM_FILE;
+}
+
 static void step_read(struct vreq *r)
 {
 	const struct blk_req *req = r->req;
 	struct vhdx *v = r->v;
 
 	while (r->pos < req->len) {
-		uint64_t off = req->off + r->pos, entry, n;
+		uint64_t n = 0, at = 0;
+		enum source from;
 
 		pthread_mutex_lock(&v->lock);
-		entry = vhdx_bat_get(v, off >> v->block_shift);
-		n = extent(v, off, req->len - r->pos);
-		if (bat_has_space(entry))
+		from = source_of(v, req->off + r->pos, req->len - r->pos, &n, &at);
+		if (from == FROM_FILE)
 			moving_add(r);
 		pthread_mutex_unlock(&v->lock);
-		if (bat_has_space(entry)) {
-			transfer(r, XFER_READ, place(v, entry, off), n);
+		switch (from) {
+		case FROM_FILE:
+			transfer(r, XFER_READ, at, n);
 			return;
+		case FROM_PARENT:
+			ask_parent(r, n);
+			return;
+		case FROM_BITS:
+			load_bits(r, at);
+			return;
+		case FROM_NOWHERE:
+			disk_zero_slice(req, r->pos, n);
+			r->pos += n;
+			break;
 		}
-		zero_slice(req, r->pos, n);
-		r->pos += n;
 	}
 	end(r);
+}
+
+/* ---- writes to a differencing disk: lock held ---------------------------------- */
+
+enum child_step { CHILD_MOVE, CHILD_LOAD, CHILD_PARK, CHILD_FAIL };
+
+/* Space for a block that was the parent's or zeros; then it is looked at again. */
+static int child_take(struct vreq *r, uint64_t block, unsigned state)
+{
+	struct vhdx *v = r->v;
+	uint64_t at;
+	int rc;
+
+	if (state == BAT_NOT_PRESENT && !vhdx_bits_ready(v, block)) {
+		r->prepare = true;
+		r->block = block;
+		return -EAGAIN;
+	}
+	rc = vhdx_take_block(v, &at);
+	if (rc < 0)
+		return rc;
+	rc = vhdx_bat_set(v, block, at | (state == BAT_NOT_PRESENT ? BAT_PARTIALLY_PRESENT :
+					  BAT_FULLY_PRESENT));
+	if (rc < 0 && runs_add(&v->ready, at, v->block_size, 0) < 0)
+		return rc;	/* that space is lost until the next open */
+	return rc;
+}
+
+/* What a write of *RET_N of at most LEFT bytes at OFF needs. */
+static enum child_step child_look(struct vreq *r, uint64_t off, uint64_t left, uint64_t *ret_n,
+				  uint64_t *ret_at, int *ret_rc)
+{
+	struct vhdx *v = r->v;
+	uint64_t block = off >> v->block_shift, entry = vhdx_bat_get(v, block);
+	uint64_t page = PAGE_BITS * v->blk.logical;
+
+	if (!v->session)
+		return CHILD_PARK;
+	if (!bat_has_space(entry)) {
+		*ret_rc = child_take(r, block, (unsigned)(entry & BAT_STATE_MASK));
+		if (*ret_rc < 0)
+			return *ret_rc == -EAGAIN ? CHILD_PARK : CHILD_FAIL;
+		entry = vhdx_bat_get(v, block);
+	}
+	*ret_n = min_u64(left, v->block_size - (off & (v->block_size - 1)));
+	r->child = (entry & BAT_STATE_MASK) == BAT_PARTIALLY_PRESENT;
+	if (r->child) {
+		*ret_n = min_u64(*ret_n, page - off % page);
+		if (vhdx_bits(v, off) == NULL) {
+			if (vhdx_bits_at(v, off, ret_at))
+				return CHILD_LOAD;
+			*ret_rc = -EIO;		/* opening had checked that there are some */
+			return CHILD_FAIL;
+		}
+	}
+	*ret_at = place(v, entry, off);
+	return CHILD_MOVE;
+}
+
+static void step_child(struct vreq *r, enum xfer_kind kind, uint64_t left)
+{
+	struct vhdx *v = r->v;
+	uint64_t n = 0, at = 0;
+	enum child_step s;
+	int rc = 0;
+
+	pthread_mutex_lock(&v->lock);
+	s = child_look(r, r->req->off + r->pos, left, &n, &at, &rc);
+	if (s == CHILD_MOVE)
+		moving_add(r);
+	else if (s == CHILD_PARK)
+		park(r);
+	pthread_mutex_unlock(&v->lock);
+	if (s == CHILD_MOVE)
+		transfer(r, kind, at, n);
+	else if (s == CHILD_LOAD)
+		load_bits(r, at);
+	else if (s == CHILD_FAIL)
+		finish_later(r, rc);
 }
 
 static void step_write(struct vreq *r)
@@ -263,6 +447,10 @@ static void step_write(struct vreq *r)
 
 	if (left == 0) {
 		end(r);
+		return;
+	}
+	if (v->has_parent) {
+		step_child(r, XFER_WRITE, left);
 		return;
 	}
 	pthread_mutex_lock(&v->lock);
@@ -298,7 +486,31 @@ static int drop_block(struct vhdx *v, uint64_t block, uint64_t entry, bool zero)
 	return 0;
 }
 
-enum trim_step { TRIM_GO_ON, TRIM_PARK, TRIM_TRANSFER, TRIM_FAIL };
+enum trim_step { TRIM_GO_ON, TRIM_PARK, TRIM_TRANSFER, TRIM_FAIL, TRIM_CHILD };
+
+/*
+ * The same of a differencing disk.  A part of a block is zeroed as it is
+ * written, and trimmed not at all: it may stay as it is, but not become the
+ * parent's.
+ */
+static enum trim_step trim_child(struct vreq *r, uint64_t off, uint64_t n, int *ret_rc)
+{
+	bool zero = r->req->op == BLK_WRITE_ZEROES;
+	struct vhdx *v = r->v;
+	uint64_t block = off >> v->block_shift, entry = vhdx_bat_get(v, block);
+	bool whole =
+		(off & (v->block_size - 1)) == 0 && (n == v->block_size || off + n == v->blk.size);
+
+	if (!bat_has_space(entry) && (!zero || (entry & BAT_STATE_MASK) != BAT_NOT_PRESENT))
+		return TRIM_GO_ON;
+	if (!whole)
+		return zero ? TRIM_CHILD : TRIM_GO_ON;
+	if (!v->session)
+		return TRIM_PARK;
+	*ret_rc = bat_has_space(entry) ? drop_block(v, block, entry, true) :
+					 vhdx_bat_set(v, block, BAT_ZERO);
+	return *ret_rc < 0 ? TRIM_FAIL : TRIM_GO_ON;
+}
 
 /* One block, or its part in the range; lock held. */
 static enum trim_step trim_block(struct vreq *r, uint64_t off, uint64_t n, uint64_t *ret_place,
@@ -334,7 +546,7 @@ static uint64_t empty_page(const struct vhdx *v, uint64_t off, uint64_t left)
 {
 	uint64_t block = off >> v->block_shift, index = vhdx_bat_index(v, block), blocks;
 
-	if (v->page[index / BAT_PAGE_ENTRIES] != NULL)
+	if (v->page[index / BAT_PAGE_ENTRIES] != NULL || v->has_parent)
 		return 0;
 	/* The rest of the page, less the bitmap slots that may be in it: never too far. */
 	blocks = BAT_PAGE_ENTRIES - index % BAT_PAGE_ENTRIES;
@@ -362,7 +574,8 @@ static void step_trim(struct vreq *r)
 			if (n > 0)
 				continue;
 			n = min_u64(left, v->block_size - (off & (v->block_size - 1)));
-			s = trim_block(r, off, n, &at, &rc);
+			s = v->has_parent ? trim_child(r, off, n, &rc) :
+					    trim_block(r, off, n, &at, &rc);
 			if (s != TRIM_GO_ON)
 				break;
 		}
@@ -373,6 +586,10 @@ static void step_trim(struct vreq *r)
 		pthread_mutex_unlock(&v->lock);
 		if (s == TRIM_PARK)
 			return;
+		if (s == TRIM_CHILD) {
+			step_child(r, XFER_ZERO, n);
+			return;
+		}
 		if (s == TRIM_FAIL) {
 			finish_later(r, rc);
 			return;
@@ -416,6 +633,16 @@ static void step_done(struct xfer *x, int rc)
 	if (rc < 0 || x->kind == XFER_SYNC) {
 		vhdx_finish(r, rc);
 		return;
+	}
+	if (r->loading != NULL) {
+		bits_loaded(r);
+		return;
+	}
+	if (r->child) {
+		pthread_mutex_lock(&v->lock);
+		vhdx_bits_set(v, req->off + r->pos, r->chunk);
+		pthread_mutex_unlock(&v->lock);
+		r->child = false;
 	}
 	if (x->kind == XFER_READ)
 		vhdx_patch(&v->patches, x->off, r->chunk, req->iov, req->nr_iov, r->pos);

@@ -233,7 +233,7 @@ static int write_logged(struct vhdx *v)
 	for (const struct bat_page *p = v->logged; p != NULL; p = p->next_logged, io++) {
 		io->iov = (struct iovec){ p->logged, SECTOR };
 		io->io = (struct aio_io){
-			.op = AIO_WRITE, .off = v->bat_off + p->index * SECTOR, .len = SECTOR,
+			.op = AIO_WRITE, .off = p->off, .len = SECTOR,
 			.iov = &io->iov, .nr_iov = 1, .done = page_done, .ctx = &b,
 		};
 		aio_submit(v->aio, &io->io);

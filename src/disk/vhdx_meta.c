@@ -250,6 +250,10 @@ static int one_item(struct vhdx *v, const struct vhdx_item *it, struct items *re
 				       "%s: metadata: found a %s of %u bytes, expected %zu",
 				       v->name, row->name, len, row->len);
 		*found |= 1u << i;
+		if (row->len == 0) {		/* the parent locator: by itself, later */
+			v->locator_off = off;
+			v->locator_len = len;
+		}
 		return row->len == 0 ? 0 : read_item(v, row, off, ret_items, err);
 	}
 	if (flags & ITEM_REQUIRED)
@@ -344,8 +348,8 @@ static int take_geometry(struct vhdx *v, const struct items *it, struct err *err
 	v->block_shift = (uint32_t)__builtin_ctz(bs);
 	v->chunk_ratio = (uint32_t)((UINT64_C(1) << 23) * logical / bs);
 	v->nr_blocks = (size + bs - 1) / bs;
-	v->fixed = flags & FILE_LEAVE_ALLOCATED;
 	v->has_parent = flags & FILE_HAS_PARENT;
+	v->fixed = (flags & FILE_LEAVE_ALLOCATED) && !v->has_parent;
 	v->blk.size = size;
 	v->blk.logical = logical;
 	v->blk.physical = physical;

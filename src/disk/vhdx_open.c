@@ -9,7 +9,6 @@
  * Every message names the file, what was found, and what was expected.
  *
  * Spec     [MS-VHDX] 2.2
- * Missing  differencing images: refused until chains exist
  * Lock     none: one thread until vhdx_open returns
  */
 #include "disk/vhdx.h"
@@ -116,7 +115,7 @@ static int load_headers(struct vhdx *v, struct err *err)
 	return check_header(v, err);
 }
 
-static int load_all(struct vhdx *v, unsigned flags, bool inspect, struct err *err)
+static int load_all(struct vhdx *v, unsigned flags, struct err *err)
 {
 	bool writable = !(flags & DISK_READ_ONLY);
 	int rc = aio_size(v->aio, &v->file_size);
@@ -139,11 +138,6 @@ static int load_all(struct vhdx *v, unsigned flags, bool inspect, struct err *er
 		rc = vhdx_load_regions(v, err);
 	if (rc == 0)
 		rc = vhdx_load_metadata(v, err);
-	if (rc == 0 && v->has_parent && !inspect)
-		rc = err_set(err, -ENOTSUP,
-			     "%s: found a differencing disk (it has a parent), expected a fixed"
-			     " or dynamic one: merge it first",
-			     v->name);
 	if (rc == 0)
 		rc = vhdx_load_bat(v, writable, err);
 	if (rc == 0 && writable && v->log_len == 0)
@@ -196,6 +190,8 @@ static struct vhdx *new_vhdx(struct aio *aio, const char *name)
 void vhdx_free(struct vhdx *v)
 {
 	aio_close(v->aio);
+	blk_close(v->parent);
+	vhdx_free_bits(v);
 	vhdx_free_bat(v);
 	vhdx_patches_free(&v->patches);
 	runs_free(&v->regions);
@@ -210,8 +206,17 @@ void vhdx_free(struct vhdx *v)
 	free(v);
 }
 
+static int get_going(struct vhdx *v, unsigned flags, struct err *err)
+{
+	v->blk.ops = &vhdx_blk_ops;
+	v->blk.read_only = flags & DISK_READ_ONLY;
+	v->blk.can_unmap = !v->fixed;
+	return v->blk.read_only ? 0 : prepare_writing(v, err);
+}
+
+/* INSPECT: no parent is looked for. */
 static int open_any(struct aio *aio, const char *name, unsigned flags, bool inspect,
-		    struct vhdx **ret_v, struct err *err)
+		    const struct descent *from, struct vhdx **ret_v, struct err *err)
 {
 	struct vhdx *v = new_vhdx(aio, name);
 	int rc;
@@ -220,12 +225,11 @@ static int open_any(struct aio *aio, const char *name, unsigned flags, bool insp
 		aio_close(aio);
 		return err_set(err, -ENOMEM, "%s: no memory", name);
 	}
-	rc = load_all(v, flags, inspect, err);
-	v->blk.ops = &vhdx_blk_ops;
-	v->blk.read_only = flags & DISK_READ_ONLY;
-	v->blk.can_unmap = !v->fixed;
-	if (rc == 0 && !v->blk.read_only)
-		rc = prepare_writing(v, err);
+	rc = load_all(v, flags, err);
+	if (rc == 0 && v->has_parent && !inspect)
+		rc = vhdx_find_parent(v, flags, from, err);
+	if (rc == 0)
+		rc = get_going(v, flags, err);
 	if (rc < 0) {
 		vhdx_free(v);
 		return rc;
@@ -234,11 +238,38 @@ static int open_any(struct aio *aio, const char *name, unsigned flags, bool insp
 	return 0;
 }
 
-int vhdx_open(struct aio *aio, const char *name, unsigned flags, struct blk **ret_b,
-	      struct err *err)
+int vhdx_open_on(struct aio *aio, const char *name, unsigned flags, struct blk *parent,
+		 struct blk **ret_b, struct err *err)
+{
+	struct vhdx *v = new_vhdx(aio, name);
+	int rc;
+
+	if (v == NULL) {
+		aio_close(aio);
+		blk_close(parent);
+		return err_set(err, -ENOMEM, "%s: no memory", name);
+	}
+	v->parent = parent;
+	rc = load_all(v, flags, err);
+	if (rc == 0 && v->has_parent != (parent != NULL))
+		rc = err_set(err, -EINVAL, "%s: a parent is %s", name,
+			     parent != NULL ? "given" : "missing");
+	if (rc == 0 && parent != NULL)
+		rc = vhdx_check_parent(v, parent, err);
+	if (rc == 0)
+		rc = get_going(v, flags, err);
+	if (rc < 0)
+		vhdx_free(v);
+	else
+		*ret_b = &v->blk;
+	return rc;
+}
+
+int vhdx_open(struct aio *aio, const char *name, unsigned flags, const struct descent *from,
+	      struct blk **ret_b, struct err *err)
 {
 	struct vhdx *v;
-	int rc = open_any(aio, name, flags, false, &v, err);
+	int rc = open_any(aio, name, flags, false, from, &v, err);
 
 	if (rc == 0)
 		*ret_b = &v->blk;
@@ -248,7 +279,7 @@ int vhdx_open(struct aio *aio, const char *name, unsigned flags, struct blk **re
 int vhdx_inspect(struct aio *aio, const char *name, struct disk_info *ret_info, struct err *err)
 {
 	struct vhdx *v;
-	int rc = open_any(aio, name, DISK_READ_ONLY, true, &v, err);
+	int rc = open_any(aio, name, DISK_READ_ONLY, true, NULL, &v, err);
 
 	if (rc < 0)
 		return rc;
@@ -269,6 +300,8 @@ int vhdx_inspect(struct aio *aio, const char *name, struct disk_info *ret_info, 
 		.log_length = v->log_len,
 	};
 	memcpy(ret_info->creator, v->creator, sizeof(ret_info->creator));
+	if (v->has_parent)
+		vhdx_parent_name(v, ret_info->parent, sizeof(ret_info->parent));
 	vhdx_free(v);
 	return 0;
 }

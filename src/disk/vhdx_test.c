@@ -27,7 +27,7 @@ static struct blk *open_image(struct fake *f, unsigned flags)
 	struct err err = { .msg = "" };
 	struct blk *b = NULL;
 
-	if (vhdx_open(fake_open(f, true, 1), "image", flags, &b, &err) < 0)
+	if (vhdx_open(fake_open(f, true, 1), "image", flags, NULL, &b, &err) < 0)
 		fail_msg("%s", err.msg);
 	return b;
 }
@@ -551,7 +551,7 @@ static void no_memory_is_an_error_not_a_crash(void **s)
 		int rc;
 
 		base_fail_alloc(n);
-		rc = vhdx_open(fake_open(f, false, 0), "image", 0, &b, NULL);
+		rc = vhdx_open(fake_open(f, false, 0), "image", 0, NULL, &b, NULL);
 		base_fail_alloc(0);
 		CHECK(rc == 0 || rc == -ENOMEM);
 		ok += rc == 0;

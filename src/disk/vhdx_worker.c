@@ -8,8 +8,8 @@
  * like the argument in vhdx.h.
  *
  * A commit serves every flush that was there when it began: two fdatasyncs
- * for any number of allocations (more only when they dirtied more BAT pages
- * than one log entry holds).  Unflushed changes are committed after a second
+ * for any number of allocations (more only when they dirtied more pages than
+ * one log entry holds).  Unflushed changes are committed after a second
  * on their own, and a log that rests is closed, so that a file left alone is
  * a clean file.
  *
@@ -54,42 +54,21 @@ static int begin_session(struct vhdx *v)
 	return 0;
 }
 
-/* Called without the lock. */
-static void serve_parked(struct vhdx *v)
-{
-	struct vreq *r, *next;
-	int rc = v->session ? 0 : begin_session(v);
-
-	if (rc == 0)
-		rc = vhdx_make_space(v);
-	pthread_mutex_lock(&v->lock);
-	r = v->parked.head;
-	vreqs_init(&v->parked);
-	pthread_mutex_unlock(&v->lock);
-	for (; r != NULL; r = next) {
-		next = r->wait_next;
-		if (rc < 0)
-			vhdx_finish(r, rc);
-		else
-			vhdx_step(r);
-	}
-}
-
 /* ---- commits ------------------------------------------------------------------- */
 
 struct commit {
 	struct bat_page **pages;
-	uint8_t **copies;
+	uint8_t **copies;		/* [owned] until they are logged */
 	struct log_page *log;
-	uint32_t nr, max;
+	uint64_t nr, max, logged;
 };
 
-static int commit_init(struct commit *c, const struct vhdx *v)
+static int commit_init(struct commit *c, uint64_t max)
 {
-	c->max = vhdx_log_max_pages(v);
-	c->pages = new_array(struct bat_page *, c->max);
-	c->copies = new_array(uint8_t *, c->max);
-	c->log = new_array(struct log_page, c->max);
+	c->max = max;
+	c->pages = new_array(struct bat_page *, max);
+	c->copies = new_array(uint8_t *, max);
+	c->log = new_array(struct log_page, max);
 	return c->pages == NULL || c->copies == NULL || c->log == NULL ? -ENOMEM : 0;
 }
 
@@ -100,54 +79,71 @@ static void commit_exit(struct commit *c)
 	free(c->log);
 }
 
-/* Copies up to MOST dirty pages as they are now; they count as clean from here on. */
-static int snapshot(struct vhdx *v, struct commit *c, uint64_t most)
+/* Copies dirty pages of the BAT, or of bits; lock held. */
+static int copy_pages(struct vhdx *v, struct commit *c, bool bits)
 {
-	int rc = 0;
+	for (struct bat_page *p = v->dirty; p != NULL && c->nr < c->max; p = p->next_dirty) {
+		uint8_t *copy;
 
-	c->nr = 0;
-	pthread_mutex_lock(&v->lock);
-	while (c->nr < c->max && c->nr < most && v->dirty != NULL) {
-		struct bat_page *p = v->dirty;
-		uint8_t *copy = malloc(PAGE_BYTES);
-
-		if (copy == NULL) {
-			rc = -ENOMEM;
-			break;
-		}
+		if (p->bits != bits)
+			continue;
+		copy = malloc(PAGE_BYTES);
+		if (copy == NULL)
+			return -ENOMEM;
 		memcpy(copy, p->e, PAGE_BYTES);
-		v->dirty = p->next_dirty;
-		if (v->dirty == NULL)
-			v->dirty_tail = &v->dirty;
-		v->nr_dirty--;
-		p->dirty = false;
 		c->pages[c->nr] = p;
 		c->copies[c->nr] = copy;
-		c->log[c->nr++] = (struct log_page){ v->bat_off + p->index * PAGE_BYTES, copy };
+		c->log[c->nr++] = (struct log_page){ p->off, copy };
 	}
-	pthread_mutex_unlock(&v->lock);
-	return rc;
+	return 0;
 }
 
-/* The entry is durable: its copies wait to be put in place. */
-static void keep_logged(struct vhdx *v, struct commit *c)
+/*
+ * All dirty pages as they are now, the BAT's first (B4); they count as clean
+ * from here on.  Lock held.
+ */
+static int snapshot(struct vhdx *v, struct commit *c)
 {
-	for (uint32_t i = 0; i < c->nr; i++) {
-		struct bat_page *p = c->pages[i];
+	int rc = commit_init(c, v->nr_dirty + 1);
+
+	if (rc == 0)
+		rc = copy_pages(v, c, false);
+	if (rc == 0)
+		rc = copy_pages(v, c, true);
+	if (rc < 0) {
+		for (uint64_t i = 0; i < c->nr; i++)
+			free(c->copies[i]);
+		c->nr = 0;
+		v->dirty_since = base_monotonic_ns();
+		return rc;
+	}
+	for (uint64_t i = 0; i < c->nr; i++)
+		c->pages[i]->dirty = false;
+	v->dirty = NULL;
+	v->dirty_tail = &v->dirty;
+	v->nr_dirty = 0;
+	return 0;
+}
+
+/* An entry is durable: its N copies wait to be put in place. */
+static void keep_logged(struct vhdx *v, struct commit *c, uint64_t n)
+{
+	for (; n > 0; n--, c->logged++) {
+		struct bat_page *p = c->pages[c->logged];
 
 		if (p->logged == NULL) {
 			p->next_logged = v->logged;
 			v->logged = p;
 		}
 		free(p->logged);
-		p->logged = c->copies[i];
+		p->logged = c->copies[c->logged];
 	}
 }
 
 static void back_to_dirty(struct vhdx *v, struct commit *c)
 {
 	pthread_mutex_lock(&v->lock);
-	for (uint32_t i = 0; i < c->nr; i++) {
+	for (uint64_t i = c->logged; i < c->nr; i++) {
 		vhdx_bat_mark_dirty(v, c->pages[i]);
 		free(c->copies[i]);
 	}
@@ -156,39 +152,25 @@ static void back_to_dirty(struct vhdx *v, struct commit *c)
 }
 
 /*
- * The order is the argument: copy, then the data's fdatasync, then the entry
- * and its fdatasync (I2).
+ * The order is the argument: copied already, then the data's fdatasync, then
+ * the entries and theirs (I2).
  */
-static int commit_some(struct vhdx *v, struct commit *c, uint64_t most)
+static int commit_pages(struct vhdx *v, struct commit *c)
 {
-	int rc = snapshot(v, c, most);
+	int rc = aio_sync_wait(v->aio);
 
-	if (rc == 0)
-		rc = aio_sync_wait(v->aio);
-	if (rc == 0 && c->nr > 0)
-		rc = vhdx_log_append(v, c->log, c->nr);
+	while (rc == 0 && c->logged < c->nr) {
+		uint64_t n = min_u64(vhdx_log_max_pages(v), c->nr - c->logged);
+
+		rc = vhdx_log_append(v, c->log + c->logged, (uint32_t)n);
+		if (rc == 0)
+			keep_logged(v, c, n);
+	}
 	if (rc < 0) {
 		back_to_dirty(v, c);
 		return rc;
 	}
-	keep_logged(v, c);
 	return vhdx_log_name(v);
-}
-
-/* All pages that are dirty now; those that become so meanwhile queue behind them. */
-static int commit_pages(struct vhdx *v, uint64_t nr)
-{
-	struct commit c = { 0 };
-	int rc = commit_init(&c, v);
-
-	if (rc == 0)
-		rc = commit_some(v, &c, nr);
-	while (rc == 0 && nr > c.nr) {
-		nr -= c.nr;
-		rc = commit_some(v, &c, nr);
-	}
-	commit_exit(&c);
-	return rc;
 }
 
 static void append_runs(struct vhdx *v, struct runs *to, struct runs *from)
@@ -207,9 +189,9 @@ static void append_runs(struct vhdx *v, struct runs *to, struct runs *from)
 /* Called without the lock. */
 static int commit(struct vhdx *v)
 {
+	struct commit c = { 0 };
 	struct vreq *r, *next;
 	struct runs limbo;
-	uint64_t nr;
 	int rc;
 
 	pthread_mutex_lock(&v->lock);
@@ -217,11 +199,13 @@ static int commit(struct vhdx *v)
 	vreqs_init(&v->flushers);
 	limbo = v->limbo;
 	v->limbo = (struct runs){ 0 };
-	nr = v->nr_dirty;
+	rc = snapshot(v, &c);
 	v->committing = true;
 	pthread_mutex_unlock(&v->lock);
 
-	rc = commit_pages(v, nr);
+	if (rc == 0)
+		rc = commit_pages(v, &c);
+	commit_exit(&c);
 
 	pthread_mutex_lock(&v->lock);
 	v->committing = false;
@@ -234,6 +218,56 @@ static int commit(struct vhdx *v)
 	}
 	vhdx_settle(v);
 	return rc;
+}
+
+/* ---- what waited for the worker ------------------------------------------------- */
+
+/* For those of LIST that want to write where a differencing disk has nothing (B2, B3). */
+static int prepare_bits(struct vhdx *v, struct vreq *list)
+{
+	bool doubt;
+	int rc = 0;
+
+	for (struct vreq *r = list; r != NULL && rc == 0; r = r->wait_next)
+		if (r->prepare) {
+			r->prepare = false;
+			rc = vhdx_bits_prepare(v, r->block);
+		}
+	pthread_mutex_lock(&v->lock);
+	doubt = v->bits_in_doubt;
+	pthread_mutex_unlock(&v->lock);
+	if (rc < 0 || !doubt)
+		return rc;
+	rc = commit(v);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&v->lock);
+	v->bits_in_doubt = false;
+	pthread_mutex_unlock(&v->lock);
+	return 0;
+}
+
+/* Called without the lock. */
+static void serve_parked(struct vhdx *v)
+{
+	struct vreq *r, *next;
+	int rc = v->session ? 0 : begin_session(v);
+
+	if (rc == 0)
+		rc = vhdx_make_space(v);
+	pthread_mutex_lock(&v->lock);
+	r = v->parked.head;
+	vreqs_init(&v->parked);
+	pthread_mutex_unlock(&v->lock);
+	if (rc == 0)
+		rc = prepare_bits(v, r);
+	for (; r != NULL; r = next) {
+		next = r->wait_next;
+		if (rc < 0)
+			vhdx_finish(r, rc);
+		else
+			vhdx_step(r);
+	}
 }
 
 /* ---- the thread ------------------------------------------------------------------ */
