@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define LOOK_US 50000u
-#define LOOKS 400u			/* longer than the machine's own patience with its guest */
+#define LOOKS 600u			/* longer than the machine's own patience with its guest */
 
 static const struct opt list_opts[] = {
 	ASK_CONTROL_OPT, { "json", NULL, "for programs", ask_set_flag }, { 0 },

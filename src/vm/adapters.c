@@ -10,7 +10,7 @@
  * then waits for a moment of rest: Linux looks at no interrupt of a channel
  * once it has heard that it is rescinded, but waits for completions all the
  * same, for ever; so it must have none to wait for.  With the link down it
- * sends nothing more.  What it sends after all is answered for ten seconds.
+ * sends nothing more, which it may take two seconds and more to hear of.  What it sends after all is answered for ten seconds.
  * All of the host's side (port, switch, NAT, files) is gone before that.
  *
  * A number, and so the instance and the address made of it, is given again
@@ -30,8 +30,9 @@
 #include <unistd.h>
 
 #define PATIENCE_NS (10 * (uint64_t)NS_PER_SEC)	/* for a guest to let go */
-#define REST_NS (3 * (uint64_t)NS_PER_SEC)	/* for it to come to rest before it is asked to */
+#define REST_NS (10 * (uint64_t)NS_PER_SEC)	/* for it to come to rest before it is asked to */
 #define REST_LOOK_US 100000u
+#define REST_LOOKS 10u			/* in a row: a guest that gets no processor rests for a moment too */
 
 static void make_mac(const struct vm *vm, unsigned id, uint8_t mac[6])
 {
@@ -236,9 +237,13 @@ static bool is_closing(struct network *n)
 static void wait_for_rest(struct network *n, struct nic *nic)
 {
 	uint64_t mark = UINT64_MAX, end = base_monotonic_ns() + REST_NS;
+	unsigned looks = 0;
 
-	while (!nic_rests(nic, &mark) && base_monotonic_ns() < end && !is_closing(n))
+	/* One that does not use the adapter has nothing to come to rest from. */
+	while (looks < (nic_in_use(nic) ? REST_LOOKS : 2) && base_monotonic_ns() < end && !is_closing(n)) {
+		looks = nic_rests(nic, &mark) ? looks + 1 : 0;
 		usleep(REST_LOOK_US);
+	}
 }
 
 static void *farewell(void *arg)
