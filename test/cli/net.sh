@@ -19,7 +19,7 @@ one_sentence 'expected link=up, link=down or a network after net0' "$g" net set 
 "$g" run --generation 1 --memory 64M --net private,mac=00:15:5d:00:00:01 --net private,adapter=legacy 2> "$d/err" &
 vm=$!
 for _ in $(seq 100); do "$g" net list > /dev/null 2>&1 && break; sleep 0.1; done
-expect 0 '^net0   00:15:5d:00:00:01  private, not in use$' "$g" net list
+expect 0 '^net0   00:15:5d:00:00:01  private, (not )?in use$' "$g" net list
 expect 0 '^net1   00:15:5d:.*  private, legacy$' "$g" net list
 expect 0 '^net2 00:15:5d:00:00:02$' "$g" net add nat,mac=00:15:5d:00:00:02,max-out=10M
 expect 0 '"net": "nat"' "$g" net list --json
@@ -34,18 +34,20 @@ expect 0 'private, legacy, link=down$' "$g" net list
 expect 0 '' "$g" net set net1 link=up nat
 expect 0 '^net1   .*  nat, legacy$' "$g" net list
 expect 0 '' "$g" net set 00-15-5D-00-00-02 private
-expect 0 '00:15:5d:00:00:02  private, not in use$' "$g" net list
+expect 0 '00:15:5d:00:00:02  private, (not )?in use$' "$g" net list
 expect 1 'stay as they were when net2 was added' "$g" net set net2 nat,capture=x
 expect 1 'link "sideways": expected up or down' "$g" net set net2 link=sideways
 expect 0 '' "$g" net remove 00:15:5d:00:00:02
 expect 1 'no adapter "net2": this machine has net0, net1$' "$g" net remove net2
 # A switch of that name starts with the first who needs it.
 expect 0 '' "$g" switch new lan
-expect 0 '^net2 ' "$g" net add switch=lan,port=web
+# A guest (iPXE, say) may not have let go of net2: then it is another name.
+n=$("$g" net add switch=lan,port=web | sed -n 's/^\(net[23]\) .*/\1/p')
+[ -n "$n" ] || { echo "no adapter on a shared switch"; bad=1; }
 for _ in $(seq 50); do "$g" net show lan 2> /dev/null | grep -q '  web ' && break; sleep 0.1; done
 expect 0 '  web +adapter' "$g" net show lan
-expect 1 'net2 is on switch lan; "genvisor switch port" changes' "$g" net set net2 switch=lan,vlan=5
-expect 0 '' "$g" net remove --no-wait net2
+expect 1 'is on switch lan; "genvisor switch port" changes' "$g" net set "$n" switch=lan,vlan=5
+expect 0 '' "$g" net remove --no-wait "$n"
 for _ in $(seq 50); do "$g" net show lan 2> /dev/null | grep -q '  web ' || break; sleep 0.1; done
 "$g" net show lan 2> /dev/null | grep '  web ' && { echo "the port of a removed adapter is still there"; bad=1; }
 kill $vm
