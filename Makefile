@@ -3,6 +3,7 @@
 #   make            build/genvisor
 #   make run        a Debian guest to a prompt (makes the guest once, in cache/)
 #   make test       all tests
+#   make test-guests  other people's guests: slow ones, and those that are not here by themselves
 #   make bench      the yardstick, side by side with QEMU where both are there
 #   make fuzz T=x   one fuzz target for SECONDS_EACH (default 600); without T: all
 #   make lint       layers, headers alone, man page against options
@@ -14,7 +15,7 @@ GUEST := cache/demo
 SECONDS_EACH ?= 600
 DISK := $(GUEST)/root.vhdx
 
-.PHONY: all run test with-tests unit bench fuzz lint asan tsan debug clang guest clean
+.PHONY: all run test test-guests with-tests unit bench fuzz lint asan tsan debug clang guest clean
 all: $(B)/build.ninja
 	@ninja -C $(B) --quiet genvisor
 
@@ -41,6 +42,9 @@ with-tests:
 
 test: with-tests
 	@tool/test.sh $(B)
+
+test-guests: all
+	@tool/test-guests.sh $(B)
 
 unit: with-tests
 	@ninja -C $(B) --quiet && meson test -C $(B) --print-errorlogs
