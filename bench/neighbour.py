@@ -49,9 +49,11 @@ class Place:
     def __init__(self, genvisor, guest, work):
         self.genvisor, self.guest, self.work = genvisor, guest, work
         self.net = Net(genvisor, work)
-        self.net('switch', 'new', 'bench')
-        self.raw, self.size = program_disk(work, [f'{here}/netload.c'])
         self.m = {}
+
+    def begin(self):
+        self.net('switch', 'new', 'bench')
+        self.raw, self.size = program_disk(self.work, [f'{here}/netload.c'])
         if ALONE:
             os.sched_setaffinity(0, {0})        # and whatever is started from here on
         self.start('from')
@@ -152,18 +154,17 @@ def main():
     seconds = float(sys.argv[4]) if len(sys.argv) > 4 else 3
     work = tempfile.mkdtemp()
     print(f'load {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors, bad guest {"on its own processor" if ALONE else "anywhere"}')
-    results, place = {}, None
+    results, place = {}, Place(genvisor, guest, work)
     try:
-        place = Place(genvisor, guest, work)
+        place.begin()
         for _ in range(rounds):
             for name, bad, also, words in cases(seconds):
                 place.net('switch', 'port', 'bench', 'bad', words or 'storm=0')
                 results.setdefault(name, []).append(place.case(bad, also, seconds))
         print(place.net('net', 'show', 'bench'))
     finally:
-        if place is not None:
-            for m in place.m.values():
-                m.kill()
+        for m in place.m.values():
+            m.kill()
         shutil.rmtree(work)
     first, pinged = list(results)[0], list(results)[-2]
     print(f'{"":46}{"MiB/s":>8}{"of alone":>10}{"by processor":>14}{"sent a second":>15}')
