@@ -457,10 +457,32 @@ static bool stays(const struct xl *x, unsigned n)
 	return finds_t1(&s->insn[last], (int)n);
 }
 
+/* T1 = the host address of M, which was checked. */
+static void add_address(struct xl *x, const struct scan_mem *m)
+{
+	struct em *e = &x->e;
+
+	if (must_keep(x, m))
+		e_load(e, T0, m_abs(&x->b->tmp2));
+	else
+		xl_address(x, e, m);
+	e_lea(e, T1, m_sum(T0, T1, 0));
+}
+
+/* A group with an index is answered for by the host address of its first byte. */
+static bool by_address(const struct scan_mem *m)
+{
+	return m->index != H_NONE;
+}
+
 void xl_group(struct xl *x, const struct scan_insn *i, unsigned n)
 {
-	struct bt_site *site = check(x, SITE_GROUP, i, &x->s->group[n].all, i->live != 0);
-	bool own = site->own != NULL && !site->shared;
+	const struct scan_mem *all = &x->s->group[n].all;
+	struct bt_site *site = check(x, SITE_GROUP, i, all, i->live != 0);
+	bool own = site->own != NULL && !site->shared && !by_address(all);
+
+	if (by_address(all))
+		add_address(x, all);
 
 	x->group_add[n] = own ? &site->own->add : &x->b->group[n];
 	if (!own && !stays(x, n))
@@ -485,6 +507,8 @@ struct mop xl_operand(struct xl *x, const struct scan_mem *m)
 	struct em *e = &x->e;
 	int base;
 
+	if (m->group >= 0 && by_address(m))
+		return m_at(T1, m->from);
 	if (plain(x, m))
 		return m_sum(xl_host(x, (unsigned)m->base), T1, (int32_t)m->disp);
 	if (m->group >= 0 && m->seg >= 0) {

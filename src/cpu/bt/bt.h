@@ -53,6 +53,8 @@ enum {
 #define BT_MAX_INSNS 128u	/* of a straight line */
 #define BT_MAX_BYTES 800u
 #define BT_BRANCHY_INSNS 48u	/* with branches: other blocks begin in it */
+#define BT_UNROLLED_INSNS 64u
+#define BT_UNROLLED_ROUNDS 8u
 #define BT_MAX_GROUPS 16u
 #define BT_REP_PAGES 16u	/* of one REP: more is the handler's, which looks up in between */
 #define BT_MARKS 65536u
@@ -94,7 +96,9 @@ struct bt_block {
 	bool fp;			/* uses x87, MMX, SSE or AVX */
 	bool dead;
 	bool hot;			/* its accesses have slots of their own */
+	bool unrolled;
 	uint8_t group_fails;
+	uint64_t looked;		/* [unrolled] time stamp when group_fails was 0 */
 	uint16_t len;			/* bytes of its instructions */
 	uint16_t bytes, nr;		/* bytes of src that mattered; instructions */
 	uint8_t *src;

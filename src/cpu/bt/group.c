@@ -28,14 +28,16 @@ struct sym {
 struct entry {
 	struct scan_mem *m;
 	uint64_t page;			/* FIXED */
-	uint32_t version;
+	uint32_t version, index;	/* of the registers; INDEX times SCALE */
+	uint8_t scale;
 	int64_t off;
 	unsigned at;			/* instruction */
 };
 
 struct group {
 	uint64_t page;
-	uint32_t version;
+	uint32_t version, index;
+	uint8_t scale;
 	int64_t min, max;		/* bytes [min, max) */
 	bool write;
 	unsigned members;
@@ -75,7 +77,7 @@ static void add_access(struct grouping *g, unsigned at, struct scan_mem *m)
 	struct entry e = { .m = m, .at = at };
 
 	m->group = -1;
-	if (m->on != 1 || m->a32 || m->index != H_NONE)
+	if (m->on != 1 || m->a32 || (m->index != H_NONE && (m->seg >= 0 || m->base == H_NONE)))
 		return;
 	if (m->fixed) {
 		if (((uint64_t)m->disp & PAGE_MASK) + m->size > PAGE_SIZE)
@@ -90,6 +92,11 @@ static void add_access(struct grouping *g, unsigned at, struct scan_mem *m)
 	} else {
 		e.version = g->reg[m->base].version;
 		e.off = g->reg[m->base].off + m->disp;
+		if (m->index != H_NONE) {
+			e.index = g->reg[m->index].version;
+			e.scale = m->scale;
+			e.off += g->reg[m->index].off * (1 << m->scale);
+		}
 		if (too_far(e.off))
 			return;
 	}
@@ -205,7 +212,8 @@ static bool join(struct group *q, const struct entry *e)
 	int64_t end = e->off + e->m->size;
 	int64_t min = e->off < q->min ? e->off : q->min, max = end > q->max ? end : q->max;
 
-	if (q->version != e->version || q->page != e->page || max - min > RANGE_MAX)
+	if (q->version != e->version || q->index != e->index || q->scale != e->scale ||
+	    q->page != e->page || max - min > RANGE_MAX)
 		return false;
 	q->min = min;
 	q->max = max;
@@ -222,7 +230,7 @@ static int group_of(struct grouping *g, struct entry *e)
 	if (g->nr_groups == BT_MAX_GROUPS)
 		return -1;
 	g->group[g->nr_groups] = (struct group){
-		.page = e->page, .version = e->version, .min = e->off, .max = e->off + e->m->size,
+		.page = e->page, .version = e->version, .index = e->index, .scale = e->scale, .min = e->off, .max = e->off + e->m->size,
 		.write = e->m->write, .members = 1, .first = e,
 	};
 	return (int)g->nr_groups++;
@@ -245,32 +253,40 @@ static bool may_pass(const struct scan_insn *i)
 	       i->cls == SCAN_POP || i->cls == SCAN_LEAVE;
 }
 
+/* Whether the address of Q can be told before instruction AT. */
+static bool known(const struct grouping *g, const struct group *q, unsigned at)
+{
+	int64_t off;
+
+	return q->version == FIXED || q->first->m->seg >= 0 ||
+	       (holder(g, at, q->version, &off) != H_NONE &&
+		(q->index == 0 || holder(g, at, q->index, &off) != H_NONE));
+}
+
 /*
  * Where the check is cheap: at the first member, or before, where nobody uses
  * the flags and the address is known already.  Not before a branch: there it might
- * be an address the program has yet to test.
+ * be an address the program has yet to test.  With several rounds in one, as early
+ * as can be: who fails there goes on with as many rounds.
  */
 static unsigned place(const struct grouping *g, const struct scan *s, const struct group *q)
 {
 	unsigned at = q->first->at;
-	int64_t off;
 
-	while (s->insn[at].live != 0) {
-		if (at == 0 || !may_pass(&s->insn[at - 1]))
-			return q->first->at;
+	while (at > 0 && (s->unrolled || s->insn[at].live != 0)) {
+		if (!may_pass(&s->insn[at - 1]) || !known(g, q, at - 1))
+			return s->unrolled ? at : q->first->at;
 		at--;
-		if (q->version != FIXED && q->first->m->seg < 0 &&
-		    holder(g, at, q->version, &off) == H_NONE)
-			return q->first->at;
 	}
-	return at;
+	return s->unrolled || s->insn[at].live == 0 ? at : q->first->at;
 }
 
-static void describe(const struct grouping *g, const struct group *q, unsigned at,
+/* False: the address is too far from what there is. */
+static bool describe(const struct grouping *g, const struct group *q, unsigned at,
 		     struct scan_mem *ret_m)
 {
 	struct scan_mem m = *q->first->m;
-	int64_t off = 0;
+	int64_t off = 0, index = 0;
 
 	m.write = q->write;
 	m.group = -1;
@@ -282,9 +298,12 @@ static void describe(const struct grouping *g, const struct group *q, unsigned a
 		m.disp = q->min;
 	} else {
 		m.base = (int8_t)holder(g, at, q->version, &off);
-		m.disp = q->min - off;
+		if (q->index != 0)
+			m.index = (int8_t)holder(g, at, q->index, &index);
+		m.disp = q->min - off - index * (1 << q->scale);
 	}
 	*ret_m = m;
+	return m.fixed || (m.disp >= -2 * FAR && m.disp <= 2 * FAR);
 }
 
 static bool worth_it(const struct scan *s, const struct group *q, unsigned at)
@@ -301,15 +320,20 @@ static void settle(struct grouping *g, struct scan *s)
 		unsigned at = place(g, s, &g->group[n]);
 
 		number[n] = -1;
-		if (!worth_it(s, &g->group[n], at))
+		if (!worth_it(s, &g->group[n], at) ||
+		    !describe(g, &g->group[n], at, &s->group[s->nr_groups].all))
 			continue;
 		number[n] = (int8_t)s->nr_groups;
-		describe(g, &g->group[n], at, &s->group[s->nr_groups].all);
 		s->group[s->nr_groups++].at = (uint8_t)at;
 	}
-	for (unsigned n = 0; n < g->nr; n++)
-		if (g->entry[n].m->group >= 0)
-			g->entry[n].m->group = number[g->entry[n].m->group];
+	for (unsigned n = 0; n < g->nr; n++) {
+		struct entry *e = &g->entry[n];
+
+		if (e->m->group < 0)
+			continue;
+		e->m->from = (int16_t)(e->off - g->group[e->m->group].min);
+		e->m->group = number[e->m->group];
+	}
 }
 
 void scan_groups(struct scan *s)

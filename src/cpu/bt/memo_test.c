@@ -104,14 +104,14 @@ static void one(struct rig *r, unsigned mode)
 	unsigned len;
 
 	make(r, page);
-	scan_block(&r->d, LIN, page, NULL, mode, r->with);
+	scan_block(&r->d, LIN, page, NULL, mode, false, r->with);
 	len = r->with->nr ? r->with->insn[0].len : 1;
 	for (unsigned same = 1; same <= len; same++) {
 		vary(r, page, same);
 		r->recalled += scan_recall(r->with, page, 64, LIN, mode, &i);
 		forget(r->without, page, mode);
-		scan_block(&r->d, LIN, page, NULL, mode, r->with);
-		scan_block(&r->d, LIN, page, NULL, mode, r->without);
+		scan_block(&r->d, LIN, page, NULL, mode, false, r->with);
+		scan_block(&r->d, LIN, page, NULL, mode, false, r->without);
 		same_insn(r->with, r->without);
 	}
 }

@@ -16,6 +16,7 @@
 #include "cpu/interp/debug.h"
 
 #define GROUP_FAILS 32u
+#define GROUP_FAILS_TSC (GROUP_FAILS * 600)	/* an unrolled loop still gains */
 
 /* Whether something must be looked at before the next instruction runs. */
 static bool attention(const struct bt *b)
@@ -332,7 +333,12 @@ static uint8_t *without_groups(struct bt *b, struct bt_site *s)
 			return NULL;
 		}
 	}
-	if (++old->group_fails == GROUP_FAILS) {
+	if (++old->group_fails == GROUP_FAILS && old->unrolled &&
+	    cpu_host_tsc() - old->looked > GROUP_FAILS_TSC) {	/* at the ends of pages */
+		old->group_fails = 0;
+		old->looked = cpu_host_tsc();
+	}
+	if (old->group_fails == GROUP_FAILS) {
 		bt_mark(&b->plain, old->lin);
 		bt_kill(b, old);
 	}

@@ -478,14 +478,14 @@ static unsigned fetch(uint64_t lin, const uint8_t *hva, const uint8_t *hva2, str
 }
 
 void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const uint8_t *hva2,
-		unsigned mode, struct scan *ret_s)
+		unsigned mode, bool unroll, struct scan *ret_s)
 {
 	unsigned room = fetch(lin, hva, hva2, ret_s), at = 0;
 	bool branchy = false;
 	struct zin z;
 
 	ret_s->nr = 0;
-	ret_s->fp = false;
+	ret_s->fp = ret_s->unrolled = false;
 	while (ret_s->nr < (branchy ? BT_BRANCHY_INSNS : BT_MAX_INSNS) && at < room) {
 		struct scan_insn *s = &ret_s->insn[ret_s->nr];
 
@@ -505,6 +505,8 @@ void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const
 		ret_s->nr++;
 		ret_s->fp |= s->fp;
 		if (always_leaves(s))
+			break;
+		if (unroll && s->cls == SCAN_JCC && s->target == lin && scan_unroll(ret_s))
 			break;
 		branchy |= s->cls == SCAN_JCC;
 	}

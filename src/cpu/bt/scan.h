@@ -37,6 +37,7 @@ struct scan_mem {
 	bool fixed;		/* no register: DISP is the linear address */
 	int64_t disp;
 	int8_t group;		/* group.c: answered for by that check; or -1 */
+	int16_t from;		/* bytes behind the first of the group */
 };
 
 struct scan_insn {
@@ -89,7 +90,7 @@ struct scan {
 	unsigned nr_groups;
 	struct scan_insn insn[BT_MAX_INSNS];
 	unsigned nr, bytes;
-	bool fp;
+	bool fp, unrolled;
 	/* Bytes behind the last are read, not used. */
 	uint8_t copy[BT_MAX_BYTES + INSN_MAX_BYTES], behind[INSN_MAX_BYTES + 8];
 	struct scan_memo memo[SCAN_MEMOS];
@@ -99,9 +100,10 @@ struct scan {
  * Decodes from LIN, whose page's bytes are at HVA, up to the end of the page or
  * the first instruction that always leaves.  nr = 0: the first crosses the page;
  * then the same with HVA2, the bytes of the next page, goes on into that.
+ * UNROLL: a loop from LIN to LIN is taken several times over.
  */
 void scan_block(const struct decoder *d, uint64_t lin, const uint8_t *hva, const uint8_t *hva2,
-		unsigned mode, struct scan *ret_s);
+		unsigned mode, bool unroll, struct scan *ret_s);
 
 /* What was remembered of the instruction at B, which lies at LIN: true, and all but off. */
 bool scan_recall(struct scan *s, const uint8_t *b, unsigned room, uint64_t lin, unsigned mode,
@@ -109,6 +111,12 @@ bool scan_recall(struct scan *s, const uint8_t *b, unsigned room, uint64_t lin, 
 /* Z and I are what decoding it gave. */
 void scan_remember(struct scan *s, const uint8_t *b, unsigned room, unsigned mode,
 		   const struct zin *z, const struct scan_insn *i);
+
+/*
+ * S ends with a branch back to its beginning.  When it is a short loop that uses memory:
+ * true, and S has the rounds one behind the other, each but the last with a branch out.
+ */
+bool scan_unroll(struct scan *s);
 
 /* ---- operands, and the classes that are not copies (scan_flow.c) --------------------- */
 

@@ -10,6 +10,8 @@
  */
 #include "cpu/bt/scan.h"
 
+#include <string.h>
+
 static struct scan_mem slot(int8_t base, int64_t disp, bool write)
 {
 	return (struct scan_mem){
@@ -146,4 +148,31 @@ bool scan_system(unsigned mode, struct scan_insn *s)
 	default:
 		return false;
 	}
+}
+
+bool scan_unroll(struct scan *s)
+{
+	unsigned round = s->nr, rounds = BT_UNROLLED_INSNS / round;
+	bool memory = false;
+
+	for (unsigned n = 0; n < round - 1; n++) {
+		if (s->insn[n].cls != SCAN_COPY && s->insn[n].cls != SCAN_NOP)
+			return false;
+		memory |= s->insn[n].mem.on == 1;
+	}
+	if (rounds > BT_UNROLLED_ROUNDS)
+		rounds = BT_UNROLLED_ROUNDS;
+	if (rounds < 2 || !memory)
+		return false;
+	for (unsigned n = 1; n < rounds; n++)
+		memcpy(&s->insn[n * round], s->insn, sizeof(*s->insn) * round);
+	for (unsigned n = 0; n < rounds - 1; n++) {
+		struct scan_insn *end = &s->insn[n * round + round - 1];
+
+		end->cond ^= 1;
+		end->target = end->next;
+	}
+	s->nr = rounds * round;
+	s->unrolled = true;
+	return true;
 }

@@ -361,7 +361,7 @@ static void mark(struct bt *b, const struct bt_page *p, uint64_t off, unsigned n
  * after it by the bits that were set before.
  */
 static bool scan_stable(struct bt *b, uint64_t lin, struct bt_page *p, struct bt_page *p2,
-			unsigned mode, unsigned *ret_n)
+			unsigned mode, bool unroll, unsigned *ret_n)
 {
 	unsigned off = (unsigned)(lin & PAGE_MASK), room = (unsigned)PAGE_SIZE - off;
 	uint8_t again[sizeof(b->scan->copy)];
@@ -373,7 +373,7 @@ static bool scan_stable(struct bt *b, uint64_t lin, struct bt_page *p, struct bt
 		unsigned n, first;
 
 		scan_block(interp_cache_decoder(b->c.cache), lin, p->hva,
-			   p2 == NULL ? NULL : p2->hva, mode, b->scan);
+			   p2 == NULL ? NULL : p2->hva, mode, unroll, b->scan);
 		n = seen_bytes(lin, b->scan->bytes, p2 != NULL);
 		first = n < room ? n : room;
 		mark(b, p, off, first);
@@ -393,19 +393,22 @@ struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, uns
 {
 	struct xl *x = b->xl;
 	struct bt_page *p2 = NULL;
+	bool hot = bt_marked(&b->hot, lin), unroll;
 	unsigned n;
 
+	/* In lock step nothing becomes hot: time is another. */
+	unroll = (hot || b->lock != NULL) && !bt_marked(&b->plain, lin);
 	bt_cache_ready(b);
 	bt_jumps_for(b, mode);
 	x->b = b, x->s = b->scan;
 	x->nr_stubs = 0;
 	x->mode = mode & ~(unsigned)BT_PLAIN;
 	x->set = bt_set(mode);
-	if (!scan_stable(b, lin, p, NULL, mode, &n))
+	if (!scan_stable(b, lin, p, NULL, mode, unroll, &n))
 		return NULL;
 	if (b->scan->nr == 0 && lin_canonical((lin | PAGE_MASK) + 1)) {
 		p2 = bt_page_at(b, (lin | PAGE_MASK) + 1);
-		if (p2 != NULL && !scan_stable(b, lin, p, p2, mode, &n))
+		if (p2 != NULL && !scan_stable(b, lin, p, p2, mode, unroll, &n))
 			return NULL;
 	}
 	if (b->lock != NULL)
@@ -417,7 +420,7 @@ struct bt_block *bt_translate(struct bt *b, uint64_t lin, struct bt_page *p, uns
 	x->blk = bt_alloc(b, sizeof(*x->blk));
 	*x->blk = (struct bt_block){
 		.lin = lin, .page = p, .page2 = p2, .mode = (uint8_t)mode, .bytes = (uint16_t)n,
-		.hot = bt_marked(&b->hot, lin),
+		.hot = hot, .unrolled = b->scan->unrolled, .looked = cpu_host_tsc(),
 	};
 	x->blk->src = bt_alloc(b, n);
 	memcpy(x->blk->src, b->scan->copy, n);
