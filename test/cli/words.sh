@@ -24,7 +24,7 @@ one_sentence 'a multiple of 2 MiB' "$g" run --memory 3000001 --kernel "$d/kernel
 one_sentence 'the host has only' "$g" run --memory 9T --kernel "$d/kernel"
 one_sentence 'expected a number' "$g" run --cpus two
 one_sentence '1 to 1024' "$g" run --cpus 0 --kernel "$d/kernel"
-one_sentence 'generation 1 boots through its BIOS' "$g" run --generation 1 --kernel "$d/kernel"
+one_sentence 'which is what generation 1 takes' "$g" run --generation 1 --kernel "$d/kernel"
 one_sentence 'expected a floppy image of' "$g" run --generation 1 --floppy "$d/nonsense"
 one_sentence 'generation 2 has no floppy drive' "$g" run --floppy "$d/nonsense" --kernel "$d/kernel"
 one_sentence 'generation 2 has no legacy network adapter' "$g" run --net nat,adapter=legacy --kernel "$d/kernel"
