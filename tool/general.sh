@@ -7,7 +7,7 @@
 set -euo pipefail
 allowed='^(_GLOBAL_OFFSET_TABLE_|__errno_location|__popcountdi2|_setjmp|longjmp|base_bug|base_new0
 bt_enter|bt_gates_make|bt_lock_block|bt_translate|decode_insn|decode_text|decoder_init
-Zydis.*|interp_debug_.*|interp_trace_.*|log_debug
+Zydis.*|interp_debug_.*|interp_trace_.*|interp_ferr_settle|log_debug
 free|realloc|memcmp|memcpy|memset|strcmp|close|ftruncate64|madvise|memfd_create|mmap64|munmap
 pthread_mutex_lock|pthread_mutex_unlock|sched_yield
 gmem_.*)$'

@@ -172,8 +172,10 @@ bool interp_deliver_raised(struct interp *c)
 	account(c);
 	c->in_delivery = 0;
 	c->watch_hit = 0;
-	if (unlikely(c->ferr))
+	if (unlikely(c->ferr)) {
+		(void)interp_client(c);		/* the FPU's state is in c.xsave */
 		interp_ferr_settle(c);
+	}
 	if (unlikely(c->exc_vector == INTERP_FREEZE)) {
 		c->halted = 1;
 		return true;
@@ -336,8 +338,10 @@ void interp_step_slow(struct interp *c)
 		interp_trace_insn(c);
 	c->shadow = 0;
 	mnemonic = interp_step(c);
-	if (unlikely(c->ferr))
+	if (unlikely(c->ferr)) {
+		(void)interp_client(c);		/* the FPU's state is in c.xsave */
 		interp_ferr_settle(c);
+	}
 	if ((before & X86_RF) && !sets_rf(mnemonic))
 		c->rflags &= ~(uint64_t)X86_RF;
 	/* MOV SS and POP SS hold back the debug traps of the instruction before, and their own. */
